@@ -1,0 +1,180 @@
+//! Loads the settings: the defaults, then the file, then the environment, then the flags; the later wins.
+//!
+//! The one place that reads the environment's `MAILBELL_…` variables.
+
+use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
+
+use figment::{
+    Figment,
+    error::Kind,
+    providers::{Env, Format as _, Toml},
+};
+
+use super::Config;
+
+const DEFAULTS: &str = include_str!("default.toml");
+/// What the name of a variable begins with; `__` stands between section and key.
+const PREFIX: &str = "MAILBELL_";
+/// The sections that have an address.
+const LISTENERS: [&str; 6] = ["mcp", "hooks", "api", "smtp", "lmtp", "console"];
+
+/// What the command line says of the settings.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// A file named there; it must exist.
+    pub file: Option<PathBuf>,
+    /// A file that is read where it exists.
+    pub default_file: Option<PathBuf>,
+    /// Keys such as `mcp.addr`, with their values.
+    pub values: Vec<(&'static str, String)>,
+}
+
+/// The settings, and which addresses somebody chose.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// The listeners (by section) whose address is not the default: they must get it, or fail.
+    pub explicit: BTreeSet<&'static str>,
+}
+
+/// Settings that cannot be used: what is wrong, where, and what is allowed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file named on the command line is not there.
+    #[error("there is no configuration file {}; check --config", .0.display())]
+    NoFile(PathBuf),
+    /// Something in it is wrong.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// Loads the settings.
+pub fn load(overrides: Overrides) -> Result<Loaded, ConfigError> {
+    let defaults = Figment::from(Toml::string(DEFAULTS));
+    let mut figment = defaults.clone();
+    match (overrides.file, overrides.default_file) {
+        (Some(file), _) if !file.is_file() => return Err(ConfigError::NoFile(file)),
+        (Some(file), _) | (None, Some(file)) => figment = figment.merge(Toml::file_exact(file)),
+        (None, None) => {}
+    }
+    // A variable without a section, such as MAILBELL_TOKEN, is not a setting.
+    figment = figment.merge(Env::prefixed(PREFIX).filter(|key| key.as_str().contains("__")).split("__"));
+    for (key, value) in overrides.values {
+        figment = figment.merge((key, value));
+    }
+    let config: Config = figment.extract().map_err(|error| ConfigError::Invalid(sentence(error)))?;
+    validate(&config)?;
+    let chosen = |section: &&str| {
+        let key = format!("{section}.addr");
+        figment.find_value(&key).ok() != defaults.find_value(&key).ok()
+    };
+    let explicit = LISTENERS.into_iter().filter(chosen).collect();
+    Ok(Loaded { config, explicit })
+}
+
+fn validate(config: &Config) -> Result<(), ConfigError> {
+    let invalid = |text: String| Err(ConfigError::Invalid(text));
+    if let Some(wrong) = config.mail.domains.iter().find(|domain| !crate::domain::address::is_domain(domain)) {
+        return invalid(format!("mail.domains holds `{wrong}`, which is no domain; write names such as mailbell.test"));
+    }
+    if config.mail.domains.is_empty() && config.mail.base_url.is_none() {
+        return invalid("mail.domains is empty; name at least one domain whose mail is taken".into());
+    }
+    if config.mail.base_url.is_some() && config.mail.api_key.is_none() {
+        return invalid(
+            "mail.base_url is set without mail.api_key; set MAILBELL_MAIL__API_KEY to the service's key".into(),
+        );
+    }
+    for (key, url) in [("mail.base_url", &config.mail.base_url), ("hooks.public_url", &config.hooks.public_url)] {
+        if url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https") || url.host().is_none()) {
+            return invalid(format!("{key} must be an http or https URL, such as https://bell.example.com"));
+        }
+    }
+    Ok(())
+}
+
+/// All that is wrong, one line each: where, what, and the nearest right name.
+fn sentence(errors: figment::Error) -> String {
+    let mut text = String::new();
+    for error in errors {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        let place = match &error.metadata {
+            Some(metadata) => metadata
+                .source
+                .as_ref()
+                .map_or_else(|| metadata.name.to_string(), |source| format!("{} {source}", metadata.name)),
+            None => "the settings".to_owned(),
+        };
+        let key = error.path.join(".");
+        let _ = match &error.kind {
+            Kind::UnknownField(name, allowed) => {
+                let name = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                let wrong = name.rsplit('.').next().unwrap_or(&name);
+                let nearest = allowed
+                    .iter()
+                    .max_by(|a, b| strsim::jaro_winkler(a, wrong).total_cmp(&strsim::jaro_winkler(b, wrong)));
+                let hint = nearest.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                write!(text, "{place}: there is no setting `{name}`{hint} It may be one of {}", allowed.join(", "))
+            }
+            kind => write!(text, "{place}: `{key}`: {kind}"),
+        };
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(values: &[(&'static str, &str)]) -> Result<Loaded, ConfigError> {
+        let values = values.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+        load(Overrides { values, ..Overrides::default() })
+    }
+
+    #[test]
+    fn the_manual_is_valid_and_chooses_no_address() {
+        let loaded = with(&[]).expect("the defaults are valid");
+        assert_eq!(loaded.config.hooks.addr.to_string(), "127.0.0.1:7412");
+        assert!(loaded.explicit.is_empty());
+    }
+
+    #[test]
+    fn a_port_alone_is_a_loopback_address() {
+        let loaded = with(&[("mcp.addr", ":0")]).expect("valid");
+        assert_eq!(loaded.config.mcp.addr.to_string(), "127.0.0.1:0");
+        assert_eq!(loaded.explicit.into_iter().collect::<Vec<_>>(), ["mcp"]);
+    }
+
+    #[test]
+    fn a_list_may_be_written_with_commas() {
+        let loaded = with(&[("mail.domains", "a.test, b.test")]).expect("valid");
+        assert_eq!(loaded.config.mail.domains, ["a.test", "b.test"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_the_nearest_name() {
+        for (key, value, said) in [
+            ("hooks.publik_url", "x", "did you mean `public_url`?"),
+            ("hook.addr", "x", "did you mean `hooks`?"),
+            ("mcp.addr", "nonsense", "127.0.0.1:7411"),
+            ("mail.domains", "a b", "`a b`"),
+            ("mail.base_url", "ftp://x", "mail.api_key"),
+        ] {
+            let error = with(&[(key, value)]).expect_err(key).to_string();
+            assert!(error.contains(said), "{key}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_s_mistake_names_the_file() {
+        let file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a file");
+        std::fs::write(file.path(), "[smtp]\nhostnam = \"x\"\n").expect("written");
+        let error =
+            load(Overrides { file: Some(file.path().into()), ..Overrides::default() }).expect_err("unknown key");
+        assert!(error.to_string().contains("smtp.hostnam"), "{error}");
+        assert!(error.to_string().contains("did you mean `hostname`?"), "{error}");
+    }
+}

@@ -1,0 +1,151 @@
+//! The settings: `default.toml` is both their manual and their defaults; a file, the environment and flags lie over it.
+
+pub mod load;
+
+use std::{fmt, net::SocketAddr, str::FromStr};
+
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+use crate::domain::secret::Secret;
+
+/// Every setting, by section. `default.toml` says what each means.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Agents over HTTP.
+    pub mcp: Mcp,
+    /// The receiver of webhooks.
+    pub hooks: Hooks,
+    /// The embedded service's API.
+    pub api: Listener,
+    /// The embedded service's SMTP listener.
+    pub smtp: Smtp,
+    /// The embedded service's LMTP listener.
+    pub lmtp: Listener,
+    /// The operator's listener.
+    pub console: Listener,
+    /// The mail service, embedded or hosted.
+    pub mail: Mail,
+    /// Webhooks that the embedded service sends.
+    pub webhooks: Webhooks,
+}
+
+/// A listener with nothing to set but its address.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml says what each key means, once")]
+pub struct Listener {
+    pub addr: ListenAddr,
+}
+
+/// `[mcp]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml says what each key means, once")]
+pub struct Mcp {
+    pub addr: ListenAddr,
+    #[serde(deserialize_with = "list")]
+    pub allowed_hosts: Vec<String>,
+    #[serde(deserialize_with = "list")]
+    pub allowed_origins: Vec<String>,
+}
+
+/// `[hooks]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml says what each key means, once")]
+pub struct Hooks {
+    pub addr: ListenAddr,
+    pub public_url: Option<Url>,
+}
+
+/// `[smtp]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml says what each key means, once")]
+pub struct Smtp {
+    pub addr: ListenAddr,
+    pub hostname: String,
+    pub message_bytes_max: usize,
+    pub connections_max: usize,
+    pub idle_secs: u64,
+}
+
+/// `[mail]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml says what each key means, once")]
+pub struct Mail {
+    #[serde(deserialize_with = "list")]
+    pub domains: Vec<String>,
+    pub base_url: Option<Url>,
+    pub api_key: Option<Secret>,
+    pub free_bytes_min: u64,
+}
+
+/// `[webhooks]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml says what each key means, once")]
+pub struct Webhooks {
+    #[serde(deserialize_with = "list")]
+    pub allow_hosts: Vec<String>,
+}
+
+/// Where a listener listens: an IP address and a port, or `:PORT` for that port on loopback. Port 0 is any free one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenAddr(pub SocketAddr);
+
+/// A text that is no address to listen at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an address to listen at is an IP address and a port, such as 127.0.0.1:7411, or :0 for any free port on loopback"
+)]
+pub struct NotAListenAddr;
+
+impl FromStr for ListenAddr {
+    type Err = NotAListenAddr;
+
+    fn from_str(text: &str) -> Result<Self, NotAListenAddr> {
+        let whole = if text.starts_with(':') { format!("127.0.0.1{text}") } else { text.to_owned() };
+        whole.parse().map(Self).map_err(|_| NotAListenAddr)
+    }
+}
+
+impl fmt::Display for ListenAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for ListenAddr {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A list, or one text with commas between its items, which is how the environment and a flag can say it.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Items;
+    impl<'de> serde::de::Visitor<'de> for Items {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of texts, or one text with commas between them")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_lowercase).collect())
+        }
+
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+            let mut list = Vec::new();
+            while let Some(item) = items.next_element::<String>()? {
+                list.push(item.trim().to_lowercase());
+            }
+            Ok(list)
+        }
+    }
+    deserializer.deserialize_any(Items)
+}

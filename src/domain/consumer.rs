@@ -1,0 +1,100 @@
+//! Consumers and leases: who has handled what, and who is at it now.
+//!
+//! A consumer is a named reader with a low-water mark: every event of its kinds up to the mark is acked or parked. Above
+//! it, each event is free, leased to one worker until a deadline, acked, or parked.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    cursor::Seq,
+    event::{Event, EventKind},
+    id::{ConsumerName, EventId},
+};
+
+/// Proves that its bearer holds a lease. A newer lease on the same event makes it stale, and a stale one changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LeaseToken(String);
+
+impl LeaseToken {
+    /// Takes `text` as a lease token.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The token as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LeaseToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a consumer begins at its first use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// With the oldest event that the log still holds.
+    #[default]
+    Earliest,
+    /// With the next event to come.
+    Now,
+}
+
+/// The kinds that a consumer owns when it does not say: all but the ones that merely confirm.
+pub const KINDS_BY_DEFAULT: [EventKind; 5] =
+    [EventKind::Inbound, EventKind::Bounce, EventKind::Complaint, EventKind::Approval, EventKind::Other];
+
+/// An event in the hands of one worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeasedEvent {
+    /// The event.
+    pub event: Event,
+    /// How often it has been handed out, this time included.
+    pub attempt: u32,
+}
+
+/// Events that fell behind the log's tail before their reader saw them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// The last event that the reader had seen.
+    pub after: Seq,
+    /// The oldest event that the log still holds.
+    pub resumes_at: Seq,
+}
+
+/// What a worker says of events it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// Handled: this consumer sees it no more.
+    Ack,
+    /// Not handled: it may be handed out again at once.
+    Release,
+    /// Still at it: the lease runs this many milliseconds from now.
+    Extend {
+        /// Counted on the boot clock.
+        lease_millis: i64,
+    },
+    /// Beyond this agent: set aside for the operator, with the reason.
+    Escalate {
+        /// The agent's words.
+        note: Option<String>,
+    },
+}
+
+/// What became of a settlement, event by event.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settled {
+    /// Those it took effect on.
+    pub done: Vec<EventId>,
+    /// Those named by the caller that this token does not hold (any more).
+    pub stale: Vec<EventId>,
+    /// The consumer that events were given back to, whose waiters are to be told.
+    pub consumer: Option<ConsumerName>,
+}

@@ -1,0 +1,135 @@
+//! Mailboxes and the messages in them, as the embedded service knows them.
+
+use std::collections::BTreeMap;
+
+use super::{
+    address::Address,
+    clock::UnixMillis,
+    id::{MailboxId, MessageId, ThreadId},
+};
+
+/// A mailbox of the embedded service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    /// Its id.
+    pub id: MailboxId,
+    /// Its address.
+    pub address: Address,
+    /// The name shown beside the address.
+    pub display_name: Option<String>,
+    /// When it was made.
+    pub created_at: UnixMillis,
+}
+
+/// Which way a message went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// It came in.
+    Inbound,
+    /// We sent it.
+    Outbound,
+}
+
+/// Whether an inbound message has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Nobody has read it through the API.
+    Unread,
+    /// Somebody has.
+    Read,
+}
+
+/// A part of a message that came as a file, without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its name, as the sender gave it, or one made from its place.
+    pub name: String,
+    /// Its media type, such as `application/pdf`.
+    pub content_type: String,
+    /// Its size, decoded, in bytes.
+    pub size_bytes: u64,
+}
+
+/// What a list of messages shows: all but the body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageSummary {
+    /// Its id; ids rise with the time of arrival.
+    pub id: MessageId,
+    /// The mailbox it is in.
+    pub mailbox_id: MailboxId,
+    /// Its thread.
+    pub thread_id: ThreadId,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Whether it was read.
+    pub status: Status,
+    /// The sender's address, from the header `From`.
+    pub from: String,
+    /// The sender's name.
+    pub from_name: Option<String>,
+    /// The addresses in `To`.
+    pub to: Vec<String>,
+    /// The addresses in `Cc`.
+    pub cc: Vec<String>,
+    /// The subject, decoded.
+    pub subject: String,
+    /// The first 200 characters of the text.
+    pub snippet: String,
+    /// When it was stored.
+    pub received_at: UnixMillis,
+    /// Whether it is an automatic reply (RFC 3834).
+    pub auto: bool,
+    /// What came as files.
+    pub attachments: Vec<Attachment>,
+    /// Tags, by key.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A message with its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// All but the text.
+    pub summary: MessageSummary,
+    /// The text: the plain part, or the HTML part as text.
+    pub text: String,
+    /// What a person should know of how it was read, such as "the HTML part was cut at 1 MiB"; empty for most.
+    pub notes: Vec<String>,
+}
+
+/// Which messages of a mailbox to list; each part narrows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MessageFilter {
+    /// Of this thread.
+    pub thread_id: Option<ThreadId>,
+    /// Of this status.
+    pub status: Option<Status>,
+    /// Of this direction.
+    pub direction: Option<Direction>,
+    /// Whose sender's address or name contains this, in any case.
+    pub sender: Option<String>,
+    /// Whose subject contains this, in any case.
+    pub subject_contains: Option<String>,
+    /// With (true) or without (false) attachments.
+    pub has_attachments: Option<bool>,
+    /// Stored at or after.
+    pub date_after: Option<UnixMillis>,
+    /// Stored at or before.
+    pub date_before: Option<UnixMillis>,
+    /// Newer than this message.
+    pub since_id: Option<MessageId>,
+    /// Carrying this tag.
+    pub tag: Option<String>,
+    /// Not carrying this tag.
+    pub without_tag: Option<String>,
+}
+
+/// The newest first: a page of at most `limit` messages older than `before`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessagePage {
+    /// Which.
+    pub filter: MessageFilter,
+    /// Only those older than this one: the last of the page before.
+    pub before: Option<MessageId>,
+    /// At most so many.
+    pub limit: u32,
+}

@@ -1,0 +1,14 @@
+//! The words of the house and their rules: no I/O, no clock of its own, no wire format of anybody else's.
+
+pub mod address;
+pub mod clock;
+pub mod code;
+pub mod consumer;
+pub mod cursor;
+pub mod event;
+pub mod id;
+pub mod key;
+pub mod message;
+pub mod payload;
+pub mod secret;
+pub mod webhook;

@@ -1,0 +1,50 @@
+//! Makes ids and tokens: a prefix and a monotonic ULID for ids, a prefix and 256 random bits for tokens.
+//!
+//! Ids sort by the time they were made, also within a millisecond, so that an index over them grows at its end.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ulid::Ulid;
+
+use crate::domain::clock::Clock;
+
+/// Where chance comes from; production takes the operating system's.
+pub trait Entropy: Send + Sync + 'static {
+    /// Fills `bytes` with chance that nobody can guess.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// The one maker of ids and tokens in a process.
+pub struct Ids {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    last: Mutex<Ulid>,
+}
+
+impl Ids {
+    /// A maker that takes its time from `clock` and its chance from `entropy`.
+    pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { clock, entropy, last: Mutex::new(Ulid::nil()) }
+    }
+
+    /// A new id: `prefix` (such as `em_`) and a ULID in lower case that is greater than every one made before.
+    pub fn next(&self, prefix: &str) -> String {
+        let millis = u64::try_from(self.clock.now().0).unwrap_or(0);
+        let mut random = [0u8; 16];
+        self.entropy.fill(&mut random);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // A wall clock that stands or steps back goes on from the last id; only the overflow of 80 random bits
+        // within one millisecond, which no machine reaches, starts over.
+        let fresh = Ulid::from_parts(millis, u128::from_be_bytes(random));
+        let next = if millis > last.timestamp_ms() { fresh } else { last.increment().unwrap_or(fresh) };
+        *last = next;
+        format!("{prefix}{}", next.to_string().to_lowercase())
+    }
+
+    /// A new secret: `prefix` (such as `whsec_`) and 256 random bits in hexadecimal.
+    pub fn secret(&self, prefix: &str) -> String {
+        let mut random = [0u8; 32];
+        self.entropy.fill(&mut random);
+        format!("{prefix}{}", hex::encode(random))
+    }
+}

@@ -1,0 +1,7 @@
+//! mailbell: tells LLM agents what happened to their email. The floor plan stands here once the house does.
+
+pub mod config;
+pub mod domain;
+pub mod ids;
+pub mod signing;
+pub mod wake;
