@@ -4,4 +4,5 @@ pub mod config;
 pub mod domain;
 pub mod ids;
 pub mod signing;
+pub mod store;
 pub mod wake;

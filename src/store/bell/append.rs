@@ -1,0 +1,236 @@
+//! Appends to the log: what many posters bring at once becomes one statement in one transaction.
+//!
+//! Posts queue; the task here drains what has queued, hands it to the writer as one piece, and answers each poster after
+//! the commit. While it commits, the next ones queue, so under load batches form by themselves, without a timer. A batch
+//! that fails is handed over again post by post, so that a poisonous one fails alone.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
+
+use futures::future::join_all;
+use sqlx::{Row as _, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{events, sql};
+use crate::{
+    domain::{
+        clock::UnixMillis,
+        cursor::Seq,
+        event::{Auth, Detail, NewEvent},
+        id::{MessageId, SourceName, ThreadId},
+    },
+    store::{Refusal, StoreError, failed, log::Ingested, writer::Writer},
+};
+
+/// Posts that may wait; more are refused, and their senders try again later. An event is a few KiB, so this is
+/// memory of tens of MiB at worst.
+const QUEUE_MAX: usize = 4096;
+/// Posts that share a commit at most: beyond it a batch gains little and its first poster waits long.
+const BATCH_MAX: usize = 256;
+/// Turns of the runtime without a new post that end the gathering of a batch: enough for a request that has come to look
+/// its source up, which takes a thread or two.
+const EMPTY_TURNS_MAX: u32 = 8;
+/// Rows per statement, the largest first. A few fixed sizes, because a new text misses the statement cache.
+pub(super) const CHUNKS: [usize; 4] = [64, 16, 4, 1];
+
+static INSERTS: LazyLock<[String; CHUNKS.len()]> = LazyLock::new(|| CHUNKS.map(sql::insert_events));
+
+/// The text that inserts rows by the largest chunk that `rows` fill, with its number of rows.
+fn chunk(rows: usize) -> (usize, &'static str) {
+    let place = CHUNKS.iter().position(|chunk| *chunk <= rows).unwrap_or(CHUNKS.len() - 1);
+    (CHUNKS[place], INSERTS[place].as_str())
+}
+
+/// What one poster brings: taken whole or not at all.
+pub(super) struct Post {
+    source: SourceName,
+    auth: Auth,
+    received_at: UnixMillis,
+    rows: Vec<EventRow>,
+}
+
+struct EventRow {
+    event: NewEvent,
+    detail: String,
+}
+
+impl Post {
+    pub(super) fn new(source: &SourceName, auth: Auth, received_at: UnixMillis, events: Vec<NewEvent>) -> Self {
+        let row = |event: NewEvent| {
+            let detail =
+                serde_json::to_string(&event.detail).expect("a detail has string keys and no number that JSON lacks");
+            EventRow { event, detail }
+        };
+        Self { source: source.clone(), auth, received_at, rows: events.into_iter().map(row).collect() }
+    }
+}
+
+struct Waiting {
+    post: Arc<Post>,
+    answer: oneshot::Sender<Result<Vec<Ingested>, StoreError>>,
+}
+
+/// A handle to the task that appends; clones share it, and it ends with the last.
+#[derive(Clone)]
+pub(super) struct Appender {
+    queue: mpsc::Sender<Waiting>,
+}
+
+impl Appender {
+    pub(super) fn start(writer: Writer) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        tokio::spawn(append_all(writer, waiting));
+        Self { queue }
+    }
+
+    /// Answers once `post` is on disk. Dropping the returned future does not take it back.
+    pub(super) async fn append(&self, post: Post) -> Result<Vec<Ingested>, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.try_send(Waiting { post: Arc::new(post), answer }).map_err(|refused| {
+            StoreError::Refused(match refused {
+                mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => Refusal::Closed,
+            })
+        })?;
+        answered.await.unwrap_or(Err(StoreError::Refused(Refusal::Closed)))
+    }
+}
+
+async fn append_all(writer: Writer, mut waiting: mpsc::Receiver<Waiting>) {
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        gather(&mut waiting, &mut batch).await;
+        let together = write(&writer, batch.iter().map(|one| one.post.clone()).collect()).await;
+        let endings = match together {
+            Ok(ingested) => ingested.into_iter().map(Ok).collect(),
+            Err(error) if batch.len() == 1 || error.is_disk_failure() => vec![Err(error); batch.len()],
+            Err(_) => {
+                let alone = batch.iter().map(|one| write(&writer, vec![one.post.clone()]));
+                let alone = join_all(alone).await;
+                alone.into_iter().map(|ending| ending.map(|all| all.into_iter().flatten().collect())).collect()
+            }
+        };
+        for (one, ending) in batch.drain(..).zip(endings) {
+            // A poster that no longer listens has lost the answer, not the events.
+            let _ = one.answer.send(ending);
+        }
+    }
+}
+
+/// Lets posters that are about to queue do so, until a few turns bring no more. A turn ends when all that was ready to run
+/// has run, so a lone poster waits for microseconds.
+async fn gather(waiting: &mut mpsc::Receiver<Waiting>, batch: &mut Vec<Waiting>) {
+    let mut empty_turns = 0;
+    while empty_turns < EMPTY_TURNS_MAX && batch.len() < BATCH_MAX {
+        empty_turns += 1;
+        tokio::task::yield_now().await;
+        while batch.len() < BATCH_MAX
+            && let Ok(one) = waiting.try_recv()
+        {
+            batch.push(one);
+            empty_turns = 0;
+        }
+    }
+}
+
+async fn write(writer: &Writer, posts: Vec<Arc<Post>>) -> Result<Vec<Vec<Ingested>>, StoreError> {
+    let posts: Arc<[Arc<Post>]> = posts.into();
+    writer
+        .write(move |conn| {
+            let posts = posts.clone();
+            Box::pin(async move { insert(conn, &posts).await })
+        })
+        .await
+}
+
+async fn insert(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Result<Vec<Vec<Ingested>>, StoreError> {
+    let origins = origins(conn, posts).await?;
+    let rows: Vec<_> =
+        posts.iter().flat_map(|post| post.rows.iter().map(|row| (origins[&post.source], &**post, row))).collect();
+
+    let mut fresh: HashMap<i64, HashMap<String, i64>> = HashMap::new();
+    let mut rest = rows.as_slice();
+    while !rest.is_empty() {
+        let (len, text) = chunk(rest.len());
+        let (now, later) = rest.split_at(len);
+        rest = later;
+        let mut query = sqlx::query(text);
+        for (origin, post, EventRow { event, detail }) in now {
+            let mailbox = event.mailbox.as_deref();
+            let domain = mailbox.and_then(|mailbox| mailbox.rsplit_once('@')).map(|(_, domain)| domain);
+            let action = match &event.detail {
+                Detail::Approval { action_id, .. } => Some(action_id.as_str()),
+                _ => None,
+            };
+            query = query
+                .bind(origin)
+                .bind(event.event_id.as_str())
+                .bind(event.detail.kind().as_str())
+                .bind(mailbox)
+                .bind(domain)
+                .bind(event.message_id.as_ref().map(MessageId::as_str))
+                .bind(event.thread_id.as_ref().map(ThreadId::as_str))
+                .bind(action)
+                .bind(event.timestamp.0)
+                .bind(post.received_at.0)
+                .bind(events::auth_word(post.auth))
+                .bind(event.provider_kind.as_deref())
+                .bind(detail);
+        }
+        for row in query.fetch_all(&mut *conn).await.map_err(failed("append to the event log"))? {
+            let (seq, origin, id) = inserted(&row).map_err(failed("append to the event log"))?;
+            fresh.entry(origin).or_default().insert(id, seq);
+        }
+    }
+
+    let mut endings = Vec::with_capacity(posts.len());
+    for post in posts {
+        let origin = origins[&post.source];
+        let mut ingested = Vec::with_capacity(post.rows.len());
+        for EventRow { event, .. } in &post.rows {
+            // Taken out, so that the same event again in this batch is a duplicate.
+            let seq = fresh.get_mut(&origin).and_then(|ids| ids.remove(event.event_id.as_str()));
+            ingested.push(match seq {
+                Some(seq) => Ingested::Fresh(Seq(seq)),
+                None => compared(conn, origin, event).await?,
+            });
+        }
+        endings.push(ingested);
+    }
+    Ok(endings)
+}
+
+fn inserted(row: &sqlx::sqlite::SqliteRow) -> Result<(i64, i64, String), sqlx::Error> {
+    Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
+}
+
+async fn origins(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Result<HashMap<SourceName, i64>, StoreError> {
+    let mut origins = HashMap::new();
+    for post in posts {
+        if origins.contains_key(&post.source) {
+            continue;
+        }
+        let name = post.source.as_str();
+        let known = sqlx::query_scalar(sql::ORIGIN).bind(name).fetch_optional(&mut *conn);
+        let id = if let Some(id) = known.await.map_err(failed("look a source up"))? {
+            id
+        } else {
+            let added = sqlx::query_scalar(sql::ADD_ORIGIN).bind(name).fetch_one(&mut *conn);
+            added.await.map_err(failed("number a source"))?
+        };
+        origins.insert(post.source.clone(), id);
+    }
+    Ok(origins)
+}
+
+/// Whether the stored event with the id of `event` says the same.
+///
+/// The whole event is compared rather than a digest of it: nothing more is stored, and only duplicates pay.
+async fn compared(conn: &mut SqliteConnection, origin: i64, event: &NewEvent) -> Result<Ingested, StoreError> {
+    let query = sqlx::query(sql::EVENT_BY_ID).bind(origin).bind(event.event_id.as_str());
+    let row = query.fetch_one(conn).await.map_err(failed("look a duplicate up"))?;
+    let stored = events::event(&row)?;
+    Ok(if stored.fact == *event { Ingested::Duplicate(stored.seq) } else { Ingested::Conflict(stored.seq) })
+}

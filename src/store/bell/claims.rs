@@ -1,0 +1,305 @@
+//! Claims: handing a consumer's oldest free events to one worker.
+//!
+//! What a consumer may be handed comes from two places: events it was never handed, which lie in the log above its
+//! low-water mark without a row of its own, and events it was handed and may have again (given back, or the lease ran
+//! out), which are among its few open rows. A claim looks at both with a reader first, and goes to the writer, where the
+//! same look decides, only if there is something: an idle wait writes nothing.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+
+use super::{
+    BellStore, events,
+    select::{Select, freed, narrowing},
+    sql,
+};
+use crate::{
+    domain::{
+        clock::BootTime,
+        consumer::{Gap, KINDS_BY_DEFAULT, LeaseToken, LeasedEvent, Settled, Settlement, Start},
+        cursor::Seq,
+        event::{Event, EventFilter, EventKind},
+        id::{ConsumerName, EventId, MessageId},
+    },
+    store::{
+        StoreError, failed,
+        leases::{BACKLOG_MAX, Claim, ClaimError, Claimed, Consumers},
+        log::{EventLog as _, Extent, Order},
+    },
+};
+
+/// A consumer's row.
+#[derive(Debug, Clone)]
+pub(super) struct Consumer {
+    pub(super) id: i64,
+    pub(super) name: ConsumerName,
+    /// Sorted, each once, never empty.
+    pub(super) kinds: Vec<EventKind>,
+    pub(super) low_water: Seq,
+}
+
+impl Consumer {
+    pub(super) fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+        let columns = || Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
+        let (id, name, kinds, low_water): (i64, String, String, i64) = columns().map_err(failed("read a consumer"))?;
+        let kinds: Result<Vec<EventKind>, _> = kinds.split(' ').map(str::parse).collect();
+        let kinds = kinds.map_err(|_| StoreError::Corrupt {
+            table: "consumers",
+            row: id.to_string(),
+            why: "kinds are not words of kinds",
+        })?;
+        Ok(Self { id, name: ConsumerName::new(name), kinds, low_water: Seq(low_water) })
+    }
+
+    /// The events that `filter` leaves of those it owns, as a filter with kinds; or the kind that it does not own.
+    fn owned(&self, filter: &EventFilter) -> Result<EventFilter, ClaimError> {
+        if let Some(kind) = filter.kinds.iter().find(|kind| !self.kinds.contains(kind)) {
+            let owned: Vec<_> = self.kinds.iter().map(|kind| kind.as_str()).collect();
+            return Err(ClaimError::NotOwned { consumer: self.name.clone(), kind: *kind, owned: owned.join(", ") });
+        }
+        let kinds = if filter.kinds.is_empty() { self.kinds.clone() } else { sorted(&filter.kinds) };
+        Ok(EventFilter { kinds, ..filter.clone() })
+    }
+}
+
+fn sorted(kinds: &[EventKind]) -> Vec<EventKind> {
+    let mut kinds = kinds.to_vec();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+#[async_trait]
+impl Consumers for BellStore {
+    async fn claim(&self, claim: &Claim, now: BootTime) -> Result<Claimed, ClaimError> {
+        let extent = self.extent().await?;
+        let consumer = match self.consumer(&claim.consumer).await? {
+            Some(consumer) => consumer,
+            None => self.add_consumer(claim, &extent).await?,
+        };
+        let filter = consumer.owned(&claim.filter)?;
+        let gap = self.pass_gap(&consumer, &extent).await?;
+
+        let look = self.look(&consumer, &filter, &now).await?;
+        let events = if look { self.lease(&consumer, filter, claim, &now).await? } else { Vec::new() };
+        let backlog = self.backlog(&consumer).await?;
+        let next_expiry_millis = self.next_expiry(&consumer, &now).await?;
+        Ok(Claimed { events, backlog, gap, next_expiry_millis })
+    }
+
+    async fn unclaim(&self, token: &LeaseToken) -> Result<(), StoreError> {
+        self.take_back(token).await
+    }
+
+    async fn settle(
+        &self,
+        token: &LeaseToken,
+        only: Option<&[EventId]>,
+        settlement: &Settlement,
+        now: BootTime,
+    ) -> Result<Settled, StoreError> {
+        self.settle_held(token, only, settlement, now).await
+    }
+
+    async fn ack_message(
+        &self,
+        message: &MessageId,
+        token: Option<&LeaseToken>,
+        holder: &str,
+        _now: BootTime,
+    ) -> Result<Settled, StoreError> {
+        self.ack_held_of(message, token, holder).await
+    }
+
+    async fn returns(&self) -> Result<Vec<(ConsumerName, i64)>, StoreError> {
+        let rows: Vec<(String, i64)> = sqlx::query_as(sql::RETURNS)
+            .fetch_all(&self.database.readers)
+            .await
+            .map_err(failed("read what was given back"))?;
+        Ok(rows.into_iter().map(|(name, returns)| (ConsumerName::new(name), returns)).collect())
+    }
+}
+
+impl BellStore {
+    async fn consumer(&self, name: &ConsumerName) -> Result<Option<Consumer>, StoreError> {
+        let row = sqlx::query(sql::CONSUMER).bind(name.as_str()).fetch_optional(&self.database.readers).await;
+        row.map_err(failed("read a consumer"))?.as_ref().map(Consumer::read).transpose()
+    }
+
+    async fn add_consumer(&self, claim: &Claim, extent: &Extent) -> Result<Consumer, StoreError> {
+        let name = claim.consumer.as_str().to_owned();
+        let kinds = sorted(if claim.kinds.is_empty() { &KINDS_BY_DEFAULT } else { &claim.kinds });
+        let words = kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" ");
+        let low_water = match claim.start {
+            Start::Earliest => extent.tail.0 - 1,
+            Start::Now => extent.head.0,
+        };
+        let add = self.database.writer.write(move |conn| {
+            let (name, words) = (name.clone(), words.clone());
+            Box::pin(async move {
+                let add = sqlx::query(sql::ADD_CONSUMER).bind(&name).bind(words).bind(low_water);
+                add.execute(&mut *conn).await.map_err(failed("add a consumer"))?;
+                let row = sqlx::query(sql::CONSUMER).bind(name).fetch_one(conn).await;
+                Consumer::read(&row.map_err(failed("read a consumer"))?)
+            })
+        });
+        add.await
+    }
+
+    /// Tells, once, what fell behind the log's tail before `consumer` saw it. Retention raises the marks of those who lose
+    /// nothing by it, so a mark below the tail is a loss.
+    async fn pass_gap(&self, consumer: &Consumer, extent: &Extent) -> Result<Option<Gap>, StoreError> {
+        let Some(gap) = extent.gap(consumer.low_water) else { return Ok(None) };
+        let (id, mark) = (consumer.id, extent.tail.0 - 1);
+        let raised = self.database.writer.write(move |conn| {
+            Box::pin(async move {
+                let raise = sqlx::query(sql::RAISE_LOW_WATER).bind(mark).bind(id);
+                raise.execute(conn).await.map_err(failed("pass a gap"))?;
+                Ok(())
+            })
+        });
+        raised.await.map(|()| Some(gap))
+    }
+
+    /// Whether there is anything to claim.
+    async fn look(&self, consumer: &Consumer, filter: &EventFilter, now: &BootTime) -> Result<bool, StoreError> {
+        let mut conn = self.database.readers.acquire().await.map_err(failed("look for events"))?;
+        let (head,): (i64,) = {
+            let (_, head): (i64, i64) =
+                sqlx::query_as(sql::EXTENT).fetch_one(&mut *conn).await.map_err(failed("measure the log"))?;
+            (head,)
+        };
+        let after = consumer.low_water.max(self.frontiers.reached(consumer.id, filter));
+        if !never_claimed(&mut conn, consumer.id, filter, after, "e.seq", 1).await?.is_empty() {
+            return Ok(true);
+        }
+        // The head was read before, so every event up to it was looked at.
+        self.frontiers.reach(consumer.id, filter, Seq(head));
+        let freed = freed(consumer.id, filter, now, 1).query().fetch_optional(&mut *conn).await;
+        Ok(freed.map_err(failed("look for returned events"))?.is_some())
+    }
+
+    async fn lease(
+        &self,
+        consumer: &Consumer,
+        filter: EventFilter,
+        claim: &Claim,
+        now: &BootTime,
+    ) -> Result<Vec<LeasedEvent>, StoreError> {
+        let reached = self.frontiers.reached(consumer.id, &filter);
+        let lease = Lease { consumer: consumer.id, filter, claim: claim.clone(), now: now.clone(), reached };
+        let (consumer, filter) = (consumer.id, lease.filter.clone());
+        let leased = self.database.writer.write(move |conn| {
+            let lease = lease.clone();
+            Box::pin(async move { lease.take(conn).await })
+        });
+        let (events, reached) = leased.await?;
+        self.frontiers.reach(consumer, &filter, reached);
+        Ok(events)
+    }
+
+    async fn backlog(&self, consumer: &Consumer) -> Result<BTreeMap<EventKind, u64>, StoreError> {
+        let mut backlog = BTreeMap::new();
+        for kind in &consumer.kinds {
+            let count = sqlx::query_scalar::<_, i64>(sql::BACKLOG)
+                .bind(consumer.id)
+                .bind(kind.as_str())
+                .bind(i64::try_from(BACKLOG_MAX).unwrap_or(i64::MAX))
+                .bind(consumer.id);
+            let count = count.fetch_one(&self.database.readers).await.map_err(failed("count a backlog"))?;
+            if count > 0 {
+                backlog.insert(*kind, count.unsigned_abs());
+            }
+        }
+        Ok(backlog)
+    }
+
+    async fn next_expiry(&self, consumer: &Consumer, now: &BootTime) -> Result<Option<i64>, StoreError> {
+        let deadline = sqlx::query_scalar::<_, Option<i64>>(sql::NEXT_EXPIRY)
+            .bind(consumer.id)
+            .bind(&now.boot_id)
+            .bind(now.millis);
+        let deadline = deadline.fetch_one(&self.database.readers).await.map_err(failed("read lease deadlines"))?;
+        Ok(deadline.map(|deadline| deadline - now.millis))
+    }
+}
+
+/// The first `limit` events that `filter` (its kinds included) matches and that the consumer has no row of.
+pub(super) async fn never_claimed(
+    conn: &mut SqliteConnection,
+    consumer: i64,
+    filter: &EventFilter,
+    after: Seq,
+    columns: &str,
+    limit: u32,
+) -> Result<Vec<SqliteRow>, StoreError> {
+    let select = Select {
+        columns,
+        kinds: &narrowing(&filter.kinds),
+        filter,
+        after,
+        before: None,
+        also: Some((sql::NEVER_CLAIMED, consumer)),
+        order: Order::Ascending,
+        limit,
+    };
+    select.statement().query().fetch_all(conn).await.map_err(failed("look for events"))
+}
+
+#[derive(Clone)]
+struct Lease {
+    consumer: i64,
+    filter: EventFilter,
+    claim: Claim,
+    now: BootTime,
+    reached: Seq,
+}
+
+impl Lease {
+    /// Leases what there is, and tells up to where nothing matching is without a row after it.
+    async fn take(&self, conn: &mut SqliteConnection) -> Result<(Vec<LeasedEvent>, Seq), StoreError> {
+        let Self { consumer, filter, claim, now, reached } = self;
+        // Read anew: rows below a mark that has risen since are gone, and their events would look like new ones.
+        let row = sqlx::query(sql::CONSUMER_BY_ID).bind(consumer).fetch_one(&mut *conn).await;
+        let low_water = Consumer::read(&row.map_err(failed("read a consumer"))?)?.low_water;
+        let (_, head): (i64, i64) =
+            sqlx::query_as(sql::EXTENT).fetch_one(&mut *conn).await.map_err(failed("measure the log"))?;
+
+        let after = low_water.max(*reached);
+        let rows = never_claimed(conn, *consumer, filter, after, sql::EVENT_COLUMNS, claim.limit).await?;
+        let new: Vec<Event> = rows.iter().map(events::event).collect::<Result<_, _>>()?;
+        let rows = freed(*consumer, filter, now, claim.limit).query().fetch_all(&mut *conn).await;
+        let freed = rows.map_err(failed("look for returned events"))?;
+        let freed: Vec<Event> = freed.iter().map(events::event).collect::<Result<_, _>>()?;
+
+        let limit = usize::try_from(claim.limit).unwrap_or(usize::MAX);
+        let all_seen = new.len() < limit;
+        let last_new = new.last().map(|event| event.seq);
+        let mut events: Vec<Event> = new.into_iter().chain(freed).collect();
+        events.sort_unstable_by_key(|event| event.seq);
+        let left = if events.len() > limit { events.split_off(limit) } else { Vec::new() };
+        let reached = match (left.first(), all_seen) {
+            (Some(left), _) => Seq(left.seq.0 - 1),
+            (None, true) => Seq(head),
+            (None, false) => last_new.unwrap_or(after),
+        };
+
+        let mut leased = Vec::with_capacity(events.len());
+        for event in events {
+            let attempt: i64 = sqlx::query_scalar(sql::LEASE)
+                .bind(consumer)
+                .bind(event.seq.0)
+                .bind(claim.token.as_str())
+                .bind(&claim.holder)
+                .bind(&now.boot_id)
+                .bind(now.millis.saturating_add(claim.lease_millis))
+                .fetch_one(&mut *conn)
+                .await
+                .map_err(failed("lease an event"))?;
+            leased.push(LeasedEvent { event, attempt: u32::try_from(attempt).unwrap_or(u32::MAX) });
+        }
+        Ok((leased, reached))
+    }
+}

@@ -1,0 +1,39 @@
+//! How far a consumer has been handed everything that a filter matches, remembered in this process.
+//!
+//! Why: a consumer that only ever asks for one mailbox leaves the events of others unclaimed below, so its low-water mark
+//! stands still, and each look would walk over all that it has acked since. A row of `claims` above the mark is never
+//! deleted, so "everything up to here has a row" stays true once it was, whatever other processes do; forgetting it costs
+//! one long look.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use crate::domain::{cursor::Seq, event::EventFilter};
+
+/// Consumers times filters that are remembered; beyond it all are forgotten, which costs a look each.
+const FRONTIERS_MAX: usize = 4096;
+
+#[derive(Default)]
+pub(super) struct Frontiers {
+    reached: Mutex<HashMap<(i64, EventFilter), Seq>>,
+}
+
+impl Frontiers {
+    /// Up to where no event that `filter` matches is without a row of `consumer`.
+    pub(super) fn reached(&self, consumer: i64, filter: &EventFilter) -> Seq {
+        let reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        reached.get(&(consumer, filter.clone())).copied().unwrap_or(Seq::ZERO)
+    }
+
+    /// Remembers it. Call this only once what it rests on is committed.
+    pub(super) fn reach(&self, consumer: i64, filter: &EventFilter, seq: Seq) {
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        if reached.len() >= FRONTIERS_MAX {
+            reached.clear();
+        }
+        let place = reached.entry((consumer, filter.clone())).or_insert(seq);
+        *place = seq.max(*place);
+    }
+}

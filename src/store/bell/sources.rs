@@ -1,0 +1,206 @@
+//! Sources and their secrets, as rows.
+
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+
+use super::{BellStore, sql};
+use crate::{
+    domain::{
+        clock::UnixMillis,
+        id::{SourceName, WebhookId},
+        secret::Secret,
+    },
+    store::{
+        StoreError, failed,
+        sources::{SECRETS_PER_SOURCE_MAX, Source, SourceError, Sources},
+    },
+};
+
+#[async_trait]
+impl Sources for BellStore {
+    async fn add_source(
+        &self,
+        name: &SourceName,
+        dialect: &str,
+        secret: Option<&Secret>,
+        now: UnixMillis,
+    ) -> Result<(), SourceError> {
+        let (name, dialect, secret) = (name.clone(), dialect.to_owned(), secret.cloned());
+        self.change(move |conn| {
+            let (name, dialect, secret) = (name.clone(), dialect.clone(), secret.clone());
+            Box::pin(async move {
+                // Checked first: a refusal must leave nothing of this piece in a transaction that others share.
+                if let Some(secret) = &secret
+                    && let Some(refused) = secret_refused(conn, &name, secret).await?
+                {
+                    return Ok(Err(refused));
+                }
+                let add = sqlx::query(sql::ADD_SOURCE).bind(name.as_str()).bind(dialect).bind(now.0);
+                let added = add.execute(&mut *conn).await.map_err(failed("add a source"))?;
+                if added.rows_affected() == 0 {
+                    return Ok(Err(SourceError::Exists(name)));
+                }
+                if let Some(secret) = &secret {
+                    insert_secret(conn, &name, secret, None, now).await?;
+                }
+                raise_version(conn).await.map(Ok)
+            })
+        })
+        .await
+    }
+
+    async fn add_secret(
+        &self,
+        name: &SourceName,
+        secret: &Secret,
+        webhook: Option<&WebhookId>,
+        now: UnixMillis,
+    ) -> Result<(), SourceError> {
+        let (name, secret, webhook) = (name.clone(), secret.clone(), webhook.cloned());
+        self.change(move |conn| {
+            let (name, secret, webhook) = (name.clone(), secret.clone(), webhook.clone());
+            Box::pin(async move {
+                if read(conn, &name).await?.is_none() {
+                    return Ok(Err(SourceError::Unknown(name)));
+                }
+                if let Some(refused) = secret_refused(conn, &name, &secret).await? {
+                    return Ok(Err(refused));
+                }
+                insert_secret(conn, &name, &secret, webhook.as_ref(), now).await?;
+                raise_version(conn).await.map(Ok)
+            })
+        })
+        .await
+    }
+
+    async fn remove_secret_of(&self, webhook: &WebhookId) -> Result<bool, StoreError> {
+        self.remove(sql::REMOVE_SECRET_OF, webhook.as_str().to_owned()).await
+    }
+
+    async fn remove_source(&self, name: &SourceName) -> Result<bool, StoreError> {
+        self.remove(sql::REMOVE_SOURCE, name.as_str().to_owned()).await
+    }
+
+    async fn source(&self, name: &SourceName) -> Result<Option<Source>, StoreError> {
+        let mut conn = self.database.readers.acquire().await.map_err(failed("read a source"))?;
+        read(&mut conn, name).await
+    }
+
+    async fn sources(&self) -> Result<Vec<Source>, StoreError> {
+        let mut conn = self.database.readers.acquire().await.map_err(failed("read the sources"))?;
+        let rows: Vec<(String, String, i64)> =
+            sqlx::query_as(sql::SOURCES).fetch_all(&mut *conn).await.map_err(failed("read the sources"))?;
+        let mut sources = Vec::with_capacity(rows.len());
+        for row in rows {
+            sources.push(with_secrets(&mut conn, row).await?);
+        }
+        Ok(sources)
+    }
+
+    async fn version(&self) -> Result<i64, StoreError> {
+        let version = sqlx::query_scalar(sql::ROSTER_VERSION).fetch_one(&self.database.readers).await;
+        version.map_err(failed("read whether the sources changed"))
+    }
+}
+
+impl BellStore {
+    async fn change<F>(&self, work: F) -> Result<(), SourceError>
+    where
+        F: for<'c> FnMut(
+                &'c mut SqliteConnection,
+            ) -> futures::future::BoxFuture<'c, Result<Result<(), SourceError>, StoreError>>
+            + Send
+            + 'static,
+    {
+        self.database.writer.write(work).await?
+    }
+
+    async fn remove(&self, statement: &'static str, key: String) -> Result<bool, StoreError> {
+        let removed = self.database.writer.write(move |conn| {
+            let key = key.clone();
+            Box::pin(async move {
+                let gone = sqlx::query(statement).bind(key).execute(&mut *conn).await;
+                let gone = gone.map_err(failed("remove a source or its secret"))?.rows_affected() > 0;
+                if gone {
+                    raise_version(conn).await?;
+                }
+                Ok(gone)
+            })
+        });
+        removed.await
+    }
+}
+
+async fn read(conn: &mut SqliteConnection, name: &SourceName) -> Result<Option<Source>, StoreError> {
+    let row: Option<(String, String, i64)> = sqlx::query_as(sql::SOURCE)
+        .bind(name.as_str())
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(failed("read a source"))?;
+    match row {
+        Some(row) => with_secrets(conn, row).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn with_secrets(
+    conn: &mut SqliteConnection,
+    (name, dialect, created_at): (String, String, i64),
+) -> Result<Source, StoreError> {
+    let secrets = secrets(conn, &name).await?.into_iter().map(Secret::new).collect();
+    Ok(Source { name: SourceName::new(name), dialect, secrets, created_at: UnixMillis(created_at) })
+}
+
+/// The live secrets of a source, the newest first, each once.
+async fn secrets(conn: &mut SqliteConnection, source: &str) -> Result<Vec<String>, StoreError> {
+    let all: Vec<String> =
+        sqlx::query_scalar(sql::SECRETS).bind(source).fetch_all(conn).await.map_err(failed("read secrets"))?;
+    let mut once = Vec::with_capacity(all.len());
+    for secret in all {
+        if !once.contains(&secret) {
+            once.push(secret);
+        }
+    }
+    Ok(once)
+}
+
+/// Why `secret` may not be added to the source, if so. Two webhooks of one source may share a secret.
+async fn secret_refused(
+    conn: &mut SqliteConnection,
+    source: &SourceName,
+    secret: &Secret,
+) -> Result<Option<SourceError>, StoreError> {
+    let elsewhere: Option<String> = sqlx::query_scalar(sql::SECRET_ELSEWHERE)
+        .bind(secret.expose())
+        .bind(source.as_str())
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(failed("look for the secret elsewhere"))?;
+    if let Some(other) = elsewhere {
+        return Ok(Some(SourceError::SecretInUse(SourceName::new(other))));
+    }
+    let live = secrets(conn, source.as_str()).await?;
+    let full = live.len() >= SECRETS_PER_SOURCE_MAX && !live.iter().any(|one| one == secret.expose());
+    Ok(full.then(|| SourceError::TooManySecrets(source.clone())))
+}
+
+async fn insert_secret(
+    conn: &mut SqliteConnection,
+    source: &SourceName,
+    secret: &Secret,
+    webhook: Option<&WebhookId>,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    let add = sqlx::query(sql::ADD_SECRET)
+        .bind(source.as_str())
+        .bind(secret.expose())
+        .bind(webhook.map(WebhookId::as_str))
+        .bind(now.0);
+    add.execute(conn).await.map_err(failed("add a secret"))?;
+    Ok(())
+}
+
+async fn raise_version(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query(sql::RAISE_ROSTER_VERSION).execute(conn).await.map_err(failed("tell that the sources changed"))?;
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! The statements whose text is fixed, in one place, so that a test can prepare each of them.
+
+macro_rules! event_columns {
+    () => {
+        "e.seq, (SELECT name FROM origins WHERE id = e.origin), e.event_id, e.mailbox, e.message_id, e.thread_id, \
+         e.timestamp, e.received_at, e.auth, e.provider_kind, e.detail"
+    };
+}
+macro_rules! head {
+    () => {
+        // Retention may have taken the newest event too, so the tail has a say.
+        "max(tail - 1, coalesce((SELECT max(seq) FROM events), 0))"
+    };
+}
+/// Spelled as in the partial index, or SQLite would not use it.
+macro_rules! open {
+    () => {
+        "c.state IN ('free', 'leased')"
+    };
+}
+
+/// What [`super::events::event`] reads, from `events e`, in its order.
+pub(super) const EVENT_COLUMNS: &str = event_columns!();
+
+pub(super) const LOG: &str = "SELECT log_id FROM log WHERE only = 1";
+pub(super) const ADD_LOG: &str = "INSERT INTO log (only, log_id, tail) VALUES (1, ?, 1) ON CONFLICT DO NOTHING";
+pub(super) const EXTENT: &str = concat!("SELECT tail, ", head!(), " FROM log WHERE only = 1");
+pub(super) const EVENT_BY_ID: &str =
+    concat!("SELECT ", event_columns!(), " FROM events e WHERE e.origin = ? AND e.event_id = ?");
+pub(super) const EVENT_BY_SEQ: &str = concat!("SELECT ", event_columns!(), " FROM events e WHERE e.seq = ?");
+pub(super) const ORIGIN: &str = "SELECT id FROM origins WHERE name = ?";
+pub(super) const ADD_ORIGIN: &str = "INSERT INTO origins (name) VALUES (?) RETURNING id";
+
+/// Inserts `rows` events, skipping those whose id is known, and answers with those that were not skipped.
+pub(super) fn insert_events(rows: usize) -> String {
+    let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    format!(
+        "INSERT INTO events (origin, event_id, kind, mailbox, domain, message_id, thread_id, action_id, timestamp, \
+         received_at, auth, provider_kind, detail) VALUES {row}{} \
+         ON CONFLICT (origin, event_id) DO NOTHING RETURNING seq, origin, event_id",
+        format!(", {row}").repeat(rows - 1)
+    )
+}
+
+pub(super) const CONSUMER: &str = "SELECT id, name, kinds, low_water FROM consumers WHERE name = ?";
+pub(super) const CONSUMER_BY_ID: &str = "SELECT id, name, kinds, low_water FROM consumers WHERE id = ?";
+pub(super) const ADD_CONSUMER: &str =
+    "INSERT INTO consumers (name, kinds, low_water) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING";
+pub(super) const RAISE_LOW_WATER: &str = "UPDATE consumers SET low_water = max(low_water, ?) WHERE id = ?";
+pub(super) const RAISE_RETURNS: &str = "UPDATE consumers SET returns = returns + 1 WHERE id = ? RETURNING name";
+pub(super) const RETURNS: &str = "SELECT name, returns FROM consumers";
+
+/// The condition on `events e` that a consumer (`?`) was never handed it.
+pub(super) const NEVER_CLAIMED: &str = "NOT EXISTS (SELECT 1 FROM claims c WHERE c.consumer = ? AND c.seq = e.seq)";
+/// The events given back to a consumer, or whose lease has run out: consumer, boot, millis of now. More conditions follow.
+pub(super) const FREED: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM claims c INDEXED BY claims_open CROSS JOIN events e ON e.seq = c.seq WHERE c.consumer = ? AND ",
+    open!(),
+    " AND (c.state = 'free' OR c.lease_boot <> ? OR c.lease_deadline_millis <= ?)"
+);
+pub(super) const LEASE: &str = "INSERT INTO claims (consumer, seq, state, attempt, token, holder, lease_boot, \
+     lease_deadline_millis) VALUES (?, ?, 'leased', 1, ?, ?, ?, ?) ON CONFLICT (consumer, seq) DO UPDATE SET \
+     state = 'leased', attempt = attempt + 1, token = excluded.token, holder = excluded.holder, \
+     lease_boot = excluded.lease_boot, lease_deadline_millis = excluded.lease_deadline_millis RETURNING attempt";
+/// The earliest deadline of a consumer's live leases: consumer, boot, millis of now.
+pub(super) const NEXT_EXPIRY: &str = concat!(
+    "SELECT min(c.lease_deadline_millis) FROM claims c INDEXED BY claims_open WHERE c.consumer = ? AND ",
+    open!(),
+    " AND c.lease_boot = ? AND c.lease_deadline_millis > ?"
+);
+/// How many of the first events of a kind above the low-water mark are unsettled: consumer, kind, at most, consumer.
+pub(super) const BACKLOG: &str = "SELECT count(*) FROM (SELECT e.seq AS seq FROM events e WHERE \
+     e.seq > (SELECT low_water FROM consumers WHERE id = ?) AND e.kind = ? ORDER BY e.seq LIMIT ?) w WHERE NOT EXISTS \
+     (SELECT 1 FROM claims c WHERE c.consumer = ? AND c.seq = w.seq AND c.state IN ('acked', 'parked'))";
+
+pub(super) const HELD: &str = "SELECT c.consumer, c.seq, e.event_id FROM claims c INDEXED BY claims_token \
+     CROSS JOIN events e ON e.seq = c.seq WHERE c.token = ? AND c.state = 'leased'";
+pub(super) const LEASES_OF_MESSAGE: &str = "SELECT c.consumer, c.seq, e.event_id, c.token, c.holder FROM events e \
+     CROSS JOIN consumers k CROSS JOIN claims c ON c.consumer = k.id AND c.seq = e.seq \
+     WHERE e.message_id = ? AND c.state = 'leased'";
+pub(super) const ACK: &str = "UPDATE claims SET state = 'acked', token = NULL, lease_boot = NULL, \
+     lease_deadline_millis = NULL WHERE consumer = ? AND seq = ?";
+pub(super) const RELEASE: &str = "UPDATE claims SET state = 'free', token = NULL, lease_boot = NULL, \
+     lease_deadline_millis = NULL WHERE consumer = ? AND seq = ?";
+pub(super) const EXTEND: &str =
+    "UPDATE claims SET lease_boot = ?, lease_deadline_millis = ? WHERE consumer = ? AND seq = ?";
+pub(super) const PARK: &str = "UPDATE claims SET state = 'parked', note = ?, token = NULL, lease_boot = NULL, \
+     lease_deadline_millis = NULL WHERE consumer = ? AND seq = ?";
+pub(super) const UNCLAIM: &str = "UPDATE claims SET state = 'free', attempt = attempt - 1, token = NULL, holder = NULL, \
+     lease_boot = NULL, lease_deadline_millis = NULL WHERE token = ? AND state = 'leased' RETURNING consumer";
+pub(super) const FIRST_OPEN: &str = concat!(
+    "SELECT c.seq FROM claims c INDEXED BY claims_open WHERE c.consumer = ? AND ",
+    open!(),
+    " ORDER BY c.seq LIMIT 1"
+);
+/// The claim that lies so many above the low-water mark: consumer, low-water mark, how many.
+pub(super) const NTH_CLAIM: &str =
+    "SELECT seq FROM claims WHERE consumer = ? AND seq > ? ORDER BY seq LIMIT 1 OFFSET ?";
+pub(super) const DROP_ACKED: &str =
+    "DELETE FROM claims WHERE consumer = ? AND seq > ? AND seq <= ? AND state = 'acked'";
+
+pub(super) const ROSTER_VERSION: &str = "SELECT version FROM roster WHERE only = 1";
+pub(super) const RAISE_ROSTER_VERSION: &str = "UPDATE roster SET version = version + 1 WHERE only = 1";
+pub(super) const ADD_SOURCE: &str =
+    "INSERT INTO sources (name, dialect, created_at) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING";
+pub(super) const REMOVE_SOURCE: &str = "DELETE FROM sources WHERE name = ?";
+pub(super) const SOURCE: &str = "SELECT name, dialect, created_at FROM sources WHERE name = ?";
+pub(super) const SOURCES: &str = "SELECT name, dialect, created_at FROM sources ORDER BY name";
+pub(super) const SECRETS: &str = "SELECT secret FROM secrets WHERE source = ? ORDER BY id DESC";
+pub(super) const SECRET_ELSEWHERE: &str = "SELECT source FROM secrets WHERE secret = ? AND source <> ? LIMIT 1";
+pub(super) const ADD_SECRET: &str = "INSERT INTO secrets (source, secret, webhook_id, created_at) VALUES (?, ?, ?, ?)";
+pub(super) const REMOVE_SECRET_OF: &str = "DELETE FROM secrets WHERE webhook_id = ?";
+
+pub(super) const PUT_TOKEN: &str = "INSERT INTO tokens (name, scope, sha256, created_at) VALUES (?, ?, ?, ?) \
+     ON CONFLICT (name) DO UPDATE SET scope = excluded.scope, sha256 = excluded.sha256, created_at = excluded.created_at";
+pub(super) const HAS_TOKEN: &str = "SELECT 1 FROM tokens WHERE name = ?";
+pub(super) const PRINCIPAL: &str = "SELECT name, scope FROM tokens WHERE sha256 = ?";
+
+pub(super) const QUARANTINE: &str = "INSERT INTO quarantine (source, body_sha256, reason, body, last_at, times) \
+     VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (source, body_sha256) DO UPDATE SET \
+     times = times + 1, reason = excluded.reason, last_at = excluded.last_at";
+/// Drops the oldest beyond so many rows, and so many bytes.
+pub(super) const CAP_QUARANTINE: &str = "DELETE FROM quarantine WHERE id IN (SELECT id FROM (SELECT id, \
+     row_number() OVER newest AS place, sum(length(body)) OVER newest AS bytes FROM quarantine \
+     WINDOW newest AS (ORDER BY last_at DESC, id DESC ROWS UNBOUNDED PRECEDING)) WHERE place > ? OR bytes > ?)";
+pub(super) const QUARANTINED: &str =
+    "SELECT source, reason, body, last_at, times FROM quarantine ORDER BY last_at DESC, id DESC LIMIT ?";
+
+/// Those of a JSON list of messages that are not known to be in a mailbox.
+pub(super) const UNPLACED: &str = "SELECT value FROM json_each(?) WHERE NOT EXISTS \
+     (SELECT 1 FROM message_mailboxes WHERE message_id = value AND mailbox_id = ?)";
+pub(super) const PLACE: &str = "INSERT INTO message_mailboxes (message_id, mailbox_id) SELECT value, ? FROM json_each(?) \
+     WHERE true ON CONFLICT (message_id) DO UPDATE SET mailbox_id = excluded.mailbox_id";
+pub(super) const CAP_PLACES: &str =
+    "DELETE FROM message_mailboxes WHERE id <= (SELECT max(id) FROM message_mailboxes) - ?";
+pub(super) const MAILBOX_OF: &str = "SELECT mailbox_id FROM message_mailboxes WHERE message_id = ?";
+
+pub(super) const DATA_VERSION: &str = "PRAGMA data_version";
+pub(super) const NEWS: &str = "SELECT seq, mailbox FROM events WHERE seq > ? ORDER BY seq LIMIT ?";
+
+/// Every statement above; a test prepares each.
+#[cfg(test)]
+pub(super) const ALL: &[&str] = &[
+    LOG,
+    ADD_LOG,
+    EXTENT,
+    EVENT_BY_ID,
+    EVENT_BY_SEQ,
+    ORIGIN,
+    ADD_ORIGIN,
+    CONSUMER,
+    CONSUMER_BY_ID,
+    ADD_CONSUMER,
+    RAISE_LOW_WATER,
+    RAISE_RETURNS,
+    RETURNS,
+    FREED,
+    LEASE,
+    NEXT_EXPIRY,
+    BACKLOG,
+    HELD,
+    LEASES_OF_MESSAGE,
+    ACK,
+    RELEASE,
+    EXTEND,
+    PARK,
+    UNCLAIM,
+    FIRST_OPEN,
+    NTH_CLAIM,
+    DROP_ACKED,
+    ROSTER_VERSION,
+    RAISE_ROSTER_VERSION,
+    ADD_SOURCE,
+    REMOVE_SOURCE,
+    SOURCE,
+    SOURCES,
+    SECRETS,
+    SECRET_ELSEWHERE,
+    ADD_SECRET,
+    REMOVE_SECRET_OF,
+    PUT_TOKEN,
+    HAS_TOKEN,
+    PRINCIPAL,
+    QUARANTINE,
+    CAP_QUARANTINE,
+    QUARANTINED,
+    UNPLACED,
+    PLACE,
+    CAP_PLACES,
+    MAILBOX_OF,
+    DATA_VERSION,
+    NEWS,
+];

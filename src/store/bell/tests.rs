@@ -1,0 +1,176 @@
+//! What SQLite makes of the statements: each prepares, and each look at the log walks an index.
+
+use sqlx::{AssertSqlSafe, Executor as _, Row as _, SqlSafeStr as _};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    append,
+    select::{Bind, Select, Statement, freed},
+    sql, *,
+};
+use crate::{
+    domain::{
+        clock::{BootTime, UnixMillis},
+        cursor::Seq,
+        event::{EventFilter, EventKind},
+        id::{ActionId, MessageId, ThreadId},
+    },
+    ids::Entropy,
+    store::log::Order,
+};
+
+struct Still;
+
+impl crate::domain::clock::Clock for Still {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(0)
+    }
+
+    fn boot_time(&self) -> BootTime {
+        BootTime { boot_id: "boot".into(), millis: 0 }
+    }
+
+    fn sleep(&self, _: std::time::Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl Entropy for Still {
+    fn fill(&self, _: &mut [u8]) {}
+}
+
+async fn store() -> (tempfile::TempDir, BellStore) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ids = Ids::new(Arc::new(Still), Arc::new(Still));
+    let path = directory.path().join("bell.db");
+    let store = BellStore::open(&path, Schema::Migrate, &ids, CancellationToken::new()).await.expect("a new store");
+    (directory, store)
+}
+
+#[tokio::test]
+async fn every_statement_is_prepared() {
+    let (_directory, store) = store().await;
+    let mut conn = store.database.readers.acquire().await.expect("a connection");
+    let inserts = append::CHUNKS.map(sql::insert_events);
+    for text in sql::ALL.iter().copied().chain(inserts.iter().map(String::as_str)) {
+        let prepared = (&mut *conn).prepare(AssertSqlSafe(text).into_sql_str()).await;
+        assert!(prepared.is_ok(), "{text}\n{:?}", prepared.err());
+    }
+}
+
+/// The plan of `statement`, line by line.
+async fn plan(store: &BellStore, statement: Statement) -> Vec<String> {
+    let Statement { text, binds } = statement;
+    let explain = Statement { text: format!("EXPLAIN QUERY PLAN {text}"), binds };
+    let rows = explain.query().fetch_all(&store.database.readers).await.expect("a plan");
+    rows.iter().map(|row| row.get("detail")).collect()
+}
+
+fn assert_walks_an_index(what: &str, plan: &[String], index: Option<&str>) {
+    let whole = plan.join("\n");
+    for line in plan {
+        assert!(!line.contains("TEMP B-TREE"), "{what} sorts:\n{whole}");
+        assert!(!line.starts_with("SCAN") || line.starts_with("SCAN CONSTANT ROW"), "{what} scans:\n{whole}");
+    }
+    if let Some(index) = index {
+        assert!(plan.iter().any(|line| line.contains(&format!("INDEX {index} "))), "{what} not by {index}:\n{whole}");
+    }
+}
+
+/// Every part that a filter can have, each with the index that it should be read by, the sharpest first.
+fn parts() -> Vec<(&'static str, &'static str, EventFilter)> {
+    let none = EventFilter::default;
+    vec![
+        ("action", "events_action", EventFilter { action_id: Some(ActionId::new("act_1")), ..none() }),
+        ("message", "events_message", EventFilter { message_id: Some(MessageId::new("em_1")), ..none() }),
+        ("thread", "events_thread", EventFilter { thread_id: Some(ThreadId::new("thr_1")), ..none() }),
+        ("mailbox", "events_mailbox", EventFilter { mailbox: Some("a@b.test".into()), ..none() }),
+        ("domain", "events_domain", EventFilter { domain: Some("b.test".into()), ..none() }),
+        ("kind", "events_kind", EventFilter { kinds: vec![EventKind::Bounce], ..none() }),
+        ("kinds", "events_kind", EventFilter { kinds: EventKind::ALL[..6].to_vec(), ..none() }),
+    ]
+}
+
+/// Every part, every pair of parts and none at all, each with the index it is to be read by.
+fn filters() -> Vec<(String, Option<&'static str>, EventFilter)> {
+    let mut filters = vec![("nothing".to_owned(), None, EventFilter::default())];
+    let parts = parts();
+    for (place, (name, index, filter)) in parts.iter().enumerate() {
+        filters.push(((*name).to_owned(), Some(*index), filter.clone()));
+        for (other_name, _, other) in &parts[place + 1..] {
+            let both = EventFilter {
+                kinds: if filter.kinds.is_empty() { other.kinds.clone() } else { filter.kinds.clone() },
+                mailbox: filter.mailbox.clone().or(other.mailbox.clone()),
+                domain: filter.domain.clone().or(other.domain.clone()),
+                thread_id: filter.thread_id.clone().or(other.thread_id.clone()),
+                message_id: filter.message_id.clone().or(other.message_id.clone()),
+                action_id: filter.action_id.clone().or(other.action_id.clone()),
+            };
+            filters.push((format!("{name} and {other_name}"), Some(*index), both));
+        }
+    }
+    filters
+}
+
+#[tokio::test]
+async fn every_page_walks_an_index_in_order() {
+    let (_directory, store) = store().await;
+    for (name, index, filter) in filters() {
+        for order in [Order::Ascending, Order::Descending] {
+            for before in [None, Some(Seq(9))] {
+                let select = Select {
+                    columns: sql::EVENT_COLUMNS,
+                    kinds: &filter.kinds,
+                    filter: &filter,
+                    after: Seq(3),
+                    before,
+                    also: None,
+                    order,
+                    limit: 5,
+                };
+                let plan = plan(&store, select.statement()).await;
+                assert_walks_an_index(&format!("a page by {name}, {order:?}"), &plan, index);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_claim_walks_an_index_in_order() {
+    let (_directory, store) = store().await;
+    let now = BootTime { boot_id: "boot".into(), millis: 1 };
+    for (name, index, filter) in filters() {
+        let select = Select {
+            columns: sql::EVENT_COLUMNS,
+            kinds: &filter.kinds,
+            filter: &filter,
+            after: Seq(3),
+            before: None,
+            also: Some((sql::NEVER_CLAIMED, 1)),
+            order: Order::Ascending,
+            limit: 5,
+        };
+        assert_walks_an_index(&format!("new events by {name}"), &plan(&store, select.statement()).await, index);
+        let freed = plan(&store, freed(1, &filter, &now, 5)).await;
+        assert_walks_an_index(&format!("returned events by {name}"), &freed, Some("claims_open"));
+    }
+}
+
+#[tokio::test]
+async fn what_a_claim_asks_beside_walks_an_index_too() {
+    let (_directory, store) = store().await;
+    let asks = [
+        (sql::NEXT_EXPIRY, 3),
+        (sql::HELD, 1),
+        (sql::FIRST_OPEN, 1),
+        (sql::NTH_CLAIM, 3),
+        (sql::EVENT_BY_ID, 2),
+        (sql::EVENT_BY_SEQ, 1),
+        (sql::NEWS, 2),
+        (sql::CONSUMER, 1),
+    ];
+    for (text, binds) in asks {
+        let statement = Statement { text: text.to_owned(), binds: vec![Bind::Int(1); binds] };
+        assert_walks_an_index(text, &plan(&store, statement).await, None);
+    }
+}

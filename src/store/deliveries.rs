@@ -1,0 +1,219 @@
+//! What is owed to endpoints: claim the head of a line, record what came of it, go on with the next.
+//!
+//! A line is one mailbox towards one endpoint. Only its oldest pending delivery can be claimed, so order holds whoever
+//! asks; a claim is a lease on the line, and a stale token changes nothing.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::{
+    clock::{BootTime, UnixMillis},
+    event::NewEvent,
+    id::{DeliveryId, EventId, WebhookId},
+    message::Mailbox,
+    secret::Secret,
+    webhook::{Endpoint, SignatureFormat},
+};
+
+/// What a worker asks for.
+#[derive(Debug, Clone)]
+pub struct ClaimLines {
+    /// The token of the lease, made by the caller and never used before.
+    pub token: String,
+    /// At most so many lines.
+    pub limit: u32,
+    /// So many lines of one endpoint may be leased at once, those leased before included.
+    pub per_endpoint_max: u32,
+    /// Whether our own receiver can be reached now; its lines are left alone while it cannot.
+    pub own_reachable: bool,
+    /// The wall clock, for what is due.
+    pub now: UnixMillis,
+    /// The boot clock, for leases.
+    pub boot: BootTime,
+    /// How long the lease runs.
+    pub lease_millis: i64,
+}
+
+/// What a worker gets.
+#[derive(Debug, Clone, Default)]
+pub struct ClaimedLines {
+    /// The heads of the lines that are now leased.
+    pub owed: Vec<Owed>,
+    /// When the next line falls due after now, if any will: nothing else needs to be asked before, unless the bell rings
+    /// or an attempt ends.
+    pub next_due_at: Option<UnixMillis>,
+    /// When the next lease runs out, whoever holds it, in milliseconds from now: then its line may be free.
+    pub next_expiry_millis: Option<i64>,
+}
+
+/// One delivery to make: the head of a line, with all that sending it takes.
+#[derive(Debug, Clone)]
+pub struct Owed {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// Its place in the order of sending.
+    pub seq: i64,
+    /// The line it heads.
+    pub line: i64,
+    /// The token that holds the line.
+    pub token: String,
+    /// Where to.
+    pub endpoint: Endpoint,
+    /// For which webhook.
+    pub webhook: WebhookId,
+    /// Its live secrets, the newest first.
+    pub secrets: Vec<Secret>,
+    /// How it wants its signature spelled.
+    pub signature_format: SignatureFormat,
+    /// The event.
+    pub event_id: EventId,
+    /// The body, to the byte.
+    pub body: Vec<u8>,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// When it began to be owed.
+    pub created_at: UnixMillis,
+    /// How often in a row the line has failed.
+    pub failures: u32,
+    /// Since when.
+    pub failing_since: Option<UnixMillis>,
+}
+
+/// What came back from an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// A response of this status.
+    Status(u16),
+    /// None, and why, in a word of ours such as `timeout`.
+    Fault(String),
+}
+
+/// One HTTP try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Which, from 1.
+    pub number: u32,
+    /// When it began.
+    pub at: UnixMillis,
+    /// What came of it.
+    pub answer: Answer,
+    /// How long it took.
+    pub duration_millis: i64,
+    /// How much of the response was read, and dropped.
+    pub response_bytes: u64,
+}
+
+/// What an attempt means for its line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The delivery is made.
+    Delivered,
+    /// It is tried again, then.
+    RetryAt(UnixMillis),
+    /// It is given up, and so is everything in the line that has been owed since `owed_before` or longer; the line goes on
+    /// at `next_at`.
+    Dead {
+        /// What came to be owed up to then is given up.
+        owed_before: UnixMillis,
+        /// When the line's next head may be sent.
+        next_at: UnixMillis,
+    },
+    /// The endpoint is gone for good: its webhooks are disabled, and all that it was owed is given up.
+    Gone,
+}
+
+/// How a worker stays with a line after a delivery that was made.
+#[derive(Debug, Clone)]
+pub struct Stay {
+    /// The boot clock now.
+    pub boot: BootTime,
+    /// How long the lease runs on.
+    pub lease_millis: i64,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone)]
+pub enum Recorded {
+    /// It is in the store, and the line is free.
+    Kept,
+    /// It is in the store, and the line's next head is leased under the same token.
+    Next(Box<Owed>),
+    /// Another worker has the line now; nothing was changed.
+    Stale,
+}
+
+/// What is known of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// Its place in the order of sending; the cursor of a list.
+    pub seq: i64,
+    /// The webhook, which may be gone since.
+    pub webhook: WebhookId,
+    /// Where to.
+    pub endpoint: Endpoint,
+    /// The mailbox whose event it is.
+    pub mailbox: String,
+    /// The event.
+    pub event_id: EventId,
+    /// Its kind, in our words.
+    pub event_type: String,
+    /// How far it is.
+    pub state: State,
+    /// Tries begun.
+    pub attempts: u32,
+    /// When it began to be owed.
+    pub created_at: UnixMillis,
+    /// When it was last tried.
+    pub last_attempt_at: Option<UnixMillis>,
+    /// When it is tried next, if it heads its line.
+    pub next_attempt_at: Option<UnixMillis>,
+    /// The last tries, the oldest first, at most [`ATTEMPTS_SHOWN_MAX`].
+    pub tries: Vec<Attempt>,
+}
+
+/// A list shows the last of a delivery's tries; in 24 hours there are some forty.
+pub const ATTEMPTS_SHOWN_MAX: u32 = 10;
+
+/// How far a delivery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Still owed.
+    Pending,
+    /// Answered with a 2xx.
+    Delivered,
+    /// Given up, and kept.
+    Dead,
+}
+
+/// Deliveries.
+#[async_trait]
+pub trait Deliveries: Send + Sync + 'static {
+    /// Owes `event` to every webhook that wants it, in a transaction of its own, and answers how many that are. An event of
+    /// a message that is stored in the same breath is fanned out by the mailroom instead.
+    async fn owe(&self, mailbox: &Mailbox, event: &NewEvent) -> Result<u32, StoreError>;
+
+    /// Leases lines whose heads are due, the longest due first within an endpoint.
+    async fn claim_lines(&self, claim: &ClaimLines) -> Result<ClaimedLines, StoreError>;
+
+    /// Writes down what came of an attempt. With `stay`, a line that goes on at once stays leased.
+    async fn record(
+        &self,
+        owed: &Owed,
+        attempt: &Attempt,
+        verdict: &Verdict,
+        stay: Option<&Stay>,
+    ) -> Result<Recorded, StoreError>;
+
+    /// Ends every lease. Only for a worker that knows that no other is at work: the keeper's, when it begins.
+    async fn void_leases(&self) -> Result<(), StoreError>;
+
+    /// Deliveries, the newest first: those before `before`, of `webhook` where it is given, at most `limit`.
+    async fn deliveries(
+        &self,
+        webhook: Option<&WebhookId>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, StoreError>;
+}

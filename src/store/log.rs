@@ -1,0 +1,89 @@
+//! The event log: append, read in order, never change.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::{
+    clock::UnixMillis,
+    consumer::Gap,
+    cursor::Seq,
+    event::{Auth, Event, EventFilter, NewEvent},
+    id::{LogId, SourceName},
+};
+
+/// What became of one event that was handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ingested {
+    /// It is new and now stands at this place.
+    Fresh(Seq),
+    /// The source has told it before, word for word; it stands at this place.
+    Duplicate(Seq),
+    /// The source has told something else under the same id; that stands at this place, and this was not stored.
+    Conflict(Seq),
+}
+
+/// Which way a page runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// The newest first.
+    #[default]
+    Descending,
+    /// The oldest first.
+    Ascending,
+}
+
+/// A page of the log to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Which events.
+    pub filter: EventFilter,
+    /// Only those later than this.
+    pub after: Seq,
+    /// Only those earlier than this, where it is given.
+    pub before: Option<Seq>,
+    /// Which way.
+    pub order: Order,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Where the log begins and ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// The log's id.
+    pub log: LogId,
+    /// The newest event's place; [`Seq::ZERO`] in an empty log.
+    pub head: Seq,
+    /// The oldest place that retention has not removed; every event from here on is there.
+    pub tail: Seq,
+}
+
+impl Extent {
+    /// What a reader that had seen everything up to `after` has missed for good.
+    pub fn gap(&self, after: Seq) -> Option<Gap> {
+        (after.0 + 1 < self.tail.0).then_some(Gap { after, resumes_at: self.tail })
+    }
+}
+
+/// The event log.
+#[async_trait]
+pub trait EventLog: Send + Sync + 'static {
+    /// Appends `events` of one source, all of them or none, and answers in their order once they are on disk. Callers
+    /// ring the bell after this, never before.
+    async fn append(
+        &self,
+        source: &SourceName,
+        auth: Auth,
+        received_at: UnixMillis,
+        events: Vec<NewEvent>,
+    ) -> Result<Vec<Ingested>, StoreError>;
+
+    /// A page of events.
+    async fn page(&self, request: &PageRequest) -> Result<Vec<Event>, StoreError>;
+
+    /// The event at `seq`, if there is one.
+    async fn event(&self, seq: Seq) -> Result<Option<Event>, StoreError>;
+
+    /// Where the log begins and ends now.
+    async fn extent(&self) -> Result<Extent, StoreError>;
+}

@@ -1,0 +1,161 @@
+//! Deliveries: the contract over lines, heads and records, and the list for whoever asks what became of them.
+
+use async_trait::async_trait;
+use sqlx::{Row as _, sqlite::SqliteRow};
+
+use super::{MailStore, fanout::fan_out, lines, record};
+use crate::{
+    domain::{
+        clock::UnixMillis,
+        event::NewEvent,
+        id::{EventId, WebhookId},
+        message::Mailbox,
+    },
+    store::{
+        StoreError,
+        deliveries::{
+            ATTEMPTS_SHOWN_MAX, Answer, Attempt, ClaimLines, ClaimedLines, Deliveries, Delivery, Owed, Recorded, State,
+            Stay, Verdict,
+        },
+        failed,
+    },
+};
+
+/// What [`delivery`] reads. Only the head of a line has a next time.
+const COLUMNS: &str = "d.seq, d.webhook_id, l.endpoint, l.mailbox, d.event_id, d.event_type, d.state, d.attempts, \
+                       d.created_at, d.last_attempt_at, \
+                       CASE WHEN d.state = 'pending' AND NOT EXISTS \
+                           (SELECT 1 FROM delivery e WHERE e.line_id = d.line_id AND e.state = 'pending' AND e.seq < d.seq) \
+                       THEN l.due_at END AS next_attempt_at";
+
+fn delivery(row: &SqliteRow, tries: Vec<Attempt>) -> Result<Delivery, StoreError> {
+    let (seq, created_at): (i64, i64) = (row.get("seq"), row.get("created_at"));
+    let corrupt = |why| StoreError::Corrupt { table: "delivery", row: seq.to_string(), why };
+    Ok(Delivery {
+        id: lines::delivery_id(created_at, seq),
+        seq,
+        webhook: WebhookId::new(row.get::<String, _>("webhook_id")),
+        endpoint: row.get::<&str, _>("endpoint").parse().map_err(|_| corrupt("its endpoint is no URL"))?,
+        mailbox: row.get("mailbox"),
+        event_id: EventId::new(row.get::<String, _>("event_id")),
+        event_type: row.get("event_type"),
+        state: match row.get::<&str, _>("state") {
+            "pending" => State::Pending,
+            "delivered" => State::Delivered,
+            _ => State::Dead,
+        },
+        attempts: row.get("attempts"),
+        created_at: UnixMillis(created_at),
+        last_attempt_at: row.get::<Option<i64>, _>("last_attempt_at").map(UnixMillis),
+        next_attempt_at: row.get::<Option<i64>, _>("next_attempt_at").map(UnixMillis),
+        tries,
+    })
+}
+
+fn attempt(row: &SqliteRow) -> Attempt {
+    Attempt {
+        number: row.get("number"),
+        at: UnixMillis(row.get("at")),
+        answer: match row.get::<Option<u16>, _>("status") {
+            Some(status) => Answer::Status(status),
+            None => Answer::Fault(row.get("fault")),
+        },
+        duration_millis: row.get("duration_millis"),
+        response_bytes: u64::try_from(row.get::<i64, _>("response_bytes")).unwrap_or(0),
+    }
+}
+
+impl MailStore {
+    /// The last tries of a delivery, the oldest first.
+    async fn tries(&self, seq: i64) -> Result<Vec<Attempt>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT number, at, status, fault, duration_millis, response_bytes FROM attempt
+             WHERE delivery_seq = ?1 ORDER BY number DESC LIMIT ?2",
+        )
+        .bind(seq)
+        .bind(ATTEMPTS_SHOWN_MAX)
+        .fetch_all(&self.database.readers)
+        .await
+        .map_err(failed("list the attempts of a delivery"))?;
+        Ok(rows.iter().rev().map(attempt).collect())
+    }
+}
+
+#[async_trait]
+impl Deliveries for MailStore {
+    async fn owe(&self, mailbox: &Mailbox, event: &NewEvent) -> Result<u32, StoreError> {
+        let (mailbox, event) = (mailbox.clone(), event.clone());
+        let write = self.database.writer.write(move |conn| {
+            let (mailbox, event) = (mailbox.clone(), event.clone());
+            Box::pin(async move { fan_out(conn, &mailbox, &event).await })
+        });
+        write.await
+    }
+
+    async fn claim_lines(&self, claim: &ClaimLines) -> Result<ClaimedLines, StoreError> {
+        let claim = claim.clone();
+        let write = self.database.writer.write(move |conn| {
+            let claim = claim.clone();
+            Box::pin(async move { lines::claim(conn, &claim).await })
+        });
+        write.await
+    }
+
+    async fn record(
+        &self,
+        owed: &Owed,
+        attempt: &Attempt,
+        verdict: &Verdict,
+        stay: Option<&Stay>,
+    ) -> Result<Recorded, StoreError> {
+        // The body is not written again, and it is the one big part.
+        let owed = Owed { body: Vec::new(), ..owed.clone() };
+        let (attempt, verdict, stay) = (attempt.clone(), verdict.clone(), stay.cloned());
+        let write = self.database.writer.write(move |conn| {
+            let (owed, attempt, verdict, stay) = (owed.clone(), attempt.clone(), verdict.clone(), stay.clone());
+            Box::pin(async move { record::record(conn, &owed, &attempt, &verdict, stay.as_ref()).await })
+        });
+        write.await
+    }
+
+    async fn void_leases(&self) -> Result<(), StoreError> {
+        let write = self.database.writer.write(move |conn| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE line SET lease_token = NULL, lease_boot = NULL, lease_until = NULL
+                     WHERE lease_token IS NOT NULL",
+                )
+                .execute(conn)
+                .await
+                .map_err(failed("end the leases of lines"))?;
+                Ok(())
+            })
+        });
+        write.await
+    }
+
+    async fn deliveries(
+        &self,
+        webhook: Option<&WebhookId>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        // Two statements: with one, `OR` would keep the index of a webhook's deliveries from being used.
+        let narrowed = if webhook.is_some() { "AND d.webhook_id = ?3" } else { "" };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM delivery d JOIN line l ON l.id = d.line_id
+             WHERE d.seq < ?1 {narrowed} ORDER BY d.seq DESC LIMIT ?2"
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(before.unwrap_or(i64::MAX)).bind(limit);
+        if let Some(webhook) = webhook {
+            query = query.bind(webhook.as_str());
+        }
+        let rows = query.fetch_all(&self.database.readers).await.map_err(failed("list the deliveries"))?;
+        let mut deliveries = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let tries = self.tries(row.get("seq")).await?;
+            deliveries.push(delivery(row, tries)?);
+        }
+        Ok(deliveries)
+    }
+}

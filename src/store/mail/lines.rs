@@ -1,0 +1,233 @@
+//! Lines of deliveries: which are due, who holds them, what stands at their heads.
+
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use ulid::Ulid;
+
+use super::webhooks::{secrets, signature_format};
+use crate::{
+    domain::{
+        clock::UnixMillis,
+        id::{DeliveryId, EventId, WebhookId},
+        secret::Secret,
+    },
+    store::{
+        StoreError,
+        deliveries::{ClaimLines, ClaimedLines, Owed},
+        failed,
+    },
+};
+
+/// A line is free if nobody holds it, or its lease is over: by the boot clock (`?2`), or because its boot is (`?1`).
+const FREE: &str = "(lease_token IS NULL OR lease_boot <> ?1 OR lease_until <= ?2)";
+
+/// Both ask in the words of an index's condition, so that it is used.
+const NEXT_DUE: &str = "SELECT min(due_at) FROM line WHERE due_at IS NOT NULL AND due_at > ?1";
+const NEXT_EXPIRY: &str =
+    "SELECT min(lease_until) FROM line WHERE lease_token IS NOT NULL AND lease_boot = ?1 AND lease_until > ?2";
+const HEAD: &str = "UPDATE delivery SET attempts = attempts + 1
+         WHERE seq = (SELECT seq FROM delivery WHERE line_id = ?1 AND state = 'pending' ORDER BY seq LIMIT 1)
+         RETURNING seq, webhook_id, event_id, attempts, created_at, body,
+                   (SELECT endpoint FROM line WHERE id = ?1) AS endpoint,
+                   (SELECT failures FROM line WHERE id = ?1) AS failures,
+                   (SELECT failing_since FROM line WHERE id = ?1) AS failing_since,
+                   (SELECT signature_format FROM webhook WHERE webhook.id = webhook_id) AS signature_format";
+const SETTLE: &str = "UPDATE line SET due_at = NULL, failures = 0, failing_since = NULL
+         WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE line_id = ?1 AND state = 'pending')";
+
+fn endpoints_sql() -> String {
+    format!(
+        "WITH RECURSIVE known (endpoint) AS (
+             SELECT min(endpoint) FROM line WHERE due_at IS NOT NULL
+             UNION ALL
+             SELECT (SELECT min(l.endpoint) FROM line l WHERE l.due_at IS NOT NULL AND l.endpoint > known.endpoint)
+             FROM known WHERE known.endpoint IS NOT NULL
+         )
+         SELECT known.endpoint,
+                (SELECT count(*) FROM line l WHERE l.endpoint = known.endpoint AND l.lease_token IS NOT NULL
+                                               AND l.lease_boot = ?1 AND l.lease_until > ?2) AS busy,
+                (SELECT min(l.due_at) FROM line l WHERE l.endpoint = known.endpoint AND l.due_at IS NOT NULL) AS due_at
+         FROM known
+         WHERE known.endpoint IS NOT NULL AND (?3 OR known.endpoint <> 'self')
+           AND EXISTS (SELECT 1 FROM line WHERE line.endpoint = known.endpoint AND due_at <= ?4 AND {FREE})
+         ORDER BY due_at"
+    )
+}
+
+fn lease_sql() -> String {
+    format!(
+        "UPDATE line SET lease_token = ?3, lease_boot = ?1, lease_until = ?2 + ?4
+         WHERE id IN (SELECT id FROM line WHERE endpoint = ?5 AND due_at <= ?6 AND {FREE}
+                      ORDER BY due_at LIMIT ?7)
+         RETURNING id"
+    )
+}
+
+/// The id of the delivery at `seq`: `dlv_` and a ULID that is made of the time it began to be owed and its place, so it
+/// needs no column, sorts by age, and is never given twice.
+pub(super) fn delivery_id(created_at: i64, seq: i64) -> DeliveryId {
+    let ulid = Ulid::from_parts(u64::try_from(created_at).unwrap_or(0), u128::try_from(seq).unwrap_or(0));
+    DeliveryId::new(format!("dlv_{}", ulid.to_string().to_lowercase()))
+}
+
+/// Leases due lines, each endpoint's share in turn.
+pub(super) async fn claim(conn: &mut SqliteConnection, claim: &ClaimLines) -> Result<ClaimedLines, StoreError> {
+    let mut lines = Vec::new();
+    let mut room = claim.limit;
+    for (endpoint, busy) in endpoints(conn, claim).await? {
+        let share = claim.per_endpoint_max.saturating_sub(busy).min(room);
+        if share > 0 {
+            let leased = lease(conn, claim, &endpoint, share).await?;
+            room = room.saturating_sub(u32::try_from(leased.len()).unwrap_or(u32::MAX));
+            lines.extend(leased);
+        }
+    }
+    let mut owed = Vec::with_capacity(lines.len());
+    for line in lines {
+        if let Some(head) = head(conn, line, &claim.token).await? {
+            owed.push(head);
+        } else {
+            // Nothing is pending after all: the line goes to rest instead of being asked for again and again.
+            settle(conn, line).await?;
+            release(conn, line).await?;
+        }
+    }
+    let next_due_at: Option<i64> = sqlx::query_scalar(NEXT_DUE)
+        .bind(claim.now.0)
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(failed("find when the next line is due"))?;
+    let next_expiry: Option<i64> = sqlx::query_scalar(NEXT_EXPIRY)
+        .bind(&claim.boot.boot_id)
+        .bind(claim.boot.millis)
+        .fetch_one(conn)
+        .await
+        .map_err(failed("find when the next lease of a line runs out"))?;
+    Ok(ClaimedLines {
+        owed,
+        next_due_at: next_due_at.map(UnixMillis),
+        next_expiry_millis: next_expiry.map(|until| until - claim.boot.millis),
+    })
+}
+
+/// The endpoints that have a free line due, with how many of their lines are held. It is asked by endpoint, and not by
+/// line, so that one endpoint's thousand due lines neither cost the others their turn nor us the reading of them.
+async fn endpoints(conn: &mut SqliteConnection, claim: &ClaimLines) -> Result<Vec<(String, u32)>, StoreError> {
+    let rows = sqlx::query(sqlx::AssertSqlSafe(endpoints_sql()))
+        .bind(&claim.boot.boot_id)
+        .bind(claim.boot.millis)
+        .bind(claim.own_reachable)
+        .bind(claim.now.0)
+        .fetch_all(conn)
+        .await
+        .map_err(failed("find the endpoints that are due"))?;
+    Ok(rows.iter().map(|row| (row.get("endpoint"), row.get("busy"))).collect())
+}
+
+async fn lease(
+    conn: &mut SqliteConnection,
+    claim: &ClaimLines,
+    endpoint: &str,
+    share: u32,
+) -> Result<Vec<i64>, StoreError> {
+    sqlx::query_scalar(sqlx::AssertSqlSafe(lease_sql()))
+        .bind(&claim.boot.boot_id)
+        .bind(claim.boot.millis)
+        .bind(&claim.token)
+        .bind(claim.lease_millis)
+        .bind(endpoint)
+        .bind(claim.now.0)
+        .bind(share)
+        .fetch_all(conn)
+        .await
+        .map_err(failed("lease the lines of an endpoint"))
+}
+
+/// Begins an attempt at the oldest pending delivery of a line that `token` holds.
+pub(super) async fn head(conn: &mut SqliteConnection, line: i64, token: &str) -> Result<Option<Owed>, StoreError> {
+    let row =
+        sqlx::query(HEAD).bind(line).fetch_optional(&mut *conn).await.map_err(failed("take the head of a line"))?;
+    let Some(row) = row else { return Ok(None) };
+    let secrets = secrets(conn, row.get("webhook_id")).await?;
+    owed(&row, line, token, secrets).map(Some)
+}
+
+fn owed(row: &SqliteRow, line: i64, token: &str, secrets: Vec<Secret>) -> Result<Owed, StoreError> {
+    let (seq, created_at): (i64, i64) = (row.get("seq"), row.get("created_at"));
+    let corrupt = |why| StoreError::Corrupt { table: "delivery", row: seq.to_string(), why };
+    Ok(Owed {
+        id: delivery_id(created_at, seq),
+        seq,
+        line,
+        token: token.to_owned(),
+        endpoint: row.get::<&str, _>("endpoint").parse().map_err(|_| corrupt("its endpoint is no URL"))?,
+        webhook: WebhookId::new(row.get::<String, _>("webhook_id")),
+        secrets,
+        signature_format: signature_format(row).ok_or_else(|| corrupt("its webhook has no signature format"))?,
+        event_id: EventId::new(row.get::<String, _>("event_id")),
+        body: row.get("body"),
+        attempt: row.get("attempts"),
+        created_at: UnixMillis(created_at),
+        failures: row.get("failures"),
+        failing_since: row.get::<Option<i64>, _>("failing_since").map(UnixMillis),
+    })
+}
+
+/// After deliveries were given up from outside: a line with nothing pending comes to rest, its failures forgotten. Whoever
+/// holds it still does, and will find nothing more to do.
+pub(super) async fn settle(conn: &mut SqliteConnection, line: i64) -> Result<(), StoreError> {
+    sqlx::query(SETTLE).bind(line).execute(conn).await.map_err(failed("bring a line to rest"))?;
+    Ok(())
+}
+
+/// Lets go of a line.
+async fn release(conn: &mut SqliteConnection, line: i64) -> Result<(), StoreError> {
+    sqlx::query("UPDATE line SET lease_token = NULL, lease_boot = NULL, lease_until = NULL WHERE id = ?1")
+        .bind(line)
+        .execute(conn)
+        .await
+        .map_err(failed("let go of a line"))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::store::mail::MailStore;
+
+    async fn plan(store: &MailStore, sql: String) -> String {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
+            .fetch_all(&store.database.readers)
+            .await
+            .expect("a plan");
+        rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("\n")
+    }
+
+    #[tokio::test]
+    async fn no_statement_of_the_worker_walks_what_is_at_rest() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = MailStore::open(&directory.path().join("mail.db"), CancellationToken::new()).await.expect("opens");
+        for (sql, index) in [
+            (endpoints_sql(), "line_due_of_endpoint"),
+            (lease_sql(), "line_due_of_endpoint"),
+            (HEAD.to_owned(), "delivery_pending"),
+            (NEXT_DUE.to_owned(), "line_due"),
+            (NEXT_EXPIRY.to_owned(), "line_leased"),
+            (SETTLE.to_owned(), "delivery_pending"),
+        ] {
+            let plan = plan(&store, sql).await;
+            assert!(plan.contains(index), "{plan}");
+            for walked in ["SCAN delivery", "SCAN line\n", "SCAN l\n", "SCAN webhook"] {
+                assert!(!format!("{plan}\n").contains(walked), "{plan}");
+            }
+        }
+    }
+
+    #[test]
+    fn delivery_ids_sort_by_age_and_place() {
+        let ids = [(1_000, 7), (2_000, 1), (2_000, 2)].map(|(at, seq)| delivery_id(at, seq));
+        assert!(ids.is_sorted());
+        assert_eq!(ids[0].as_str().len(), "dlv_".len() + 26);
+    }
+}

@@ -1,0 +1,67 @@
+//! The rows of mailboxes.
+
+use sqlx::{Executor, Sqlite, SqliteConnection};
+
+use super::rows::MailboxRow;
+use crate::{
+    domain::{address::Address, id::MailboxId, message::Mailbox},
+    store::{StoreError, failed, mailroom::Added},
+};
+
+const INSERT: &str = "INSERT INTO mailbox (id, address, display_name, created_at) VALUES (?1, ?2, ?3, ?4) \
+                      ON CONFLICT (address) DO NOTHING";
+const REMOVE: &str = "DELETE FROM mailbox WHERE id = ?1";
+const ALL: &str = "SELECT id, address, display_name, created_at FROM mailbox ORDER BY address";
+const BY_ID: &str = "SELECT id, address, display_name, created_at FROM mailbox WHERE id = ?1";
+const BY_ADDRESS: &str = "SELECT id, address, display_name, created_at FROM mailbox WHERE address = ?1";
+
+pub(super) async fn add(conn: &mut SqliteConnection, mailbox: &Mailbox) -> Result<Added, StoreError> {
+    let inserted = sqlx::query(INSERT)
+        .bind(mailbox.id.as_str())
+        .bind(mailbox.address.as_str())
+        .bind(mailbox.display_name.as_deref())
+        .bind(mailbox.created_at.0)
+        .execute(&mut *conn)
+        .await
+        .map_err(failed("add a mailbox"))?;
+    if inserted.rows_affected() == 1 {
+        return Ok(Added::Fresh(mailbox.clone()));
+    }
+    let there: MailboxRow = sqlx::query_as(BY_ADDRESS)
+        .bind(mailbox.address.as_str())
+        .fetch_one(conn)
+        .await
+        .map_err(failed("read the mailbox that was there already"))?;
+    Ok(Added::Exists(there.read()?))
+}
+
+pub(super) async fn remove(conn: &mut SqliteConnection, id: &MailboxId) -> Result<bool, StoreError> {
+    let removed = sqlx::query(REMOVE).bind(id.as_str()).execute(conn).await.map_err(failed("remove a mailbox"))?;
+    Ok(removed.rows_affected() == 1)
+}
+
+pub(super) async fn all<'e>(db: impl Executor<'e, Database = Sqlite>) -> Result<Vec<Mailbox>, StoreError> {
+    let rows: Vec<MailboxRow> = sqlx::query_as(ALL).fetch_all(db).await.map_err(failed("list the mailboxes"))?;
+    rows.into_iter().map(MailboxRow::read).collect()
+}
+
+pub(super) async fn by_id<'e>(
+    db: impl Executor<'e, Database = Sqlite>,
+    id: &MailboxId,
+) -> Result<Option<Mailbox>, StoreError> {
+    let row: Option<MailboxRow> =
+        sqlx::query_as(BY_ID).bind(id.as_str()).fetch_optional(db).await.map_err(failed("find a mailbox by its id"))?;
+    row.map(MailboxRow::read).transpose()
+}
+
+pub(super) async fn by_address<'e>(
+    db: impl Executor<'e, Database = Sqlite>,
+    address: &Address,
+) -> Result<Option<Mailbox>, StoreError> {
+    let row: Option<MailboxRow> = sqlx::query_as(BY_ADDRESS)
+        .bind(address.as_str())
+        .fetch_optional(db)
+        .await
+        .map_err(failed("find a mailbox by its address"))?;
+    row.map(MailboxRow::read).transpose()
+}

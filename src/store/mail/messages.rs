@@ -1,0 +1,152 @@
+//! The rows of messages: stored once, read by id.
+
+use sqlx::{Executor, FromRow, Row as _, Sqlite, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+
+use super::{fanout, mailboxes, rows, threads};
+use crate::{
+    domain::{
+        id::{MailboxId, MessageId, ThreadId},
+        message::Message,
+    },
+    store::{StoreError, failed, mailroom::NewMessage},
+};
+
+const INSERT: &str = "INSERT INTO message (id, mailbox_id, thread_id, direction, status, sender, sender_name, \
+     recipients, cc, subject, snippet, received_at, auto, attachment_count, attachments, internet_id, envelope_from, \
+     blob, size_bytes, notes, sender_folded, subject_folded, text) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)";
+const MAILBOX_OF: &str = "SELECT mailbox_id FROM message WHERE id = ?1";
+const BLOB_OF: &str = "SELECT blob FROM message WHERE id = ?1 AND mailbox_id = ?2";
+const MARK_READ: &str = "UPDATE message SET status = 'read' WHERE id = ?1 AND mailbox_id = ?2 AND status = 'unread'";
+const SEQ_OF: &str = "SELECT seq FROM message WHERE id = ?1 AND mailbox_id = ?2";
+
+/// Stores the messages of one handing-over, each in its thread, and owes their events.
+pub(super) async fn store(conn: &mut SqliteConnection, new: &[NewMessage]) -> Result<Vec<ThreadId>, StoreError> {
+    let mut found = Vec::with_capacity(new.len());
+    for one in new {
+        let mailbox = mailboxes::by_id(&mut *conn, &one.message.summary.mailbox_id)
+            .await?
+            .ok_or(sqlx::Error::RowNotFound)
+            .map_err(failed("store a message in a mailbox that is no longer there"))?;
+        let thread = threads::place(conn, one).await?;
+        insert(conn, one, &thread).await?;
+        let mut event = one.event.clone();
+        event.thread_id = Some(thread.clone());
+        fanout::fan_out(conn, &mailbox, &event).await?;
+        found.push(thread);
+    }
+    Ok(found)
+}
+
+async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread: &ThreadId) -> Result<(), StoreError> {
+    let Message { summary, text, notes } = &new.message;
+    let sender = format!("{}\n{}", summary.from, summary.from_name.as_deref().unwrap_or("")).to_lowercase();
+    sqlx::query(INSERT)
+        .bind(summary.id.as_str())
+        .bind(summary.mailbox_id.as_str())
+        .bind(thread.as_str())
+        .bind(rows::direction(summary.direction))
+        .bind(rows::status(summary.status))
+        .bind(&summary.from)
+        .bind(summary.from_name.as_deref())
+        .bind(rows::to_list(&summary.to))
+        .bind(rows::to_list(&summary.cc))
+        .bind(&summary.subject)
+        .bind(&summary.snippet)
+        .bind(summary.received_at.0)
+        .bind(summary.auto)
+        .bind(i64::try_from(summary.attachments.len()).unwrap_or(i64::MAX))
+        .bind(rows::to_attachments(&summary.attachments))
+        .bind(new.internet_id.as_deref())
+        .bind(&new.envelope_from)
+        .bind(&new.blob)
+        .bind(i64::try_from(new.size_bytes).unwrap_or(i64::MAX))
+        .bind(rows::to_list(notes))
+        .bind(sender)
+        .bind(summary.subject.to_lowercase())
+        .bind(text)
+        .execute(conn)
+        .await
+        .map_err(failed("store a message"))?;
+    Ok(())
+}
+
+/// A message with its text, if it is in that mailbox.
+pub(super) async fn by_id(
+    readers: &SqlitePool,
+    mailbox: &MailboxId,
+    id: &MessageId,
+) -> Result<Option<Message>, StoreError> {
+    const DOING: &str = "read a message";
+    let select =
+        format!("SELECT {}, m.notes, m.text FROM message m WHERE m.id = ?1 AND m.mailbox_id = ?2", rows::SUMMARY);
+    let row: Option<SqliteRow> = sqlx::query(sqlx::AssertSqlSafe(select))
+        .bind(id.as_str())
+        .bind(mailbox.as_str())
+        .fetch_optional(readers)
+        .await
+        .map_err(failed(DOING))?;
+    let Some(row) = row else { return Ok(None) };
+    let summary = rows::SummaryRow::from_row(&row).map_err(failed(DOING))?.read()?;
+    let notes: String = row.try_get("notes").map_err(failed(DOING))?;
+    let text = row.try_get("text").map_err(failed(DOING))?;
+    let notes = rows::list(&notes).ok_or_else(|| StoreError::Corrupt {
+        table: "message",
+        row: id.to_string(),
+        why: "its notes are no list",
+    })?;
+    Ok(Some(Message { summary, text, notes }))
+}
+
+/// The mailbox that a message is in.
+pub(super) async fn mailbox_of(readers: &SqlitePool, id: &MessageId) -> Result<Option<MailboxId>, StoreError> {
+    let found: Option<String> = sqlx::query_scalar(MAILBOX_OF)
+        .bind(id.as_str())
+        .fetch_optional(readers)
+        .await
+        .map_err(failed("find a message's mailbox"))?;
+    Ok(found.map(MailboxId::new))
+}
+
+/// The name of the file with a message's raw bytes.
+pub(super) async fn blob_of(
+    readers: &SqlitePool,
+    mailbox: &MailboxId,
+    id: &MessageId,
+) -> Result<Option<String>, StoreError> {
+    sqlx::query_scalar(BLOB_OF)
+        .bind(id.as_str())
+        .bind(mailbox.as_str())
+        .fetch_optional(readers)
+        .await
+        .map_err(failed("find a message's raw bytes"))
+}
+
+/// A message's place in the order of commits, if it is in that mailbox.
+pub(super) async fn seq_of<'e>(
+    db: impl Executor<'e, Database = Sqlite>,
+    mailbox: &MailboxId,
+    id: &MessageId,
+) -> Result<Option<i64>, StoreError> {
+    sqlx::query_scalar(SEQ_OF)
+        .bind(id.as_str())
+        .bind(mailbox.as_str())
+        .fetch_optional(db)
+        .await
+        .map_err(failed("find a message"))
+}
+
+/// Marks a message read; false if there is none.
+pub(super) async fn mark_read(
+    conn: &mut SqliteConnection,
+    mailbox: &MailboxId,
+    id: &MessageId,
+) -> Result<bool, StoreError> {
+    let marked = sqlx::query(MARK_READ)
+        .bind(id.as_str())
+        .bind(mailbox.as_str())
+        .execute(&mut *conn)
+        .await
+        .map_err(failed("mark a message read"))?;
+    Ok(marked.rows_affected() == 1 || seq_of(conn, mailbox, id).await?.is_some())
+}

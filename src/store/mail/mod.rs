@@ -1,0 +1,151 @@
+//! The mail wing's store in SQLite: one database, its rows and SQL by subject.
+
+mod deliveries;
+mod fanout;
+mod keys;
+mod lines;
+mod listing;
+mod mailboxes;
+mod messages;
+mod record;
+mod rows;
+mod tags;
+mod threads;
+mod webhooks;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    StoreError,
+    mailroom::{Added, Mailroom, NewMessage},
+    sqlite::{Database, OpenError, Schema, open},
+};
+use crate::domain::{
+    address::Address,
+    id::{MailboxId, MessageId, ThreadId},
+    message::{Mailbox, Message, MessagePage, MessageSummary},
+};
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/mail/migrations");
+
+/// `mail.db`. Only the keeper of the data directory opens it.
+#[derive(Clone)]
+pub struct MailStore {
+    database: Database,
+}
+
+impl MailStore {
+    /// Opens or creates `mail.db` at `path`. `disk_failed` is cancelled if the disk fails at a commit.
+    pub async fn open(path: &Path, disk_failed: CancellationToken) -> Result<Self, OpenError> {
+        Ok(Self { database: open(path, &MIGRATIONS, Schema::Migrate, disk_failed).await? })
+    }
+
+    /// Transactions committed so far.
+    pub fn commits(&self) -> u64 {
+        self.database.writer.commits()
+    }
+}
+
+#[async_trait]
+impl Mailroom for MailStore {
+    async fn add_mailbox(&self, mailbox: &Mailbox) -> Result<Added, StoreError> {
+        let mailbox = Arc::new(mailbox.clone());
+        let write = self.database.writer.write(move |conn| {
+            let mailbox = mailbox.clone();
+            Box::pin(async move { mailboxes::add(conn, &mailbox).await })
+        });
+        write.await
+    }
+
+    async fn remove_mailbox(&self, id: &MailboxId) -> Result<bool, StoreError> {
+        let id = id.clone();
+        let write = self.database.writer.write(move |conn| {
+            let id = id.clone();
+            Box::pin(async move { mailboxes::remove(conn, &id).await })
+        });
+        write.await
+    }
+
+    async fn mailboxes(&self) -> Result<Vec<Mailbox>, StoreError> {
+        mailboxes::all(&self.database.readers).await
+    }
+
+    async fn mailbox(&self, id: &MailboxId) -> Result<Option<Mailbox>, StoreError> {
+        mailboxes::by_id(&self.database.readers, id).await
+    }
+
+    async fn mailbox_at(&self, address: &Address) -> Result<Option<Mailbox>, StoreError> {
+        mailboxes::by_address(&self.database.readers, address).await
+    }
+
+    async fn store_messages(&self, new: Vec<NewMessage>) -> Result<Vec<ThreadId>, StoreError> {
+        let new = Arc::new(new);
+        let write = self.database.writer.write(move |conn| {
+            let new = new.clone();
+            Box::pin(async move { messages::store(conn, &new).await })
+        });
+        write.await
+    }
+
+    async fn messages(&self, mailbox: &MailboxId, page: &MessagePage) -> Result<Vec<MessageSummary>, StoreError> {
+        listing::page(&self.database.readers, mailbox, page).await
+    }
+
+    async fn message(&self, mailbox: &MailboxId, id: &MessageId) -> Result<Option<Message>, StoreError> {
+        messages::by_id(&self.database.readers, mailbox, id).await
+    }
+
+    async fn mailbox_of(&self, id: &MessageId) -> Result<Option<MailboxId>, StoreError> {
+        messages::mailbox_of(&self.database.readers, id).await
+    }
+
+    async fn blob_of(&self, mailbox: &MailboxId, id: &MessageId) -> Result<Option<String>, StoreError> {
+        messages::blob_of(&self.database.readers, mailbox, id).await
+    }
+
+    async fn mark_read(&self, mailbox: &MailboxId, id: &MessageId) -> Result<bool, StoreError> {
+        let (mailbox, id) = (mailbox.clone(), id.clone());
+        let write = self.database.writer.write(move |conn| {
+            let (mailbox, id) = (mailbox.clone(), id.clone());
+            Box::pin(async move { messages::mark_read(conn, &mailbox, &id).await })
+        });
+        write.await
+    }
+
+    async fn thread(&self, mailbox: &MailboxId, id: &ThreadId) -> Result<Vec<MessageSummary>, StoreError> {
+        threads::messages(&self.database.readers, mailbox, id).await
+    }
+
+    async fn put_tags(
+        &self,
+        mailbox: &MailboxId,
+        id: &MessageId,
+        tags: &BTreeMap<String, String>,
+        replace: bool,
+    ) -> Result<Option<BTreeMap<String, String>>, StoreError> {
+        let asked = Arc::new((mailbox.clone(), id.clone(), tags.clone()));
+        let write = self.database.writer.write(move |conn| {
+            let asked = asked.clone();
+            Box::pin(async move {
+                let (mailbox, id, tags) = &*asked;
+                tags::put(conn, mailbox, id, tags, replace).await
+            })
+        });
+        write.await
+    }
+
+    async fn delete_tag(&self, mailbox: &MailboxId, id: &MessageId, key: &str) -> Result<bool, StoreError> {
+        let asked = Arc::new((mailbox.clone(), id.clone(), key.to_owned()));
+        let write = self.database.writer.write(move |conn| {
+            let asked = asked.clone();
+            Box::pin(async move {
+                let (mailbox, id, key) = &*asked;
+                tags::delete(conn, mailbox, id, key).await
+            })
+        });
+        write.await
+    }
+}

@@ -1,0 +1,87 @@
+//! Which thread a message belongs to, decided by the Message-IDs it bears and names, and what a thread holds.
+//!
+//! A thread owns every Message-ID that any of its messages bears or refers to. So a reply finds its thread whether it
+//! comes before or after what it answers, and two answers to a message that was never seen here find each other. There
+//! is no guess by subject: "Re: Invoice" from two customers would be one thread, and an agent would answer one with the
+//! other's matter.
+
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::rows::{SUMMARY, SummaryRow};
+use crate::{
+    domain::{
+        id::{MailboxId, ThreadId},
+        message::MessageSummary,
+    },
+    store::{StoreError, failed, mailroom::NewMessage},
+};
+
+/// The nearest ancestors of a message that are looked up and kept: a thread is found by its latest messages, and a
+/// stranger cannot fill the table with one mail.
+const REFERENCES_MAX: usize = 20;
+/// Longer Message-IDs than a header line can carry (RFC 5322 section 2.1.1) name nothing.
+const INTERNET_ID_BYTES_MAX: usize = 998;
+/// Messages that one look at a thread shows.
+const THREAD_MESSAGES_MAX: u32 = 500;
+
+const FIND: &str = "SELECT thread_id FROM thread_name WHERE mailbox_id = ?1 AND internet_id = ?2";
+const NAME: &str = "INSERT INTO thread_name (mailbox_id, internet_id, thread_id) VALUES (?1, ?2, ?3) \
+                    ON CONFLICT DO NOTHING";
+
+/// The thread of a new message: that of the nearest ancestor known here, or else the new one that it brings along.
+pub(super) async fn place(conn: &mut SqliteConnection, new: &NewMessage) -> Result<ThreadId, StoreError> {
+    let mailbox = &new.message.summary.mailbox_id;
+    let names = names(new);
+    let mut thread = None;
+    for name in &names {
+        thread = sqlx::query_scalar(FIND)
+            .bind(mailbox.as_str())
+            .bind(name)
+            .fetch_optional(&mut *conn)
+            .await
+            .map_err(failed("find a message's thread"))?
+            .map(|found: String| ThreadId::new(found));
+        if thread.is_some() {
+            break;
+        }
+    }
+    let thread = thread.unwrap_or_else(|| new.message.summary.thread_id.clone());
+    for name in &names {
+        sqlx::query(NAME)
+            .bind(mailbox.as_str())
+            .bind(name)
+            .bind(thread.as_str())
+            .execute(&mut *conn)
+            .await
+            .map_err(failed("name a thread"))?;
+    }
+    Ok(thread)
+}
+
+/// The names to look up, the surest first: ancestors from the nearest, then its own, by which a copy of a message, or
+/// an answer that came before it, is found.
+fn names(new: &NewMessage) -> Vec<&str> {
+    let ancestors = new.references.iter().take(REFERENCES_MAX).map(String::as_str);
+    ancestors
+        .chain(new.internet_id.as_deref())
+        .filter(|name| !name.is_empty() && name.len() <= INTERNET_ID_BYTES_MAX)
+        .collect()
+}
+
+/// The messages of a thread, the oldest first.
+pub(super) async fn messages(
+    readers: &SqlitePool,
+    mailbox: &MailboxId,
+    thread: &ThreadId,
+) -> Result<Vec<MessageSummary>, StoreError> {
+    let select =
+        format!("SELECT {SUMMARY} FROM message m WHERE m.mailbox_id = ?1 AND m.thread_id = ?2 ORDER BY m.seq LIMIT ?3");
+    let rows: Vec<SummaryRow> = sqlx::query_as(sqlx::AssertSqlSafe(select))
+        .bind(mailbox.as_str())
+        .bind(thread.as_str())
+        .bind(THREAD_MESSAGES_MAX)
+        .fetch_all(readers)
+        .await
+        .map_err(failed("read a thread"))?;
+    rows.into_iter().map(SummaryRow::read).collect()
+}

@@ -1,0 +1,153 @@
+//! Opens a SQLite database as this house uses one: WAL, one writer, a few readers, commits that are on disk.
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{
+    ConnectOptions as _, SqlitePool,
+    migrate::Migrator,
+    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{StoreError, failed, writer::Writer};
+
+/// How long a write waits for another process's before it is refused.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that read at once; reads are short and these machines have few cores.
+const READERS_MAX: u32 = 4;
+/// Pages in the write-ahead log that start a checkpoint: 16 MiB, between throughput and the length of a pause.
+const CHECKPOINT_PAGES: &str = "4000";
+/// What the log file is cut to after a checkpoint, in bytes: 64 MiB.
+const JOURNAL_BYTES_MAX: &str = "67108864";
+/// Page cache of a connection, in KiB (negative, as SQLite wants it): 16 MiB.
+const CACHE_KIB: &str = "-16384";
+
+/// Why a database was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file cannot be opened, or is no database.
+    #[error("could not open the database {path}")]
+    Open {
+        /// The file.
+        path: String,
+        /// What went wrong.
+        #[source]
+        source: StoreError,
+    },
+    /// A newer mailbell has been here.
+    #[error(
+        "the database {path} was written by a newer mailbell (schema {found}, this one knows {known}); run that version, or one later than it"
+    )]
+    Newer {
+        /// The file.
+        path: String,
+        /// The schema in the file.
+        found: i64,
+        /// The newest schema that this version knows.
+        known: i64,
+    },
+    /// An older mailbell has been here, and this process may not change the schema.
+    #[error(
+        "the database {path} has schema {found} and this version needs {known}; end the mailbell that runs on this data directory and start this version's `mailbell serve`, which brings it up to date"
+    )]
+    Older {
+        /// The file.
+        path: String,
+        /// The schema in the file.
+        found: i64,
+        /// The schema that this version needs.
+        known: i64,
+    },
+    /// The schema could not be brought up to date.
+    #[error("could not bring the database {path} up to date")]
+    Migrate {
+        /// The file.
+        path: String,
+        /// What went wrong.
+        #[source]
+        source: sqlx::migrate::MigrateError,
+    },
+}
+
+/// Whether the process that opens a database may change its schema: only the keeper of the data directory may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schema {
+    /// Bring it up to date.
+    Migrate,
+    /// Take it as it is, or refuse.
+    Expect,
+}
+
+/// An open database.
+#[derive(Clone)]
+pub(crate) struct Database {
+    pub(crate) writer: Writer,
+    pub(crate) readers: SqlitePool,
+}
+
+pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        // Before the first table, or it has no effect; retention gives pages back by incremental_vacuum.
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .journal_mode(SqliteJournalMode::Wal)
+        // FULL: a commit that was answered is on disk. Under load the group commit makes it cost nearly nothing.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+        .pragma("cache_size", CACHE_KIB)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .pragma("journal_size_limit", JOURNAL_BYTES_MAX)
+        .pragma("temp_store", "MEMORY")
+        .log_statements(tracing::log::LevelFilter::Trace)
+        .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1))
+}
+
+/// Opens the database at `path`, creating it where `schema` lets us.
+pub(crate) async fn open(
+    path: &Path,
+    migrations: &Migrator,
+    schema: Schema,
+    disk_failed: CancellationToken,
+) -> Result<Database, OpenError> {
+    let name = || path.display().to_string();
+    let opening = |source| OpenError::Open { path: name(), source: StoreError::of("open it", source) };
+    let options = options(path).create_if_missing(schema == Schema::Migrate);
+    let mut conn = options.connect().await.map_err(opening)?;
+
+    let known = migrations.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let found = version(&mut conn).await.map_err(|source| OpenError::Open { path: name(), source })?;
+    if found > known {
+        return Err(OpenError::Newer { path: name(), found, known });
+    }
+    match schema {
+        Schema::Migrate => migrations
+            .run_direct(None, &mut conn, false)
+            .await
+            .map_err(|source| OpenError::Migrate { path: name(), source })?,
+        Schema::Expect if found < known => return Err(OpenError::Older { path: name(), found, known }),
+        Schema::Expect => {}
+    }
+
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS_MAX)
+        // A local file does not go away between two reads; asking each time costs a third of a short query.
+        .test_before_acquire(false)
+        .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
+    Ok(Database { writer: Writer::start(conn, disk_failed), readers })
+}
+
+async fn version(conn: &mut sqlx::SqliteConnection) -> Result<i64, StoreError> {
+    let there: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'")
+            .fetch_optional(&mut *conn)
+            .await
+            .map_err(failed("read the schema"))?;
+    if there.is_none() {
+        return Ok(0);
+    }
+    sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success")
+        .fetch_one(conn)
+        .await
+        .map_err(failed("read the schema's version"))
+}
