@@ -1,5 +1,6 @@
 //! mailbell: tells LLM agents what happened to their email. The floor plan stands here once the house does.
 
+pub mod bell;
 pub mod config;
 pub mod domain;
 pub mod ids;

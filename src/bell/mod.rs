@@ -1,0 +1,10 @@
+//! The bell wing's use cases: take events in, let agents wait for them, know who has handled what, and reach the mail API.
+
+pub mod consumers;
+mod handover;
+pub mod intake;
+mod roster;
+pub mod sources;
+pub mod upstream;
+pub mod waiting;
+pub mod webhooks;

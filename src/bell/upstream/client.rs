@@ -1,0 +1,234 @@
+//! One call to the mail API: deadlines, bounded retries, a bounded answer, and no word of the key anywhere.
+
+use std::{sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use futures::StreamExt as _;
+use reqwest::{Method, Response, StatusCode, header};
+use serde::{Deserialize, de::DeserializeOwned};
+use tokio::sync::watch;
+use url::Url;
+
+use super::error::{SAID_CHARS_MAX, UpstreamError};
+use crate::domain::{clock::Clock, secret::Secret};
+
+/// A connection on loopback takes none of it, one across the world a fifth.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Silence after which an answer is given up: a mail API that thinks longer has a problem.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// The whole of one try. An agent waits for it, so it stays well below the 60 s after which many clients give up.
+const TRY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Tries after the first: with the delays below they span about three seconds of somebody's restart.
+const RETRIES_MAX: usize = 3;
+/// The first delay between two tries.
+const RETRY_DELAY_MIN: Duration = Duration::from_millis(200);
+/// The longest delay of ours between two tries.
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
+/// A `Retry-After` up to this is waited for here; a longer one is told to the agent, who has other things to do.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
+/// What is told where the API names no time itself.
+const RETRY_AFTER_DEFAULT_SECS: u64 = 30;
+/// Told to an agent at most: a stranger's header must not park it for a year.
+const RETRY_AFTER_TOLD_SECS_MAX: u64 = 3600;
+/// The largest answer taken, in bytes. A message's text is at most some hundred KiB; a page of 100 summaries is less.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
+
+/// A call that is safe to make twice, or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    /// The second one changes nothing.
+    Safe,
+    /// Only where the API says that it has not begun (429, 503) or was never reached.
+    UnlessBegun,
+}
+
+/// Speaks HTTP with the mail API.
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: watch::Receiver<Option<Url>>,
+    key: Secret,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    #[serde(default)]
+    error: serde_json::Value,
+}
+
+impl Client {
+    pub(super) fn new(
+        base: watch::Receiver<Option<Url>>,
+        key: Secret,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, reqwest::Error> {
+        // Idempotent: `main` has done it already, a test or an embedder may not have.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = || {
+            reqwest::Client::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .read_timeout(READ_TIMEOUT)
+                .timeout(TRY_TIMEOUT)
+                // The key must go nowhere but to the configured host.
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .user_agent(concat!("mailbell/", env!("CARGO_PKG_VERSION")))
+        };
+        // A container without certificates can still reach the embedded service, which speaks plain HTTP on loopback.
+        let http = builder().build().or_else(|error| {
+            tracing::warn!(%error, "no TLS certificates on this system; https mail APIs cannot be reached");
+            builder().tls_certs_only([]).build()
+        })?;
+        Ok(Self { http, base, key, clock })
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<T, UpstreamError> {
+        self.call(Method::GET, path, query, None, Repeat::Safe).await
+    }
+
+    pub(super) async fn put<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &serde_json::Value,
+    ) -> Result<T, UpstreamError> {
+        self.call(Method::PUT, path, &[], Some(body), Repeat::Safe).await
+    }
+
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &serde_json::Value,
+    ) -> Result<T, UpstreamError> {
+        self.call(Method::POST, path, &[], Some(body), Repeat::UnlessBegun).await
+    }
+
+    pub(super) async fn delete(&self, path: &[&str]) -> Result<(), UpstreamError> {
+        self.call::<serde::de::IgnoredAny>(Method::DELETE, path, &[], None, Repeat::Safe).await.map(drop)
+    }
+
+    /// Each of `path` is one segment and is percent-encoded, so that no id can lead elsewhere. A URL cannot carry an empty
+    /// segment or one of dots as a name, so nothing is called that.
+    fn url(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url, UpstreamError> {
+        if path.iter().any(|segment| ["", ".", ".."].contains(segment)) {
+            return Err(UpstreamError::Refused { status: StatusCode::NOT_FOUND.as_u16(), said: String::new() });
+        }
+        let mut url = self.base.borrow().clone().ok_or(UpstreamError::NotReady)?;
+        url.path_segments_mut()
+            .map_err(|()| UpstreamError::Unreadable("mail.base_url is not an http address"))?
+            .pop_if_empty()
+            .extend(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<&serde_json::Value>,
+        repeat: Repeat,
+    ) -> Result<T, UpstreamError> {
+        let mut delays = ExponentialBuilder::default()
+            .with_min_delay(RETRY_DELAY_MIN)
+            .with_max_delay(RETRY_DELAY_MAX)
+            .with_max_times(RETRIES_MAX)
+            .with_jitter()
+            .build();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            // The address may have been published anew since the last try.
+            let url = self.url(path, query)?;
+            let mut request = self.http.request(method.clone(), url).bearer_auth(self.key.expose());
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            let (again, asked, error) = match request.send().await {
+                Ok(response) if response.status().is_success() => return read(response).await,
+                // The try before this one did it, and its answer was lost.
+                Ok(response) if tries > 1 && method == Method::DELETE && response.status() == StatusCode::NOT_FOUND => {
+                    return read(response).await;
+                }
+                Ok(response) => {
+                    let status = response.status();
+                    let asked = retry_after(&response);
+                    let again = match status {
+                        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => true,
+                        status => status.is_server_error() && repeat == Repeat::Safe,
+                    };
+                    (again, asked, refusal(status, asked, response).await)
+                }
+                Err(error) => {
+                    let again = repeat == Repeat::Safe || error.is_connect();
+                    // The address is no secret, but an error that carries it is longer and no clearer.
+                    (again, None, UpstreamError::Unreachable { source: error.without_url() })
+                }
+            };
+            let Some(delay) = delays.next().filter(|_| again) else { return Err(error) };
+            let delay = asked.map_or(delay, |asked| asked.max(delay));
+            if delay > RETRY_AFTER_MAX {
+                return Err(error);
+            }
+            self.clock.sleep(delay).await;
+        }
+    }
+}
+
+/// Decimal seconds, as every known client of this API reads it; a date is not understood by them, nor here.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+    Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
+}
+
+async fn refusal(status: StatusCode, asked: Option<Duration>, response: Response) -> UpstreamError {
+    match status {
+        StatusCode::UNAUTHORIZED => UpstreamError::Unauthorized,
+        StatusCode::TOO_MANY_REQUESTS => UpstreamError::RateLimited {
+            retry_after_secs: asked
+                .map_or(RETRY_AFTER_DEFAULT_SECS, |asked| asked.as_secs().clamp(1, RETRY_AFTER_TOLD_SECS_MAX)),
+        },
+        StatusCode::FORBIDDEN => UpstreamError::Forbidden { said: said(response).await },
+        status if status.is_client_error() => {
+            UpstreamError::Refused { status: status.as_u16(), said: said(response).await }
+        }
+        status => UpstreamError::Failed { status: status.as_u16() },
+    }
+}
+
+async fn said(response: Response) -> String {
+    let Ok(bytes) = bounded(response).await else { return String::new() };
+    let Ok(ErrorBody { error }) = serde_json::from_slice(&bytes) else { return String::new() };
+    let text = error.as_str().or_else(|| error.get("message")?.as_str()).unwrap_or_default();
+    text.chars().take(SAID_CHARS_MAX).collect()
+}
+
+async fn read<T: DeserializeOwned>(response: Response) -> Result<T, UpstreamError> {
+    let bytes = bounded(response).await?;
+    // An empty answer to a delete says as much as `{}`.
+    let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+    serde_json::from_slice(bytes).map_err(|error| {
+        // The place, not the content: bodies reach no log.
+        tracing::debug!(line = error.line(), column = error.column(), "an answer of the mail API cannot be read");
+        UpstreamError::Unreadable("it is not the JSON that this call should give")
+    })
+}
+
+async fn bounded(response: Response) -> Result<Vec<u8>, UpstreamError> {
+    let mut bytes = Vec::new();
+    let mut stream = response.bytes_stream();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|source| UpstreamError::Unreachable { source: source.without_url() })?;
+        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(UpstreamError::Unreadable("it is longer than 8 MiB"));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}

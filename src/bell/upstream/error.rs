@@ -1,0 +1,88 @@
+//! Why the mail API did not do what it was asked, in sentences that say what to do next.
+
+use crate::domain::id::{MessageId, ThreadId, WebhookId};
+
+/// What the mail API said of its own refusal is kept to so many characters.
+pub const SAID_CHARS_MAX: usize = 300;
+
+/// Why the mail API did not answer with what it was asked for.
+///
+/// [`UpstreamError::said`] is another system's text: whoever shows it to a model fences it.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// There is no such message in any mailbox.
+    #[error("no message {0}; call check_inbox")]
+    NoMessage(MessageId),
+    /// There is no such thread in any mailbox.
+    #[error("no thread {0}; call check_inbox")]
+    NoThread(ThreadId),
+    /// There is no such mailbox.
+    #[error("no mailbox {0}; call list_mailboxes")]
+    NoMailbox(String),
+    /// There is no such webhook.
+    #[error("no webhook {0}; call list_webhooks")]
+    NoWebhook(WebhookId),
+    /// The key is wrong or gone.
+    #[error("the mail API does not accept the configured key; the operator must check mail.api_key")]
+    Unauthorized,
+    /// The key may not do this.
+    #[error("the configured key may not do this; the operator must give it the scope it lacks")]
+    Forbidden {
+        /// The API's own words.
+        said: String,
+    },
+    /// The request was understood and refused.
+    #[error("the mail API refused this (HTTP {status})")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The API's own words.
+        said: String,
+    },
+    /// Too many requests.
+    #[error("the mail API is asked too often; try again in {retry_after_secs} seconds")]
+    RateLimited {
+        /// How long to wait.
+        retry_after_secs: u64,
+    },
+    /// No connection, or none that answers.
+    #[error("the mail API cannot be reached; try again in a minute, and if that fails too, the operator must check it")]
+    Unreachable {
+        /// What went wrong.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Its address is not known yet.
+    #[error("the mail service is not up yet; try again in a few seconds")]
+    NotReady,
+    /// It failed.
+    #[error("the mail API failed (HTTP {status}); try again in a minute")]
+    Failed {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// It answered with something that is not what its documentation says.
+    #[error("the mail API answered with something that cannot be read: {0}")]
+    Unreadable(&'static str),
+    /// The hosted API has no such function.
+    #[error("{0} is not offered by the upstream mail API")]
+    NotOffered(&'static str),
+    /// The cursor is none of ours.
+    #[error("this is not a cursor of check_inbox: pass the `cursor` of its last result unchanged, or leave it out")]
+    NotACursor,
+}
+
+impl UpstreamError {
+    /// The API's own words, where it said any.
+    pub fn said(&self) -> Option<&str> {
+        match self {
+            Self::Forbidden { said } | Self::Refused { said, .. } => (!said.is_empty()).then_some(said),
+            _ => None,
+        }
+    }
+
+    /// Whether the API answered that there is no such thing.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+}

@@ -1,0 +1,26 @@
+//! Adding and removing mailboxes, as the operator does.
+
+use super::{Upstream, UpstreamError, wire};
+use crate::domain::{address::Address, id::MailboxId};
+
+impl Upstream {
+    /// Adds a mailbox; answers with its id. One that is there already is an error of the API's.
+    pub async fn add_mailbox(&self, address: &Address, display_name: Option<&str>) -> Result<MailboxId, UpstreamError> {
+        // The API's descriptions disagree on which of the two it is; the unknown one is passed over.
+        let body = serde_json::json!({
+            "address": address, "address_local": address.local(), "display_name": display_name,
+        });
+        let made: wire::MailboxBody = self.client.post(&["v1", "mailboxes"], &body).await?;
+        self.known().mailboxes.clear();
+        Ok(super::Mailbox::from(made).id)
+    }
+
+    /// Removes the mailbox of that address or id, with all its mail.
+    pub async fn remove_mailbox(&self, named: &str) -> Result<(), UpstreamError> {
+        self.known().mailboxes.clear();
+        let mailbox = self.mailbox_at(named).await?;
+        self.client.delete(&["v1", "mailboxes", mailbox.id.as_str()]).await?;
+        self.known().mailboxes.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,335 @@
+//! The mail API's JSON, in every spelling known of it; nothing of it is seen outside.
+//!
+//! Public descriptions of the API disagree (`id`, `message_id` or `email_id`; `markdown`, `body` or `body_text`), and
+//! hosted answers leave out what the embedded service tells, so every field has a default and only an id must be there.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+
+use super::{
+    mail::{Attachment, Email, Mailbox, Summary},
+    webhooks::{Delivery, Webhook},
+};
+use crate::domain::{
+    clock::UnixMillis,
+    id::{DeliveryId, MailboxId, MessageId, ThreadId, WebhookId},
+};
+
+#[derive(Deserialize)]
+pub(super) struct Mailboxes {
+    pub(super) mailboxes: Vec<MailboxBody>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct MailboxBody {
+    id: String,
+    #[serde(default)]
+    address: String,
+    #[serde(default)]
+    display_name: Option<String>,
+}
+
+impl From<MailboxBody> for Mailbox {
+    fn from(body: MailboxBody) -> Self {
+        let display_name = body.display_name.filter(|name| !name.is_empty());
+        Self { id: MailboxId::new(body.id), address: body.address.to_lowercase(), display_name }
+    }
+}
+
+/// `emails` and `messages` may both be there, with the same content.
+#[derive(Deserialize)]
+pub(super) struct Page {
+    #[serde(default)]
+    emails: Option<Vec<EmailBody>>,
+    #[serde(default)]
+    messages: Option<Vec<EmailBody>>,
+    #[serde(default, deserialize_with = "text_or_number")]
+    pub(super) cursor: Option<String>,
+}
+
+impl Page {
+    pub(super) fn take(&mut self) -> Vec<EmailBody> {
+        self.emails.take().or_else(|| self.messages.take()).unwrap_or_default()
+    }
+}
+
+/// Aliases of one field may stand side by side, so each is a field of its own: serde's `alias` would call that a duplicate.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct EmailBody {
+    id: Option<String>,
+    message_id: Option<String>,
+    email_id: Option<String>,
+    thread_id: Option<String>,
+    direction: Option<String>,
+    status: Option<String>,
+    from: Option<String>,
+    from_address: Option<String>,
+    from_name: Option<String>,
+    #[serde(deserialize_with = "list_or_one")]
+    to: Option<Vec<String>>,
+    #[serde(deserialize_with = "list_or_one")]
+    to_addresses: Option<Vec<String>>,
+    #[serde(deserialize_with = "list_or_one")]
+    cc: Option<Vec<String>>,
+    subject: Option<String>,
+    snippet: Option<String>,
+    #[serde(deserialize_with = "moment")]
+    received_at: Option<UnixMillis>,
+    #[serde(deserialize_with = "moment")]
+    created_at: Option<UnixMillis>,
+    has_attachments: Option<bool>,
+    attachments: Option<Vec<AttachmentBody>>,
+    #[serde(deserialize_with = "tags")]
+    tags: Option<BTreeMap<String, String>>,
+    markdown: Option<String>,
+    body_text: Option<String>,
+    text_body: Option<String>,
+    body: Option<String>,
+    notes: Option<Vec<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct AttachmentBody {
+    name: Option<String>,
+    filename: Option<String>,
+    size: Option<u64>,
+    size_bytes: Option<u64>,
+    content_type: Option<String>,
+}
+
+impl EmailBody {
+    /// None without an id: there would be no way to speak of it.
+    pub(super) fn summary(&self, mailbox: &Mailbox) -> Option<Summary> {
+        let id = self.id.as_ref().or(self.message_id.as_ref()).or(self.email_id.as_ref())?;
+        let attached = self.attachments.as_ref().is_some_and(|attachments| !attachments.is_empty());
+        Some(Summary {
+            id: MessageId::new(id),
+            mailbox: mailbox.clone(),
+            thread_id: self.thread_id.as_ref().map(ThreadId::new),
+            direction: self.direction.clone(),
+            status: self.status.clone(),
+            from: self.from.clone().or_else(|| self.from_address.clone()).unwrap_or_default(),
+            from_name: self.from_name.clone().filter(|name| !name.is_empty()),
+            to: self.to.clone().or_else(|| self.to_addresses.clone()).unwrap_or_default(),
+            cc: self.cc.clone().unwrap_or_default(),
+            subject: self.subject.clone().unwrap_or_default(),
+            snippet: self.snippet.clone(),
+            received_at: self.received_at.or(self.created_at),
+            has_attachments: self.has_attachments.unwrap_or(attached),
+            tags: self.tags.clone(),
+        })
+    }
+
+    pub(super) fn email(self, mailbox: &Mailbox) -> Option<Email> {
+        let summary = self.summary(mailbox)?;
+        let text = self.markdown.or(self.body_text).or(self.text_body).or(self.body).unwrap_or_default();
+        let attachments = self.attachments.unwrap_or_default().into_iter().map(Attachment::from).collect();
+        Some(Email { summary, text, attachments, notes: self.notes.unwrap_or_default() })
+    }
+}
+
+impl From<AttachmentBody> for Attachment {
+    fn from(body: AttachmentBody) -> Self {
+        Self {
+            name: body.name.or(body.filename).unwrap_or_default(),
+            content_type: body.content_type.unwrap_or_default(),
+            size_bytes: body.size.or(body.size_bytes).unwrap_or(0),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Tags {
+    #[serde(default, deserialize_with = "tags")]
+    pub(super) tags: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Webhooks {
+    #[serde(default)]
+    subscriptions: Option<Vec<WebhookBody>>,
+    #[serde(default)]
+    webhooks: Option<Vec<WebhookBody>>,
+}
+
+impl Webhooks {
+    pub(super) fn take(self) -> Vec<Webhook> {
+        let bodies = self.subscriptions.or(self.webhooks).unwrap_or_default();
+        bodies.into_iter().filter_map(WebhookBody::webhook).collect()
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct WebhookBody {
+    id: Option<String>,
+    webhook_id: Option<String>,
+    url: Option<String>,
+    endpoint_url: Option<String>,
+    events: Option<Vec<String>>,
+    mailbox: Option<String>,
+    mailbox_id: Option<String>,
+    domain: Option<String>,
+    description: Option<String>,
+    pub(super) signing_secret: Option<String>,
+    pub(super) status: Option<String>,
+    #[serde(deserialize_with = "moment")]
+    created_at: Option<UnixMillis>,
+}
+
+impl WebhookBody {
+    pub(super) fn webhook(self) -> Option<Webhook> {
+        Some(Webhook {
+            id: WebhookId::new(self.id.or(self.webhook_id)?),
+            endpoint_url: self.endpoint_url.or(self.url).unwrap_or_default(),
+            events: self.events.unwrap_or_default(),
+            mailbox: self.mailbox.or(self.mailbox_id).filter(|text| !text.is_empty()),
+            domain: self.domain.filter(|text| !text.is_empty()),
+            description: self.description.filter(|text| !text.is_empty()),
+            created_at: self.created_at,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Deliveries {
+    #[serde(default)]
+    pub(super) deliveries: Vec<DeliveryBody>,
+    #[serde(default, deserialize_with = "text_or_number")]
+    pub(super) cursor: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct DeliveryBody {
+    id: Option<String>,
+    delivery_id: Option<String>,
+    webhook_id: Option<String>,
+    event_id: Option<String>,
+    event_type: Option<String>,
+    url: Option<String>,
+    status: Option<String>,
+    attempts: Option<u32>,
+    response_status: Option<u16>,
+    #[serde(deserialize_with = "moment")]
+    created_at: Option<UnixMillis>,
+    #[serde(deserialize_with = "moment")]
+    last_attempt_at: Option<UnixMillis>,
+    #[serde(deserialize_with = "moment")]
+    next_attempt_at: Option<UnixMillis>,
+}
+
+impl DeliveryBody {
+    pub(super) fn delivery(self) -> Option<Delivery> {
+        Some(Delivery {
+            id: DeliveryId::new(self.id.or(self.delivery_id)?),
+            webhook_id: self.webhook_id.map(WebhookId::new),
+            event_id: self.event_id,
+            event_type: self.event_type,
+            url: self.url.unwrap_or_default(),
+            status: self.status.unwrap_or_default(),
+            attempts: self.attempts.unwrap_or(0),
+            response_status: self.response_status,
+            created_at: self.created_at,
+            last_attempt_at: self.last_attempt_at,
+            next_attempt_at: self.next_attempt_at,
+        })
+    }
+}
+
+/// RFC 3339 text or epoch milliseconds; anything else tells no time.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UnixMillis>, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => text.parse().ok(),
+        serde_json::Value::Number(number) => number.as_i64().map(UnixMillis),
+        _ => None,
+    })
+}
+
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) if !text.is_empty() => Some(text),
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    })
+}
+
+/// A list of texts, or one text with commas in it.
+fn list_or_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => Some(text.split(',').map(|part| part.trim().to_owned()).collect()),
+        serde_json::Value::Array(items) => {
+            Some(items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect())
+        }
+        _ => None,
+    })
+}
+
+/// A map of tags, or a list of their names.
+fn tags<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeMap<String, String>>, D::Error> {
+    let text = |value: serde_json::Value| match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::Object(map) => Some(map.into_iter().map(|(key, value)| (key, text(value))).collect()),
+        serde_json::Value::Array(items) => Some(items.into_iter().map(|item| (text(item), "true".into())).collect()),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn mailbox() -> Mailbox {
+        Mailbox { id: MailboxId::new("mbx_1"), address: "agent@mailbell.test".into(), display_name: None }
+    }
+
+    #[test]
+    fn every_known_spelling_of_a_message_gives_the_same() {
+        let spec = json!({"id": "em_1", "from": "a@b.test", "to": ["c@d.test"], "subject": "s", "markdown": "text",
+            "received_at": "2026-11-24T10:00:00.000Z", "tags": {"handled": "true"}, "direction": "inbound"});
+        let legacy = json!({"email_id": "em_1", "from_address": "a@b.test", "to_addresses": "c@d.test", "subject": "s",
+            "text_body": "text", "created_at": 1_795_514_400_000_i64, "tags": ["handled"], "direction": "inbound"});
+        let both = json!({"id": "em_1", "message_id": "em_1", "email_id": "em_1", "from": "a@b.test",
+            "from_address": "a@b.test", "to": ["c@d.test"], "to_addresses": ["c@d.test"], "subject": "s",
+            "markdown": "text", "body": "text", "body_text": "text", "received_at": "2026-11-24T10:00:00.000Z",
+            "created_at": "2026-11-24T10:00:00.000Z", "tags": {"handled": "true"}, "direction": "inbound"});
+        let read = |value| serde_json::from_value::<EmailBody>(value).expect("readable").email(&mailbox());
+        let email = read(spec).expect("it has an id");
+        assert_eq!((email.text.as_str(), email.summary.handled()), ("text", Some(true)));
+        assert_eq!(read(legacy), Some(email.clone()));
+        assert_eq!(read(both), Some(email));
+    }
+
+    #[test]
+    fn a_list_may_be_told_under_either_name_or_both() {
+        let one = json!({"id": "wh_1", "url": "self", "events": ["inbound"], "mailbox_id": null});
+        for body in [
+            json!({"subscriptions": [one]}),
+            json!({"webhooks": [one]}),
+            json!({"subscriptions": [one], "webhooks": [one]}),
+        ] {
+            let webhooks = serde_json::from_value::<Webhooks>(body).expect("readable").take();
+            assert_eq!((webhooks.len(), webhooks[0].endpoint_url.as_str()), (1, "self"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_field_of_a_wrong_type_panics(number in any::<i64>(), text in ".{0,20}") {
+            for odd in [json!(number), json!(text), json!(null), json!([number, text]), json!({"a": number})] {
+                let body = json!({"id": "em_1", "received_at": odd, "tags": odd, "to": odd});
+                let email = serde_json::from_value::<EmailBody>(body).expect("readable").email(&mailbox());
+                prop_assert!(email.is_some());
+            }
+        }
+    }
+}

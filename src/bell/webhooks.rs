@@ -1,0 +1,171 @@
+//! Webhooks that agents register, and the secrets that our own receiver must know before the first delivery.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::upstream::{Created, DeliveryPage, NewWebhook, Upstream, UpstreamError, Webhook, WebhookScope};
+use crate::{
+    domain::{
+        clock::Clock,
+        event::EventKind,
+        id::{SourceName, WebhookId},
+        secret::Secret,
+    },
+    ids::Ids,
+    store::{
+        StoreError,
+        sources::{SourceError, Sources},
+    },
+};
+
+/// The source that the mail service posts to; it exists from the first start.
+pub const SOURCE: &str = "multimail";
+/// What the embedded service takes for "our own receiver, wherever it listens".
+const OWN_ENDPOINT: &str = "self";
+/// What a signing secret of ours begins with, as the mail API's do.
+const SECRET_PREFIX: &str = "whsec_";
+
+/// How our own receiver is reached from the mail service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnReceiver {
+    /// The service is the embedded one, which resolves `self` when it sends.
+    Embedded,
+    /// The service is hosted, and reaches us under this base URL, if there is one.
+    Hosted(Option<Url>),
+}
+
+/// What an agent asks for.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// Which mailboxes.
+    pub scope: WebhookScope,
+    /// Which kinds.
+    pub events: Vec<EventKind>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Where to; our own receiver without.
+    pub endpoint_url: Option<String>,
+}
+
+/// Why a webhook was not made or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    /// A hosted service cannot reach us.
+    #[error(
+        "the mail service is hosted and cannot reach this receiver; the operator must set hooks.public_url (--public-url), or pass `endpoint_url`"
+    )]
+    NoPublicUrl,
+    /// The mail API did not do it.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// Our receiver could not store the secret.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The webhooks of the account.
+pub struct Webhooks {
+    upstream: Arc<Upstream>,
+    sources: Arc<dyn Sources>,
+    receiver: OwnReceiver,
+    ids: Arc<Ids>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Webhooks {
+    /// Webhooks at `upstream`; the secrets of those to `receiver` are kept in `sources`.
+    pub fn new(
+        upstream: Arc<Upstream>,
+        sources: Arc<dyn Sources>,
+        receiver: OwnReceiver,
+        ids: Arc<Ids>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { upstream, sources, receiver, ids, clock }
+    }
+
+    /// Registers a webhook; answers with it, or with none where its making waits for an operator. The secret stays here.
+    pub async fn register(&self, registration: Registration) -> Result<Option<Webhook>, WebhookError> {
+        let Registration { scope, events, description, endpoint_url } = registration;
+        if matches!((&scope, &self.receiver), (WebhookScope::Domain(_), OwnReceiver::Hosted(_))) {
+            // It would be ignored there, and the webhook told of every mailbox.
+            return Err(UpstreamError::NotOffered("a webhook for a whole domain").into());
+        }
+        let own = endpoint_url.as_deref().is_none_or(|url| url == OWN_ENDPOINT);
+        let (endpoint_url, secret) = match (&self.receiver, endpoint_url) {
+            (_, Some(url)) if !own => (url, None),
+            (OwnReceiver::Embedded, _) => (OWN_ENDPOINT.to_owned(), Some(self.own_secret().await?)),
+            (OwnReceiver::Hosted(public_url), _) => (receiver_url(public_url.as_ref())?, None),
+        };
+        let chosen = secret.is_some();
+        let new = NewWebhook { endpoint_url, scope, events, description, secret };
+        let (webhook, signing) = match self.upstream.create_webhook(&new).await? {
+            Created::PendingApproval => return Ok(None),
+            Created::Active(webhook, signing) => (webhook, signing),
+        };
+        if own
+            && !chosen
+            && let Err(error) = self.store_secret(&webhook.id, signing).await
+        {
+            // Without its secret we would refuse all it sends.
+            if let Err(error) = self.upstream.delete_webhook(&webhook.id).await {
+                tracing::warn!(%error, webhook.id = %webhook.id, "a webhook without a stored secret could not be removed");
+            }
+            return Err(error);
+        }
+        Ok(Some(webhook))
+    }
+
+    /// Every webhook.
+    pub async fn list(&self) -> Result<Vec<Webhook>, WebhookError> {
+        Ok(self.upstream.webhooks().await?)
+    }
+
+    /// Removes a webhook, and then the secret that was its alone.
+    pub async fn delete(&self, id: &WebhookId) -> Result<(), WebhookError> {
+        let deleted = self.upstream.delete_webhook(id).await;
+        if matches!(deleted, Ok(()) | Err(UpstreamError::NoWebhook(_))) {
+            self.sources.remove_secret_of(id).await?;
+        }
+        Ok(deleted?)
+    }
+
+    /// What became of deliveries.
+    pub async fn deliveries(
+        &self,
+        webhook: Option<&WebhookId>,
+        limit: u32,
+        cursor: Option<&str>,
+    ) -> Result<DeliveryPage, WebhookError> {
+        Ok(self.upstream.webhook_deliveries(webhook, limit, cursor).await?)
+    }
+
+    /// The secret that the embedded service signs with when it posts to us: the newest of the source, made if there is none.
+    /// It is stored before the service hears of it.
+    async fn own_secret(&self) -> Result<Secret, WebhookError> {
+        let name = SourceName::new(SOURCE);
+        let source = self.sources.source(&name).await?.ok_or_else(|| SourceError::Unknown(name.clone()))?;
+        if let Some(secret) = source.secrets.into_iter().next() {
+            return Ok(secret);
+        }
+        let secret = Secret::new(self.ids.secret(SECRET_PREFIX));
+        self.sources.add_secret(&name, &secret, None, self.clock.now()).await?;
+        Ok(secret)
+    }
+
+    async fn store_secret(&self, webhook: &WebhookId, secret: Option<Secret>) -> Result<(), WebhookError> {
+        let secret = secret.ok_or(UpstreamError::Unreadable("a new webhook without its signing_secret"))?;
+        Ok(self.sources.add_secret(&SourceName::new(SOURCE), &secret, Some(webhook), self.clock.now()).await?)
+    }
+}
+
+/// Where a hosted service reaches our receiver.
+fn receiver_url(public_url: Option<&Url>) -> Result<String, WebhookError> {
+    let mut url = public_url.cloned().ok_or(WebhookError::NoPublicUrl)?;
+    url.path_segments_mut().map_err(|()| WebhookError::NoPublicUrl)?.pop_if_empty().extend(["hooks", SOURCE]);
+    Ok(url.into())
+}
