@@ -4,6 +4,7 @@ pub mod bell;
 pub mod config;
 pub mod domain;
 pub mod ids;
+pub mod mail;
 pub mod signing;
 pub mod store;
 pub mod wake;

@@ -1,0 +1,155 @@
+//! The use cases behind `/v1`: who may do what, in domain words. The wire's spelling is `http::v1`'s.
+
+mod mailboxes;
+mod messages;
+mod tags;
+mod webhooks;
+
+use std::sync::Arc;
+
+pub use messages::{EMAILS_MAX, EmailQuery, OFFSET_MAX, Page, ThreadView};
+pub use tags::Tags;
+pub use webhooks::DELIVERIES_MAX;
+
+use super::{
+    find_mailbox,
+    keys::Keys,
+    webhooks::registry::{RegisterError, Registry},
+};
+use crate::{
+    domain::{
+        clock::Clock,
+        id::MessageId,
+        key::{ApiKey, KeyScope},
+        message::Mailbox,
+    },
+    ids::Ids,
+    mail::mailroom::Mailrooms,
+    store::{Refusal, StoreError, deliveries::Deliveries, mailroom::Mailroom},
+};
+
+/// Why a request was not served; each says what is wrong, what is allowed, and what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// No key, or none that we know.
+    #[error(
+        "this needs an API key: send `Authorization: Bearer KEY` or `X-API-Key: KEY`; `mailbell token show api` prints one"
+    )]
+    Unauthenticated,
+    /// The key may not do this.
+    #[error("this needs a key with the scope `{0}`, which the one you sent does not have")]
+    Forbidden(KeyScope),
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// The request makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// The request clashes with what is there.
+    #[error("{0}")]
+    Conflict(String),
+    /// The store does not take writes now.
+    #[error(transparent)]
+    Unavailable(Refusal),
+    /// Something is broken here; the log says what.
+    #[error("something is broken at this end; the operator finds it in the log")]
+    Broken,
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        if let StoreError::Refused(refusal) = error {
+            return Self::Unavailable(refusal);
+        }
+        tracing::error!(error = &error as &(dyn std::error::Error + 'static), "could not serve an API request");
+        Self::Broken
+    }
+}
+
+impl From<RegisterError> for ApiError {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::Store(error) => error.into(),
+            RegisterError::Full => Self::Conflict(error.to_string()),
+            RegisterError::NoMailbox(_) => Self::NotFound(error.to_string()),
+            _ => Self::Invalid(error.to_string()),
+        }
+    }
+}
+
+/// What the API is made of.
+pub struct Parts {
+    /// Mailboxes and messages.
+    pub mailroom: Arc<dyn Mailroom>,
+    /// Deliveries of webhooks.
+    pub deliveries: Arc<dyn Deliveries>,
+    /// Webhooks.
+    pub registry: Registry,
+    /// Keys.
+    pub keys: Keys,
+    /// The domains whose mail is taken here; the first is the one a bare local part gets.
+    pub domains: Vec<String>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids.
+    pub ids: Arc<Ids>,
+}
+
+/// The API. Every use case but [`Api::is_healthy`] and [`Api::authenticate`] takes the caller's key first.
+pub struct Api {
+    mailroom: Arc<dyn Mailroom>,
+    deliveries: Arc<dyn Deliveries>,
+    mailboxes: Mailrooms,
+    registry: Registry,
+    keys: Keys,
+}
+
+impl Api {
+    /// An API over these parts.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { mailroom, deliveries, registry, keys, domains, clock, ids } = parts;
+        let mailboxes = Mailrooms::new(mailroom.clone(), ids, clock, &domains);
+        Self { mailroom, deliveries, mailboxes, registry, keys }
+    }
+
+    /// The key that `token` is.
+    pub async fn authenticate(&self, token: Option<&str>) -> Result<ApiKey, ApiError> {
+        let token = token.ok_or(ApiError::Unauthenticated)?;
+        self.keys.authenticate(token).await?.ok_or(ApiError::Unauthenticated)
+    }
+
+    /// Whether the store answers.
+    pub async fn is_healthy(&self) -> bool {
+        self.mailroom.mailboxes().await.is_ok()
+    }
+
+    /// The keys, for the program that installs its own.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The register of webhooks, for the program that registers its own receiver.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The mailbox of that address or id.
+    async fn find(&self, named: &str) -> Result<Mailbox, ApiError> {
+        find_mailbox(&*self.mailroom, named).await?.ok_or_else(|| {
+            let named: String = named.chars().take(ECHO_CHARS_MAX).collect();
+            ApiError::NotFound(format!("there is no mailbox `{named}`; GET /v1/mailboxes lists those there are"))
+        })
+    }
+}
+
+/// Characters of a caller's own text that an error repeats.
+const ECHO_CHARS_MAX: usize = 128;
+
+fn must(key: &ApiKey, scope: KeyScope) -> Result<(), ApiError> {
+    if key.may(scope) { Ok(()) } else { Err(ApiError::Forbidden(scope)) }
+}
+
+fn no_message(id: &MessageId, mailbox: &Mailbox) -> ApiError {
+    let id: String = id.as_str().chars().take(ECHO_CHARS_MAX).collect();
+    ApiError::NotFound(format!("there is no email `{id}` in {}; list the mailbox's emails to find it", mailbox.address))
+}

@@ -1,0 +1,92 @@
+//! The mailboxes of the embedded service: made, listed and removed by those who may.
+
+use std::sync::Arc;
+
+use crate::{
+    domain::{
+        address::{Address, NotAnAddress},
+        clock::Clock,
+        id::MailboxId,
+        message::Mailbox,
+    },
+    ids::Ids,
+    store::{
+        StoreError,
+        mailroom::{Added, Mailroom},
+    },
+};
+
+/// The longest display name, in characters.
+pub const DISPLAY_NAME_CHARS_MAX: usize = 200;
+
+/// Why a mailbox was not added.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAdded {
+    /// Its domain is not one of ours.
+    #[error("{domain} is not a domain of this service; use one of: {ours}, or add it to mail.domains")]
+    ForeignDomain {
+        /// The domain that was asked for.
+        domain: String,
+        /// Those there are.
+        ours: String,
+    },
+    /// Its address is none.
+    #[error("`address`: {0}")]
+    Address(#[from] NotAnAddress),
+    /// Its display name is too long or holds control characters.
+    #[error("a display name has at most {DISPLAY_NAME_CHARS_MAX} characters and no control characters")]
+    DisplayName,
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Makes, lists and removes mailboxes.
+pub struct Mailrooms {
+    store: Arc<dyn Mailroom>,
+    ids: Arc<Ids>,
+    clock: Arc<dyn Clock>,
+    domains: Vec<String>,
+}
+
+impl Mailrooms {
+    /// Mailboxes in `store`, of addresses under `domains` (lower-cased).
+    pub fn new(store: Arc<dyn Mailroom>, ids: Arc<Ids>, clock: Arc<dyn Clock>, domains: &[String]) -> Self {
+        let domains = domains.iter().map(|domain| domain.to_lowercase()).collect();
+        Self { store, ids, clock, domains }
+    }
+
+    /// The address that `text` means: a whole one, or a local part at the first of our domains.
+    pub fn address(&self, text: &str) -> Result<Address, NotAdded> {
+        match self.domains.first() {
+            Some(first) if !text.contains('@') => Ok(format!("{text}@{first}").parse()?),
+            _ => Ok(text.parse()?),
+        }
+    }
+
+    /// Adds a mailbox, or finds the one that has the address already.
+    pub async fn add(&self, address: Address, display_name: Option<String>) -> Result<Added, NotAdded> {
+        if !self.domains.iter().any(|domain| domain == address.domain()) {
+            return Err(NotAdded::ForeignDomain { domain: address.domain().into(), ours: self.domains.join(", ") });
+        }
+        let display_name = display_name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+        if let Some(name) = &display_name
+            && (name.chars().count() > DISPLAY_NAME_CHARS_MAX || name.chars().any(char::is_control))
+        {
+            return Err(NotAdded::DisplayName);
+        }
+        let id = MailboxId::new(self.ids.next("mbx_"));
+        let mailbox = Mailbox { id, address, display_name, created_at: self.clock.now() };
+        Ok(self.store.add_mailbox(&mailbox).await?)
+    }
+
+    /// Every mailbox, by address.
+    pub async fn list(&self) -> Result<Vec<Mailbox>, StoreError> {
+        self.store.mailboxes().await
+    }
+
+    /// Removes a mailbox with its messages; false if there was none.
+    pub async fn remove(&self, id: &MailboxId) -> Result<bool, StoreError> {
+        self.store.remove_mailbox(id).await
+    }
+}

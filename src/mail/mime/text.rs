@@ -1,0 +1,50 @@
+//! Cleans text that strangers wrote: one line where one line is meant, no control characters anywhere.
+
+/// `text` on one line, trimmed, of at most `chars_max` characters: what decoded words smuggle in by way of line ends
+/// and other control characters becomes a space.
+pub(super) fn one_line(text: &str, chars_max: usize) -> String {
+    let plain =
+        text.trim().chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c });
+    plain.take(chars_max).collect()
+}
+
+/// `text` with plain line ends, and without control characters but those and tabs.
+pub(super) fn many_lines(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' => {
+                if chars.peek() != Some(&'\n') {
+                    plain.push('\n');
+                }
+            }
+            '\n' | '\t' => plain.push(c),
+            c if c.is_control() || c == '\u{feff}' => {}
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// The longest beginning of `text` that has at most `bytes_max` bytes and ends with a whole character.
+pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_ends_cannot_hide_in_a_line() {
+        assert_eq!(one_line(" a\r\nb\0c\u{2028}d ", 99), "a  b c d");
+        assert_eq!(one_line("äöü", 2), "äö");
+    }
+
+    #[test]
+    fn lines_end_one_way_only() {
+        assert_eq!(many_lines("a\r\nb\rc\nd\0\u{7}\te"), "a\nb\nc\nd\te");
+        assert_eq!(cut("aä", 2), "a");
+    }
+}

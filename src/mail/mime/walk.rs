@@ -1,0 +1,224 @@
+//! Walks the tree of parts: which of them are the text, and which are files.
+
+use std::borrow::Cow;
+
+use super::{
+    Reading, decode,
+    entity::Entity,
+    limits::{DEPTH_MAX, FILE_NAME_CHARS_MAX, HTML_BYTES_MAX, LINE_CHARS_MAX, PARTS_MAX, TEXT_BYTES_MAX},
+    multipart,
+    snippet::snippet,
+    text::{cut, many_lines, one_line},
+};
+use crate::{domain::message::Attachment, mail::html};
+
+/// Reads the text and the attachments of `root`.
+pub(super) fn read(root: &Entity<'_>, reading: &mut Reading) {
+    let mut walk = Walk::default();
+    let blocks = walk.entity(root, Place::ROOT);
+    reading.attachments = walk.files.into_iter().map(|file| file.attachment).collect();
+    if walk.too_deep {
+        reading.notes.push(format!("parts nested deeper than {DEPTH_MAX} were not read"));
+    }
+    if walk.too_many {
+        reading.notes.push(format!("parts beyond the first {PARTS_MAX} were not read"));
+    }
+    join(blocks, reading);
+}
+
+/// The first attachment called `name` in `raw`, as [`super::read`] names it, with its bytes, decoded.
+pub fn attachment(raw: &[u8], name: &str) -> Option<(Attachment, Vec<u8>)> {
+    let mut walk = Walk { keep: Some(name.to_owned()), ..Walk::default() };
+    walk.entity(&Entity::of(raw), Place::ROOT);
+    let file = walk.files.into_iter().find(|file| file.attachment.name == name)?;
+    Some((file.attachment, file.bytes))
+}
+
+/// A piece of the text.
+enum Block {
+    Plain(String),
+    Html(String),
+}
+
+impl Block {
+    fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain(text) if !text.trim().is_empty())
+    }
+
+    fn is_html(&self) -> bool {
+        matches!(self, Self::Html(text) if !text.trim().is_empty())
+    }
+}
+
+struct File {
+    attachment: Attachment,
+    /// Empty unless its bytes were asked for.
+    bytes: Vec<u8>,
+}
+
+/// Where a part stands.
+#[derive(Clone, Copy)]
+struct Place {
+    depth: usize,
+    /// In a `multipart/digest`, where a part that does not say what it is is a message (RFC 2046 section 5.1.5).
+    in_digest: bool,
+    /// Beside the first part of a `multipart/related`: what that one shows, such as images.
+    is_related: bool,
+}
+
+impl Place {
+    const ROOT: Self = Self { depth: 0, in_digest: false, is_related: false };
+}
+
+#[derive(Default)]
+struct Walk {
+    files: Vec<File>,
+    parts: usize,
+    too_deep: bool,
+    too_many: bool,
+    /// The name of the attachment whose bytes are wanted.
+    keep: Option<String>,
+}
+
+impl Walk {
+    /// The text of a part and of those within it; files are put aside.
+    fn entity(&mut self, entity: &Entity<'_>, place: Place) -> Vec<Block> {
+        self.parts += 1;
+        let said = entity.media_type();
+        let default = if place.in_digest { "message/rfc822" } else { "text/plain" };
+        let kind = said.as_deref().unwrap_or(default);
+        if let Some(subtype) = kind.strip_prefix("multipart/")
+            && let Some(boundary) = entity.parameter("boundary")
+        {
+            let room = PARTS_MAX.saturating_sub(self.parts);
+            let mut parts = multipart::parts(entity.body, boundary, room + 1);
+            if parts.len() > room {
+                self.too_many = true;
+                parts.truncate(room);
+            }
+            if !parts.is_empty() {
+                return self.multipart(subtype, &parts, place);
+            }
+        }
+        // A multipart without a boundary, or without a part, is shown as the text that it is.
+        let is_text = kind == "text/plain" || kind == "text/html" || kind.starts_with("multipart/");
+        let named_later = entity.file_name().is_some() && self.parts > 1;
+        if is_text && !entity.is_attachment() && !named_later && !place.is_related {
+            let text = decode::text(entity);
+            return vec![if kind == "text/html" { Block::Html(text) } else { Block::Plain(text) }];
+        }
+        self.file(entity, kind);
+        Vec::new()
+    }
+
+    fn multipart(&mut self, subtype: &str, parts: &[&[u8]], place: Place) -> Vec<Block> {
+        if place.depth >= DEPTH_MAX {
+            self.too_deep = true;
+            return Vec::new();
+        }
+        let mut of_parts = Vec::new();
+        for (index, part) in parts.iter().enumerate() {
+            if self.parts >= PARTS_MAX {
+                self.too_many = true;
+                break;
+            }
+            let place = Place {
+                depth: place.depth + 1,
+                in_digest: subtype == "digest",
+                is_related: place.is_related || subtype == "related" && index > 0,
+            };
+            of_parts.push(self.entity(&Entity::of(part), place));
+        }
+        if subtype == "alternative" { chosen(of_parts) } else { of_parts.into_iter().flatten().collect() }
+    }
+
+    fn file(&mut self, entity: &Entity<'_>, kind: &str) {
+        let number = self.files.len() + 1;
+        let name = entity.file_name().map(file_name).filter(|name| !name.is_empty());
+        let name = name.unwrap_or_else(|| format!("attachment-{number}.{}", extension(kind)));
+        let content = decode::bytes(entity);
+        let size_bytes = content.len() as u64;
+        let bytes = if self.keep.as_deref() == Some(&name) { Cow::into_owned(content) } else { Vec::new() };
+        let content_type = one_line(kind, LINE_CHARS_MAX);
+        self.files.push(File { attachment: Attachment { name, content_type, size_bytes }, bytes });
+    }
+}
+
+/// Of several forms of the same content, the plain one, or else the HTML one. A plain form that is blank is no form.
+fn chosen(mut forms: Vec<Vec<Block>>) -> Vec<Block> {
+    let plain = forms.iter().position(|blocks| blocks.iter().any(Block::is_plain));
+    let html = || forms.iter().position(|blocks| blocks.iter().any(Block::is_html));
+    match plain.or_else(html) {
+        Some(index) => forms.swap_remove(index),
+        None => Vec::new(),
+    }
+}
+
+/// Puts the text together, within its limits. The links of HTML are listed under it, and are no part of the snippet.
+fn join(blocks: Vec<Block>, reading: &mut Reading) {
+    let (mut bodies, mut whole, mut html_left) = (String::new(), String::new(), HTML_BYTES_MAX);
+    let (mut html_cut, mut text_cut) = (false, false);
+    for block in blocks {
+        let (body, links) = match block {
+            Block::Plain(text) => (text, String::new()),
+            Block::Html(source) => {
+                let kept = cut(&source, html_left);
+                html_cut |= kept.len() < source.len();
+                html_left -= kept.len();
+                let html::Shown { text, links } = html::to_text(kept);
+                (text, links)
+            }
+        };
+        text_cut |= push(&mut whole, &body) | push(&mut whole, &links);
+        push(&mut bodies, &body);
+    }
+    if html_cut {
+        reading.notes.push(format!("the HTML was cut at {} MiB", HTML_BYTES_MAX >> 20));
+    }
+    if text_cut {
+        reading.notes.push(format!("the text was cut at {} MiB", TEXT_BYTES_MAX >> 20));
+    }
+    reading.snippet = snippet(&bodies);
+    reading.text = whole;
+}
+
+/// Adds a paragraph to `whole` as far as there is room; true if it was cut.
+fn push(whole: &mut String, text: &str) -> bool {
+    let kept = cut(text, TEXT_BYTES_MAX.saturating_sub(whole.len()));
+    let clean = many_lines(kept);
+    let clean = clean.trim_end();
+    if !whole.is_empty() && !clean.is_empty() {
+        whole.push_str("\n\n");
+    }
+    whole.push_str(clean);
+    kept.len() < text.len()
+}
+
+/// A file's name without the path that some senders put before it.
+fn file_name(said: &str) -> String {
+    let name = said.rsplit(['/', '\\']).next().unwrap_or("");
+    one_line(name, FILE_NAME_CHARS_MAX)
+}
+
+/// What the name of an unnamed file of this type ends in.
+fn extension(kind: &str) -> &'static str {
+    match kind {
+        "text/plain" | "text/rfc822-headers" | "message/delivery-status" | "message/feedback-report" => "txt",
+        "text/html" => "html",
+        "text/calendar" => "ics",
+        "text/csv" => "csv",
+        "text/vcard" | "text/x-vcard" => "vcf",
+        "message/rfc822" | "message/global" => "eml",
+        "image/jpeg" => "jpg",
+        "image/png" => "png",
+        "image/gif" => "gif",
+        "image/webp" => "webp",
+        "image/svg+xml" => "svg",
+        "application/pdf" => "pdf",
+        "application/zip" => "zip",
+        "application/json" => "json",
+        "application/pgp-signature" => "asc",
+        "application/pkcs7-signature" | "application/x-pkcs7-signature" => "p7s",
+        _ => "bin",
+    }
+}

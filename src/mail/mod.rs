@@ -1,0 +1,33 @@
+//! The mail wing's use cases: a mail service that speaks the MultiMail API, with webhooks of its own.
+//!
+//! A message's way in: [`smtp`] speaks with the peer, [`reception`] writes the raw bytes ([`blobs`]), reads them ([`mime`],
+//! [`html`], [`threading`]) and stores rows and events in one transaction; only then is the peer told `250`. In the same
+//! transaction the event is owed to every webhook that wants it, and [`webhooks`] delivers it. [`api`] is what stands
+//! behind `/v1`, [`keys`] who may call it.
+
+pub mod api;
+pub mod blobs;
+pub mod compose;
+pub mod html;
+pub mod keys;
+pub mod mailroom;
+pub mod mime;
+pub mod reception;
+pub mod relay;
+pub mod smtp;
+pub mod space;
+pub mod threading;
+pub mod webhooks;
+
+use crate::{
+    domain::{address::Address, id::MailboxId, message::Mailbox},
+    store::{StoreError, mailroom::Mailroom},
+};
+
+/// The mailbox that `named` is the address or the id of.
+async fn find_mailbox(mailroom: &dyn Mailroom, named: &str) -> Result<Option<Mailbox>, StoreError> {
+    match named.parse::<Address>() {
+        Ok(address) => mailroom.mailbox_at(&address).await,
+        Err(_) => mailroom.mailbox(&MailboxId::new(named)).await,
+    }
+}

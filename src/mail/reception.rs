@@ -1,0 +1,276 @@
+//! Takes a message in: to disk, read, into rows with its events, and only then acknowledged.
+//!
+//! When [`Reception::receive`] answers with a receipt, the raw bytes and the rows are on disk, and the process may be
+//! killed at any instruction after it. When it answers with a refusal, no row tells of the message; its raw file may
+//! have stayed, which nobody sees and a second try uses.
+
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+
+use tokio::sync::{Notify, Semaphore};
+
+use super::{
+    blobs::Blobs,
+    mime::{self, Reading},
+    space::FreeSpace,
+    threading,
+};
+use crate::{
+    domain::{
+        address::Address,
+        clock::{Clock, UnixMillis},
+        event::{Detail, NewEvent},
+        id::{EventId, MessageId, ThreadId},
+        message::{Direction, Mailbox, Message, MessageSummary, Status},
+    },
+    ids::Ids,
+    store::{
+        self, StoreError,
+        mailroom::{Mailroom, NewMessage},
+    },
+};
+
+/// Messages that are read at once: reading is work for a processor, and these machines have few.
+const READING_AT_ONCE_MAX: usize = 4;
+/// How long reading a message may take. It takes a fraction of a second for any message there is; this guards the
+/// conversation against one that there is not yet. The message is then stored unread.
+const READING_TIME_MAX: Duration = Duration::from_secs(20);
+/// The local part that every domain must take mail for (RFC 5321 section 4.5.1).
+const POSTMASTER: &str = "postmaster";
+
+/// What a reception works with.
+pub struct Furnishing {
+    /// Where the rows go.
+    pub store: Arc<dyn Mailroom>,
+    /// Where the raw bytes go.
+    pub blobs: Blobs,
+    /// Makes ids.
+    pub ids: Arc<Ids>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// The domains whose mail is taken.
+    pub domains: Vec<String>,
+    /// Tells the free space.
+    pub space: Arc<dyn FreeSpace>,
+    /// Mail is refused for now while fewer bytes than this are free.
+    pub free_bytes_min: u64,
+    /// Told after each commit that events are owed to webhooks: a hint, without data.
+    pub stored: Arc<Notify>,
+}
+
+/// Takes mail in; every way in (SMTP, later LMTP) comes here.
+pub struct Reception {
+    with: Furnishing,
+    reading: Arc<Semaphore>,
+}
+
+/// Who a message is from and for, as the conversation said, whatever its header says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The sender's path; empty for the null sender.
+    pub from: String,
+    /// The mailboxes, each once.
+    pub recipients: Vec<Mailbox>,
+}
+
+/// Whom a message is meant for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recipient {
+    /// This address.
+    Address(Address),
+    /// `<Postmaster>` without a domain.
+    Postmaster,
+}
+
+/// Why a recipient is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreachable {
+    /// Its domain is not ours, and we hand nothing on.
+    #[error("relaying denied: {0} is not a domain of this server")]
+    Foreign(String),
+    /// There is no such mailbox.
+    #[error("no mailbox {0} here")]
+    NoMailbox(String),
+    /// The store could not tell.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What became of a message that was taken in: one stored message a mailbox, in the envelope's order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Their ids.
+    pub messages: Vec<MessageId>,
+}
+
+/// Why a message was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The disk has too little room left, or none.
+    #[error("insufficient system storage; try again later")]
+    NoSpace,
+    /// The raw bytes could not be written.
+    #[error("could not write the message to disk")]
+    NotWritten(#[source] io::Error),
+    /// The rows could not be written.
+    #[error("could not store the message")]
+    NotStored(#[source] StoreError),
+}
+
+impl Reception {
+    /// A reception that works with `with`.
+    pub fn new(mut with: Furnishing) -> Self {
+        for domain in &mut with.domains {
+            *domain = domain.to_lowercase();
+        }
+        Self { with, reading: Arc::new(Semaphore::new(READING_AT_ONCE_MAX)) }
+    }
+
+    /// The mailbox that takes mail for `recipient`.
+    ///
+    /// Mail for the postmaster of a domain of ours goes to the mailbox of that address, or else to the oldest mailbox
+    /// of that domain, or else to the oldest of all.
+    pub async fn find(&self, recipient: &Recipient) -> Result<Mailbox, Unreachable> {
+        let postmaster;
+        let address = match recipient {
+            Recipient::Address(address) => address,
+            Recipient::Postmaster => {
+                let ours = self.with.domains.first().map_or("localhost", String::as_str);
+                postmaster =
+                    format!("{POSTMASTER}@{ours}").parse().map_err(|_| Unreachable::NoMailbox(POSTMASTER.into()))?;
+                &postmaster
+            }
+        };
+        if !self.with.domains.iter().any(|domain| domain == address.domain()) {
+            return Err(Unreachable::Foreign(address.domain().to_owned()));
+        }
+        let mut found = self.with.store.mailbox_at(address).await?;
+        if found.is_none() && address.local() == POSTMASTER {
+            let mailboxes = self.with.store.mailboxes().await?;
+            found = mailboxes
+                .into_iter()
+                .min_by_key(|mailbox| (mailbox.address.domain() != address.domain(), mailbox.created_at));
+        }
+        found.ok_or_else(|| Unreachable::NoMailbox(address.to_string()))
+    }
+
+    /// Whether a message of `bytes` would leave enough room on the disk.
+    pub fn has_room_for(&self, bytes: u64) -> Result<(), Refusal> {
+        match self.with.space.free_bytes() {
+            Ok(free) if free < self.with.free_bytes_min.saturating_add(bytes) => Err(Refusal::NoSpace),
+            Ok(_) => Ok(()),
+            // Where the file system does not tell, the write itself will.
+            Err(error) => {
+                tracing::warn!(%error, "could not ask how much space is free");
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes in the message `raw`, once for each mailbox of `envelope`.
+    pub async fn receive(&self, envelope: &Envelope, raw: Vec<u8>) -> Result<Receipt, Refusal> {
+        self.has_room_for(raw.len() as u64)?;
+        let raw = Arc::new(raw);
+        let (blob, reading) = tokio::join!(self.with.blobs.put(raw.clone()), self.read(raw.clone()));
+        let blob = blob.map_err(|error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Refusal::NoSpace,
+            _ => Refusal::NotWritten(error),
+        })?;
+        let now = self.with.clock.now();
+        let new: Vec<NewMessage> = envelope
+            .recipients
+            .iter()
+            .map(|mailbox| self.message(mailbox, envelope, &reading, &blob, raw.len() as u64, now))
+            .collect();
+        let messages = new.iter().map(|one| one.message.summary.id.clone()).collect();
+        self.with.store.store_messages(new).await.map_err(|error| match error {
+            StoreError::Refused(store::Refusal::Full) => Refusal::NoSpace,
+            error => Refusal::NotStored(error),
+        })?;
+        self.with.stored.notify_one();
+        Ok(Receipt { messages })
+    }
+
+    /// Reads a message on a thread where that may take its time.
+    async fn read(&self, raw: Arc<Vec<u8>>) -> Reading {
+        let unread = |note: &str| Reading { notes: vec![note.to_owned()], ..Reading::default() };
+        let working = async {
+            let slot = self.reading.clone().acquire_owned().await;
+            tokio::task::spawn_blocking(move || {
+                let reading = mime::read(&raw);
+                // Held to the end, also of a reading that nobody waits for any more.
+                drop(slot);
+                reading
+            })
+            .await
+        };
+        tokio::select! {
+            read = working => read.unwrap_or_else(|error| {
+                tracing::error!(%error, "reading a message failed; it is stored unread");
+                unread("the message could not be read; its raw bytes are kept")
+            }),
+            () = self.with.clock.sleep(READING_TIME_MAX) => {
+                tracing::error!("reading a message took too long; it is stored unread");
+                unread("reading the message took too long and was given up; its raw bytes are kept")
+            }
+        }
+    }
+
+    fn message(
+        &self,
+        mailbox: &Mailbox,
+        envelope: &Envelope,
+        reading: &Reading,
+        blob: &str,
+        size_bytes: u64,
+        now: UnixMillis,
+    ) -> NewMessage {
+        let id = MessageId::new(self.with.ids.next("em_"));
+        let mut notes = reading.notes.clone();
+        let from = reading.from.clone().unwrap_or_else(|| {
+            notes.push("the message names no sender; the one shown is the envelope's".into());
+            envelope.from.clone()
+        });
+        let event = NewEvent {
+            event_id: EventId::new(self.with.ids.next("evt_")),
+            mailbox: Some(mailbox.address.to_string()),
+            message_id: Some(id.clone()),
+            thread_id: None,
+            timestamp: now,
+            provider_kind: None,
+            detail: Detail::Inbound {
+                from: from.clone(),
+                from_name: reading.from_name.clone(),
+                to: reading.to.clone(),
+                subject: reading.subject.clone(),
+                snippet: reading.snippet.clone(),
+                auto: reading.auto,
+            },
+        };
+        let summary = MessageSummary {
+            id,
+            mailbox_id: mailbox.id.clone(),
+            thread_id: ThreadId::new(self.with.ids.next("thr_")),
+            direction: Direction::Inbound,
+            status: Status::Unread,
+            from,
+            from_name: reading.from_name.clone(),
+            to: reading.to.clone(),
+            cc: reading.cc.clone(),
+            subject: reading.subject.clone(),
+            snippet: reading.snippet.clone(),
+            received_at: now,
+            auto: reading.auto,
+            attachments: reading.attachments.clone(),
+            tags: BTreeMap::new(),
+        };
+        NewMessage {
+            message: Message { summary, text: reading.text.clone(), notes },
+            blob: blob.to_owned(),
+            size_bytes,
+            internet_id: reading.internet_id.clone(),
+            references: threading::ancestors(&reading.in_reply_to, &reading.references),
+            envelope_from: envelope.from.clone(),
+            event,
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! What a conversation answers to each command: state and rules, without I/O.
+//!
+//! What must be looked up elsewhere comes out as a [`Step`], and the answer goes back in.
+
+use std::sync::Arc;
+
+use smtp_proto::{Error, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MailFrom, RcptTo, Request};
+
+use super::{
+    limits::{COMMANDS_BETWEEN_MAX, COMMANDS_MAX, COMPLAINTS_MAX, RECIPIENTS_MAX, SmtpLimits},
+    reply::Reply,
+};
+use crate::{
+    domain::message::Mailbox,
+    mail::reception::{Envelope, Recipient},
+};
+
+/// Methods of HTTP. A browser that a web page sends here must not get as far as to have its body read as commands.
+const HTTP_METHODS: [&[u8]; 10] =
+    [b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE", b"PRI"];
+
+/// What to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Say this and go on.
+    Say(Reply),
+    /// Say this and close.
+    End(Reply),
+    /// Close without a word.
+    Drop,
+    /// A sender announces a message of so many bytes (0: it does not say): is there room? Then
+    /// [`Session::sender_answered`].
+    Sender { bytes: usize },
+    /// Is there such a mailbox? Then [`Session::recipient_answered`].
+    Recipient(Recipient),
+    /// Say that the message may come, and read it; then [`Session::end_message`].
+    Message,
+}
+
+/// One conversation.
+pub(super) struct Session {
+    limits: Arc<SmtpLimits>,
+    hello: Option<Hello>,
+    /// A sender that waits for the answer about room.
+    announced: Option<String>,
+    transaction: Option<Transaction>,
+    complaints: u32,
+    commands_since_message: u32,
+    commands: u32,
+}
+
+/// How the peer introduced itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hello {
+    pub(super) name: String,
+    /// With EHLO.
+    pub(super) extended: bool,
+}
+
+struct Transaction {
+    from: String,
+    recipients: Vec<Mailbox>,
+    /// Recipients taken, those of the same mailbox counted each.
+    taken: usize,
+}
+
+impl Session {
+    pub(super) fn new(limits: Arc<SmtpLimits>) -> Self {
+        Self {
+            limits,
+            hello: None,
+            announced: None,
+            transaction: None,
+            complaints: 0,
+            commands_since_message: 0,
+            commands: 0,
+        }
+    }
+
+    /// How the peer introduced itself.
+    pub(super) fn hello(&self) -> Option<&Hello> {
+        self.hello.as_ref()
+    }
+
+    /// The answer to a command line, which includes its line end.
+    pub(super) fn command(&mut self, line: &[u8]) -> Step {
+        self.commands += 1;
+        self.commands_since_message += 1;
+        if self.commands > COMMANDS_MAX || self.commands_since_message > COMMANDS_BETWEEN_MAX {
+            return Step::End(Reply::new(421, "4.7.0", "too many commands; closing"));
+        }
+        let text = line.trim_ascii_end();
+        let verb = text.split(|byte| *byte == b' ').next().unwrap_or(text);
+        if HTTP_METHODS.iter().any(|method| verb.eq_ignore_ascii_case(method)) {
+            return Step::Drop;
+        }
+        if !text.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
+            return self.complain(Reply::new(500, "5.5.2", "commands are made of printable ASCII characters only"));
+        }
+        let mut whole = text.to_vec();
+        whole.extend_from_slice(b"\r\n");
+        match Request::parse(&mut whole.iter()) {
+            Ok(request) => self.request(request, text),
+            Err(error) => self.unreadable(&error),
+        }
+    }
+
+    /// The answer to a line that was too long to be read.
+    pub(super) fn line_too_long(&mut self) -> Step {
+        self.complain(Reply::new(500, "5.5.2", "the line is too long"))
+    }
+
+    fn request<T: AsRef<str>>(&mut self, request: Request<T>, text: &[u8]) -> Step {
+        match request {
+            Request::Ehlo { host } => {
+                self.introduce(host.as_ref(), true);
+                Step::Say(Reply::extensions(&self.limits))
+            }
+            Request::Helo { host } => {
+                self.introduce(host.as_ref(), false);
+                Step::Say(Reply::hello(&self.limits))
+            }
+            Request::Mail { from } => self.sender(&from),
+            Request::Rcpt { to } => self.recipient(&to, text),
+            Request::Data => match &self.transaction {
+                Some(transaction) if !transaction.recipients.is_empty() => Step::Message,
+                Some(_) => self.complain(Reply::new(554, "5.5.1", "no valid recipients")),
+                None => self.complain(Reply::new(503, "5.5.1", "say MAIL and RCPT first")),
+            },
+            Request::Rset => {
+                self.transaction = None;
+                Step::Say(Reply::new(250, "2.0.0", "forgotten"))
+            }
+            Request::Noop { .. } => Step::Say(Reply::new(250, "2.0.0", "here")),
+            Request::Vrfy { .. } => {
+                Step::Say(Reply::new(252, "2.1.5", "will not verify, but will take mail for mailboxes that are here"))
+            }
+            Request::Help { .. } => Step::Say(Reply::new(
+                214,
+                "2.0.0",
+                "EHLO, HELO, MAIL, RCPT, DATA, RSET, NOOP, VRFY, HELP, QUIT; see RFC 5321",
+            )),
+            Request::Quit => Step::End(Reply::new(221, "2.0.0", "bye")),
+            Request::Lhlo { .. } => self.complain(Reply::new(500, "5.5.1", "this is SMTP, not LMTP; say EHLO")),
+            Request::Expn { .. }
+            | Request::Bdat { .. }
+            | Request::Auth { .. }
+            | Request::Etrn { .. }
+            | Request::Atrn { .. }
+            | Request::Burl { .. }
+            | Request::StartTls => self.complain(Reply::new(502, "5.5.1", "this command is not offered here")),
+        }
+    }
+
+    fn introduce(&mut self, name: &str, extended: bool) {
+        self.hello = Some(Hello { name: name.trim().to_owned(), extended });
+        self.transaction = None;
+    }
+
+    fn sender<T: AsRef<str>>(&mut self, from: &MailFrom<T>) -> Step {
+        if self.hello.is_none() {
+            return self.complain(Reply::new(503, "5.5.1", "say EHLO first"));
+        }
+        if self.transaction.is_some() {
+            return self.complain(Reply::new(503, "5.5.1", "a message is under way already; say RSET to forget it"));
+        }
+        if wants_what_is_not_offered(from) {
+            return self.complain(Reply::new(
+                555,
+                "5.5.4",
+                "a parameter of MAIL is not offered here; SIZE and BODY are",
+            ));
+        }
+        if from.size > self.limits.message_bytes_max {
+            return Step::Say(Reply::too_big(&self.limits));
+        }
+        self.announced = Some(from.address.as_ref().to_owned());
+        Step::Sender { bytes: from.size }
+    }
+
+    /// Takes the announced sender, or says why there is no room.
+    pub(super) fn sender_answered(&mut self, room: Result<(), Reply>) -> Step {
+        let announced = self.announced.take();
+        match (room, announced) {
+            (Ok(()), Some(from)) => {
+                self.transaction = Some(Transaction { from, recipients: Vec::new(), taken: 0 });
+                Step::Say(Reply::new(250, "2.1.0", "sender ok"))
+            }
+            (Ok(()), None) => self.complain(Reply::new(503, "5.5.1", "say MAIL first")),
+            (Err(reply), _) => Step::Say(reply),
+        }
+    }
+
+    fn recipient<T: AsRef<str>>(&mut self, to: &RcptTo<T>, text: &[u8]) -> Step {
+        let Some(transaction) = &self.transaction else {
+            return self.complain(Reply::new(503, "5.5.1", "say MAIL first"));
+        };
+        if to.orcpt.is_some() || to.flags != 0 || to.rrvs != 0 {
+            return self.complain(Reply::new(555, "5.5.4", "a parameter of RCPT is not offered here"));
+        }
+        if transaction.taken >= RECIPIENTS_MAX {
+            return Step::Say(Reply::new(
+                452,
+                "4.5.3",
+                format!("more than {RECIPIENTS_MAX} recipients; send the rest later"),
+            ));
+        }
+        let address = to.address.as_ref();
+        if address.is_empty() && text.to_ascii_lowercase().windows(12).any(|part| part == b"<postmaster>") {
+            return Step::Recipient(Recipient::Postmaster);
+        }
+        match address.parse() {
+            Ok(address) => Step::Recipient(Recipient::Address(address)),
+            Err(_) => self.complain(Reply::new(501, "5.1.3", "this is not an address")),
+        }
+    }
+
+    /// Adds the mailbox that was found, or says why there is none.
+    pub(super) fn recipient_answered(&mut self, found: Result<Mailbox, Reply>) -> Step {
+        match (found, &mut self.transaction) {
+            (Ok(mailbox), Some(transaction)) => {
+                transaction.taken += 1;
+                if transaction.recipients.iter().all(|known| known.id != mailbox.id) {
+                    transaction.recipients.push(mailbox);
+                }
+                Step::Say(Reply::new(250, "2.1.5", "recipient ok"))
+            }
+            (Ok(_), None) => self.complain(Reply::new(503, "5.5.1", "say MAIL first")),
+            (Err(reply), _) => Step::Say(reply),
+        }
+    }
+
+    /// The sender of the message under way.
+    pub(super) fn from(&self) -> &str {
+        self.transaction.as_ref().map_or("", |transaction| &transaction.from)
+    }
+
+    /// Ends the message under way, whatever becomes of it, and tells whom it is from and for.
+    pub(super) fn end_message(&mut self) -> Envelope {
+        self.commands_since_message = 0;
+        match self.transaction.take() {
+            Some(Transaction { from, recipients, .. }) => Envelope { from, recipients },
+            None => Envelope { from: String::new(), recipients: Vec::new() },
+        }
+    }
+
+    fn unreadable(&mut self, error: &Error) -> Step {
+        let reply = match error {
+            Error::UnknownCommand | Error::NeedsMoreData { .. } => {
+                Reply::new(500, "5.5.1", "this is not a command of SMTP; say HELP")
+            }
+            Error::InvalidSenderAddress => Reply::new(501, "5.1.7", "the sender is not an address in angle brackets"),
+            Error::InvalidRecipientAddress => {
+                Reply::new(501, "5.1.3", "the recipient is not an address in angle brackets")
+            }
+            Error::SyntaxError { syntax } => Reply::new(501, "5.5.2", format!("the form is: {syntax}")),
+            Error::InvalidParameter { param } => {
+                Reply::new(501, "5.5.4", format!("the parameter {param} is not well formed"))
+            }
+            Error::UnsupportedParameter { .. } => Reply::new(555, "5.5.4", "a parameter is not offered here"),
+            Error::ResponseTooLong | Error::InvalidResponse { .. } => Reply::new(500, "5.5.2", "the line is too long"),
+        };
+        self.complain(reply)
+    }
+
+    /// Says what was wrong; says goodbye to a peer that has been wrong too often.
+    fn complain(&mut self, reply: Reply) -> Step {
+        self.complaints += 1;
+        if self.complaints >= COMPLAINTS_MAX {
+            return Step::End(Reply::new(421, "4.7.0", "too many commands that were no good; closing"));
+        }
+        Step::Say(reply)
+    }
+}
+
+/// Whether MAIL carries a parameter of an extension that EHLO did not name (RFC 5321 section 4.1.1.11).
+fn wants_what_is_not_offered<T>(from: &MailFrom<T>) -> bool {
+    from.flags & !(MAIL_BODY_7BIT | MAIL_BODY_8BITMIME) != 0
+        || from.trans_id.is_some()
+        || from.by != 0
+        || from.env_id.is_some()
+        || from.solicit.is_some()
+        || from.mtrk.is_some()
+        || from.auth.is_some()
+        || from.hold_for != 0
+        || from.hold_until != 0
+        || from.mt_priority != 0
+}
+
+#[cfg(test)]
+mod tests;

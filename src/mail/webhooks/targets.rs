@@ -1,0 +1,297 @@
+//! Which URLs a webhook may be sent to. Asked at registration, and again before each try: settings may have changed.
+//!
+//! There are three kinds of target and no fourth: our own receiver (`self`), loopback for who sits at this machine, and
+//! the hosts that the operator has listed. What a name stands for is checked a third time when it is connected to (see
+//! `egress`), because a name can be pointed elsewhere between two looks.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::{Host, Url};
+
+/// Longer URLs are a mistake or an attack.
+pub const URL_BYTES_MAX: usize = 2048;
+
+/// Who asks for a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// The house's own `api` token, which only somebody at this machine can read.
+    House,
+    /// Any other key.
+    Other,
+}
+
+/// Where connections for a target may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// To this machine and nowhere else.
+    Loopback,
+    /// To public addresses and nowhere else.
+    Public,
+    /// To the address of our own receiver, which is ours whatever it is.
+    Own,
+}
+
+/// Why a URL may not be a target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetRefusal {
+    /// It is longer than any real one.
+    #[error("the endpoint URL is longer than {URL_BYTES_MAX} bytes")]
+    TooLong,
+    /// It carries a user name or a password.
+    #[error("an endpoint URL must not carry a user name or password; the signature is what proves the sender")]
+    Userinfo,
+    /// It is of another scheme, or of http where that is not taken.
+    #[error(
+        "an endpoint must be an https:// URL; plain http:// is taken only for loopback, such as http://127.0.0.1:9000/hook"
+    )]
+    Scheme,
+    /// It is loopback, https.
+    #[error("loopback endpoints take plain http://; nothing is encrypted on the way to the same machine")]
+    LoopbackHttps,
+    /// It is loopback, and this asker may not name that.
+    #[error(
+        "loopback endpoints are taken only with the `api` token, while the API listens on loopback; to allow one for every key, put its host and port on `webhooks.allow_hosts`"
+    )]
+    Loopback,
+    /// It is an address that no webhook is sent to.
+    #[error(
+        "{0} is a private, link-local or otherwise special address; webhooks go to public addresses, and on this machine to 127.0.0.1, [::1] and localhost"
+    )]
+    Special(String),
+    /// It is not on the list.
+    #[error(
+        "{0} is not among the hosts that webhooks may be sent to; the operator can allow it with `webhooks.allow_hosts = [\"{0}\"]` in config.toml; `self` is mailbell's own receiver"
+    )]
+    NotListed(String),
+}
+
+/// The rule, with what the operator has set.
+#[derive(Debug, Clone)]
+pub struct Targets {
+    allow_hosts: Vec<String>,
+    api_on_loopback: bool,
+}
+
+impl Targets {
+    /// `allow_hosts` as in the settings: `name` for any port or `name:port`; `api_on_loopback`: whether the API listens
+    /// on loopback only.
+    pub fn new(allow_hosts: &[String], api_on_loopback: bool) -> Self {
+        Self { allow_hosts: allow_hosts.iter().map(|host| host.trim().to_ascii_lowercase()).collect(), api_on_loopback }
+    }
+
+    /// Whether `asker` may have webhooks sent to `url`, and where connections for it may go.
+    pub fn admit(&self, url: &Url, asker: Asker) -> Result<Reach, TargetRefusal> {
+        if url.as_str().len() > URL_BYTES_MAX {
+            return Err(TargetRefusal::TooLong);
+        }
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(TargetRefusal::Scheme);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(TargetRefusal::Userinfo);
+        }
+        let host = url.host().ok_or(TargetRefusal::Scheme)?;
+        if is_loopback(&host) {
+            return match url.scheme() {
+                "https" => Err(TargetRefusal::LoopbackHttps),
+                _ if self.lists(url) || (asker == Asker::House && self.api_on_loopback) => Ok(Reach::Loopback),
+                _ => Err(TargetRefusal::Loopback),
+            };
+        }
+        if let Some(ip) = literal(&host)
+            && !may_reach(ip, Reach::Public)
+        {
+            return Err(TargetRefusal::Special(host.to_string()));
+        }
+        if !self.lists(url) {
+            return Err(TargetRefusal::NotListed(host.to_string()));
+        }
+        if url.scheme() == "https" { Ok(Reach::Public) } else { Err(TargetRefusal::Scheme) }
+    }
+
+    fn lists(&self, url: &Url) -> bool {
+        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return false };
+        let with_port = format!("{host}:{port}");
+        self.allow_hosts.iter().any(|listed| *listed == host || *listed == with_port)
+    }
+}
+
+/// The address that `host` is, where it is one. The URL standard has read its decimal, octal and hexadecimal spellings.
+pub(super) fn literal(host: &Host<&str>) -> Option<IpAddr> {
+    match host {
+        Host::Domain(_) => None,
+        Host::Ipv4(ip) => Some(IpAddr::V4(*ip)),
+        Host::Ipv6(ip) => Some(IpAddr::V6(*ip)),
+    }
+}
+
+/// `localhost` and the loopback addresses themselves. Mapped spellings, other names under `localhost` and a dot behind
+/// are not among them: who means loopback can say so.
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(ip) => ip.is_loopback(),
+        Host::Ipv6(ip) => ip.is_loopback(),
+    }
+}
+
+/// Whether a connection of this reach may go to `ip`.
+pub fn may_reach(ip: IpAddr, reach: Reach) -> bool {
+    // ::ffff:127.0.0.1 is 127.0.0.1.
+    let ip = ip.to_canonical();
+    match reach {
+        Reach::Own => true,
+        Reach::Loopback => ip.is_loopback(),
+        Reach::Public => match ip {
+            IpAddr::V4(ip) => is_public_v4(ip),
+            IpAddr::V6(ip) => is_public_v6(ip),
+        },
+    }
+}
+
+/// Not in the IANA registry of special-purpose addresses (RFC 6890).
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, c, _] = ip.octets();
+    let special = ip.is_private()
+        || ip.is_loopback()
+        // 169.254.169.254 is where clouds keep their metadata.
+        || ip.is_link_local()
+        || ip.is_broadcast()
+        || ip.is_documentation()
+        || ip.is_multicast()
+        // "This network" (RFC 791 section 3.2).
+        || a == 0
+        // Shared by carriers (RFC 6598).
+        || (a == 100 && (64..128).contains(&b))
+        // Protocol assignments (RFC 6890), the old 6to4 relays (RFC 7526).
+        || (a, b, c) == (192, 0, 0)
+        || (a, b, c) == (192, 88, 99)
+        // Benchmarks (RFC 2544).
+        || (a == 198 && (b == 18 || b == 19))
+        // Reserved (RFC 1112 section 4).
+        || a >= 240;
+    !special
+}
+
+/// Global unicast that carries no IPv4 address inside, because a translator would unpack it.
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    let [first, second, ..] = ip.segments();
+    // 2000::/3 is all that is handed out (RFC 4291); loopback, unique-local, link-local, site-local, multicast, mapped,
+    // compatible and NAT64 addresses lie outside it.
+    let global = first & 0xe000 == 0x2000;
+    // Teredo and the rest of 2001::/23 (RFC 2928), documentation (RFC 3849, RFC 9637), 6to4 (RFC 3056).
+    let special = (first == 0x2001 && (second < 0x0200 || second == 0x0db8))
+        || (first == 0x3fff && second < 0x1000)
+        || first == 0x2002;
+    global && !special
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn targets() -> Targets {
+        let listed =
+            ["hooks.example.com", "Ports.example.com:8443", "8.8.8.8", "10.0.0.5", "127.0.0.1:9000", "internal"];
+        Targets::new(&listed.map(String::from), true)
+    }
+
+    fn admit(url: &str, asker: Asker) -> Result<Reach, TargetRefusal> {
+        targets().admit(&url.parse().expect(url), asker)
+    }
+
+    #[test]
+    fn the_operator_s_hosts_are_taken_by_https() {
+        for url in [
+            "https://hooks.example.com/h",
+            "https://HOOKS.example.com:9443/h?x=1",
+            "https://ports.example.com:8443/",
+            "https://8.8.8.8/",
+            "https://134744072/",
+        ] {
+            assert_eq!(admit(url, Asker::Other), Ok(Reach::Public), "{url}");
+        }
+        assert_eq!(admit("http://hooks.example.com/h", Asker::House), Err(TargetRefusal::Scheme));
+        assert!(matches!(admit("https://ports.example.com/", Asker::House), Err(TargetRefusal::NotListed(_))));
+    }
+
+    #[test]
+    fn loopback_is_for_the_house_or_listed() {
+        for url in ["http://127.0.0.1:1/", "http://localhost:9001/x", "http://[::1]:9001/", "http://127.9.9.9/"] {
+            assert_eq!(admit(url, Asker::House), Ok(Reach::Loopback), "{url}");
+            assert_eq!(admit(url, Asker::Other), Err(TargetRefusal::Loopback), "{url}");
+            let exposed = Targets::new(&[], false);
+            assert_eq!(exposed.admit(&url.parse().expect(url), Asker::House), Err(TargetRefusal::Loopback), "{url}");
+        }
+        assert_eq!(admit("http://127.0.0.1:9000/", Asker::Other), Ok(Reach::Loopback));
+        assert_eq!(admit("https://127.0.0.1:9000/", Asker::House), Err(TargetRefusal::LoopbackHttps));
+    }
+
+    #[test]
+    fn everything_else_is_refused_whoever_asks() {
+        for url in [
+            // Private, link-local, metadata, shared, unspecified, multicast, broadcast; listing an address does not help.
+            "https://10.0.0.5/",
+            "https://192.168.1.1/",
+            "https://172.16.0.1/",
+            "https://169.254.169.254/latest/meta-data/",
+            "https://100.64.0.1/",
+            "https://0.0.0.0/",
+            "https://224.0.0.1/",
+            "https://255.255.255.255/",
+            "https://[fe80::1]/",
+            "https://[fd00::1]/",
+            "https://[::]/",
+            "https://[ff02::1]/",
+            // The same in other spellings.
+            "https://[::ffff:169.254.169.254]/",
+            "https://[::ffff:10.0.0.5]/",
+            "http://[::ffff:127.0.0.1]:9000/",
+            "http://[::127.0.0.1]:9000/",
+            "https://[64:ff9b::7f00:1]/",
+            "https://[2002:7f00:1::]/",
+            "https://2852039166/",
+            "https://0xa9fea9fe/",
+            "https://0251.0376.0251.0376/",
+            "https://10.5/",
+            // Names that mean loopback or pretend to be listed.
+            "http://localhost.:9000/",
+            "http://x.localhost:9000/",
+            "https://hooks.example.com./",
+            "https://hooks.example.com@evil.example/",
+            "https://hooks.example.com:x@evil.example/",
+            "https://user@hooks.example.com/",
+            "https://hooks.example.com.evil.example/",
+            "https://evil.example/hooks.example.com",
+            "https://evil.example#hooks.example.com",
+            // Other schemes.
+            "ftp://hooks.example.com/",
+            "file:///etc/passwd",
+            "gopher://127.0.0.1:9000/",
+            "data:text/plain,x",
+        ] {
+            assert!(admit(url, Asker::House).is_err(), "{url}: {:?}", admit(url, Asker::House));
+            assert!(admit(url, Asker::Other).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_loopback_are_seen_through() {
+        // 2130706433, 0x7f.1 and 017700000001 are 127.0.0.1 by the URL standard; they are loopback, not a way around it.
+        for url in ["http://2130706433/", "http://0x7f.1/", "http://017700000001/"] {
+            assert_eq!(admit(url, Asker::Other), Err(TargetRefusal::Loopback), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_resolved_address_is_judged_by_where_it_leads() {
+        let ip = |text: &str| text.parse::<IpAddr>().expect(text);
+        assert!(may_reach(ip("::ffff:127.0.0.1"), Reach::Loopback));
+        assert!(!may_reach(ip("::ffff:127.0.0.1"), Reach::Public));
+        assert!(!may_reach(ip("8.8.8.8"), Reach::Loopback));
+        assert!(may_reach(ip("2606:4700::1111"), Reach::Public));
+        for special in ["198.18.0.1", "192.0.0.170", "240.0.0.1", "2001:db8::1", "2001::1", "fec0::1", "3fff::1"] {
+            assert!(!may_reach(ip(special), Reach::Public), "{special}");
+        }
+    }
+}
