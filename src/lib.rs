@@ -5,6 +5,7 @@ pub mod config;
 pub mod domain;
 pub mod ids;
 pub mod mail;
+pub mod mcp;
 pub mod signing;
 pub mod store;
 pub mod wake;

@@ -1,0 +1,305 @@
+//! A tool's arguments: declared once, for the schema that clients see and for the check that each call gets.
+//!
+//! Models err in small ways: a word for a list of one, a number in quotes, a name that is nearly right. What is clear is
+//! taken; what is not is refused in a sentence that names the argument, what is allowed, and the nearest name.
+
+use std::collections::BTreeMap;
+
+use rmcp::model::JsonObject;
+use serde_json::{Value, json};
+
+use super::{
+    failure::Failure,
+    present::{Fence, unfence},
+};
+
+/// The longest text taken as an argument, in characters: a subject has at most 998 (RFC 5322 section 2.1.1).
+const TEXT_CHARS_MAX: usize = 1_000;
+/// Entries of a list argument, at most.
+const LIST_ITEMS_MAX: usize = 100;
+/// Names less alike than this (Jaro-Winkler, 0 to 1) are not suggested.
+const LIKENESS_MIN: f64 = 0.75;
+
+/// One argument of a tool.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    /// For the model; empty where the name says it all.
+    pub(super) about: &'static str,
+    pub(super) required: bool,
+}
+
+/// What an argument may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// A text.
+    Text,
+    /// Texts.
+    Texts,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Some of these words.
+    Words(&'static [&'static str]),
+    /// A whole number from `.0` to `.1`, both included.
+    Number(u64, u64),
+    /// True or false.
+    Flag,
+}
+
+impl Parameter {
+    /// An argument that may be left out.
+    pub(super) const fn new(name: &'static str, kind: Kind, about: &'static str) -> Self {
+        Self { name, kind, about, required: false }
+    }
+
+    /// An argument that must be there.
+    pub(super) const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    fn schema(&self) -> Value {
+        let mut schema = match self.kind {
+            Kind::Text => json!({ "type": "string" }),
+            Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+            Kind::Word(words) => json!({ "type": "string", "enum": words }),
+            Kind::Words(words) => json!({ "type": "array", "items": { "type": "string", "enum": words } }),
+            Kind::Number(min, max) => json!({ "type": "integer", "minimum": min, "maximum": max }),
+            Kind::Flag => json!({ "type": "boolean" }),
+        };
+        if !self.about.is_empty() {
+            schema["description"] = self.about.into();
+        }
+        schema
+    }
+}
+
+impl Kind {
+    /// In words, after "must be".
+    fn allowed(self) -> String {
+        match self {
+            Self::Text => format!("a text of at most {TEXT_CHARS_MAX} characters"),
+            Self::Texts => format!("a list of at most {LIST_ITEMS_MAX} texts"),
+            Self::Word(words) => format!("one of {}", words.join(", ")),
+            Self::Words(words) => format!("a list of some of {}", words.join(", ")),
+            Self::Number(min, max) => format!("a whole number from {min} to {max}"),
+            Self::Flag => "true or false".into(),
+        }
+    }
+
+    fn take(self, given: &Value) -> Option<Taken> {
+        match self {
+            Self::Text => text(given).map(Taken::Text),
+            Self::Texts => texts(given).map(Taken::Texts),
+            Self::Word(words) => text(given).and_then(|text| word(words, &text)).map(|word| Taken::Text(word.into())),
+            Self::Words(words) => texts(given)?
+                .iter()
+                .map(|text| word(words, text).map(str::to_owned))
+                .collect::<Option<_>>()
+                .map(Taken::Texts),
+            Self::Number(min, max) => number(given).filter(|number| (min..=max).contains(number)).map(Taken::Number),
+            Self::Flag => match given {
+                Value::Bool(flag) => Some(Taken::Flag(*flag)),
+                Value::String(text) => text.parse().ok().map(Taken::Flag),
+                _ => None,
+            },
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Taken {
+    Text(String),
+    Texts(Vec<String>),
+    Number(u64),
+    Flag(bool),
+}
+
+/// The schema of a tool's arguments.
+pub(super) fn schema(parameters: &[Parameter]) -> JsonObject {
+    let properties: JsonObject =
+        parameters.iter().map(|parameter| (parameter.name.to_owned(), parameter.schema())).collect();
+    let required: Vec<&str> =
+        parameters.iter().filter(|parameter| parameter.required).map(|parameter| parameter.name).collect();
+    let mut schema = JsonObject::new();
+    schema.insert("type".into(), "object".into());
+    schema.insert("properties".into(), properties.into());
+    if !required.is_empty() {
+        schema.insert("required".into(), required.into());
+    }
+    schema.insert("additionalProperties".into(), false.into());
+    schema
+}
+
+/// The arguments of one call, all of them known and of the right type.
+#[derive(Debug, Default)]
+pub(super) struct Arguments {
+    taken: BTreeMap<&'static str, Taken>,
+}
+
+impl Arguments {
+    /// Checks what was given to `tool` against its `parameters`. A null counts as left out.
+    pub(super) fn check(
+        tool: &str,
+        parameters: &'static [Parameter],
+        given: &JsonObject,
+        fence: &Fence,
+    ) -> Result<Self, Failure> {
+        let mut taken = BTreeMap::new();
+        for (name, value) in given {
+            let Some(parameter) = parameters.iter().find(|parameter| parameter.name == name) else {
+                return Err(unknown(tool, parameters, name, fence));
+            };
+            if value.is_null() {
+                continue;
+            }
+            let value = parameter.kind.take(value).ok_or_else(|| {
+                Failure::Told(format!(
+                    "argument `{}` of {tool} must be {}, not {}",
+                    parameter.name,
+                    parameter.kind.allowed(),
+                    described(value, fence)
+                ))
+            })?;
+            taken.insert(parameter.name, value);
+        }
+        match parameters.iter().find(|parameter| parameter.required && !taken.contains_key(parameter.name)) {
+            Some(missing) => {
+                Err(Failure::Told(format!("{tool} needs the argument `{}`: {}", missing.name, missing.kind.allowed())))
+            }
+            None => Ok(Self { taken }),
+        }
+    }
+
+    /// Whether `name` was given.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.taken.contains_key(name)
+    }
+
+    /// A text or word.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        match self.taken.get(name)? {
+            Taken::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Texts or words; none where it was not given.
+    pub(super) fn texts(&self, name: &str) -> &[String] {
+        match self.taken.get(name) {
+            Some(Taken::Texts(texts)) => texts,
+            _ => &[],
+        }
+    }
+
+    /// A number.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        match self.taken.get(name)? {
+            Taken::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// A number that its parameter keeps within 32 bits.
+    pub(super) fn count(&self, name: &str) -> Option<u32> {
+        self.number(name).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+    }
+
+    /// A flag; false where it was not given.
+    pub(super) fn flag(&self, name: &str) -> bool {
+        matches!(self.taken.get(name), Some(Taken::Flag(true)))
+    }
+
+    /// What was given, as it was taken, to be given again.
+    pub(super) fn again(&self, fence: &Fence) -> JsonObject {
+        let shown = |text: &String| Value::from(fence.code(text).as_str());
+        self.taken
+            .iter()
+            .map(|(name, taken)| {
+                let value = match taken {
+                    Taken::Text(text) => shown(text),
+                    Taken::Texts(texts) => texts.iter().map(shown).collect(),
+                    Taken::Number(number) => (*number).into(),
+                    Taken::Flag(flag) => (*flag).into(),
+                };
+                ((*name).to_owned(), value)
+            })
+            .collect()
+    }
+}
+
+/// The name among `names` that `given` was most likely meant to be.
+pub(super) fn nearest<'a>(names: impl IntoIterator<Item = &'a str>, given: &str) -> Option<&'a str> {
+    let given = given.to_lowercase();
+    names
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(name, &given), name))
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+fn unknown(tool: &str, parameters: &[Parameter], given: &str, fence: &Fence) -> Failure {
+    let names = || parameters.iter().map(|parameter| parameter.name);
+    let given_shown = fence.code(&beginning(given)).as_str().to_owned();
+    let meant = nearest(names(), given).map(|name| format!(" Did you mean `{name}`?")).unwrap_or_default();
+    let allowed: Vec<String> = names().map(|name| format!("`{name}`")).collect();
+    Failure::Told(if allowed.is_empty() {
+        format!("{tool} takes no arguments, so not {given_shown} either")
+    } else {
+        format!("{tool} has no argument {given_shown}.{meant} Its arguments are {}", allowed.join(", "))
+    })
+}
+
+fn described(value: &Value, fence: &Fence) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => fence.code(&beginning(text)).as_str().to_owned(),
+        Value::Array(_) => "this list".into(),
+        Value::Object(_) => "an object".into(),
+    }
+}
+
+/// Enough of a wrong text to recognise it.
+fn beginning(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+fn text(given: &Value) -> Option<String> {
+    let text = match given {
+        Value::String(text) => unfence(text).to_owned(),
+        // A cursor or id that looks like a number is often sent as one.
+        Value::Number(number) => number.to_string(),
+        Value::Array(items) if items.len() == 1 && items[0].is_string() => return self::text(&items[0]),
+        _ => return None,
+    };
+    (!text.is_empty() && text.chars().count() <= TEXT_CHARS_MAX).then_some(text)
+}
+
+fn texts(given: &Value) -> Option<Vec<String>> {
+    match given {
+        Value::Array(items) if items.len() <= LIST_ITEMS_MAX => items.iter().map(text).collect(),
+        Value::Array(_) => None,
+        // Some clients write a list into a text.
+        Value::String(text) if text.starts_with('[') => match serde_json::from_str(text) {
+            Ok(list @ Value::Array(_)) => texts(&list),
+            _ => Some(vec![self::text(given)?]),
+        },
+        scalar => Some(vec![text(scalar)?]),
+    }
+}
+
+fn word(words: &[&'static str], text: &str) -> Option<&'static str> {
+    words.iter().find(|word| word.eq_ignore_ascii_case(text.trim())).copied()
+}
+
+fn number(given: &Value) -> Option<u64> {
+    match given {
+        // 5.0 is how some languages write 5.
+        Value::Number(number) => number.as_u64().or_else(|| number.to_string().strip_suffix(".0")?.parse().ok()),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,140 @@
+//! Failures in sentences for a model: what was wrong, what is allowed, what to do next; foreign words in them are fenced.
+
+use super::present::Fence;
+use crate::{
+    bell::{upstream::UpstreamError, waiting::WaitError, webhooks::WebhookError},
+    store::{StoreError, leases::ClaimError, sources::SourceError},
+};
+
+/// Why a call did not do what it was asked.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// In a sentence, with every foreign word in it fenced already.
+    Told(String),
+    /// The caller went away; nobody reads the answer.
+    Cancelled,
+    /// The mail API's.
+    Upstream(UpstreamError),
+    /// A wait's or a listing's.
+    Wait(WaitError),
+    /// A webhook's.
+    Webhook(WebhookError),
+    /// The store's.
+    Store(StoreError),
+}
+
+impl From<UpstreamError> for Failure {
+    fn from(error: UpstreamError) -> Self {
+        Self::Upstream(error)
+    }
+}
+
+impl From<WaitError> for Failure {
+    fn from(error: WaitError) -> Self {
+        match error {
+            WaitError::Cancelled => Self::Cancelled,
+            error => Self::Wait(error),
+        }
+    }
+}
+
+impl From<WebhookError> for Failure {
+    fn from(error: WebhookError) -> Self {
+        Self::Webhook(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Failure {
+    /// The sentence for it.
+    pub(super) fn sentence(&self, fence: &Fence) -> String {
+        match self {
+            Self::Told(sentence) => sentence.clone(),
+            Self::Cancelled => "the call was cancelled; nothing is leased to you from it".into(),
+            Self::Upstream(error) | Self::Webhook(WebhookError::Upstream(error)) => upstream(fence, error),
+            Self::Wait(error) => wait(fence, error),
+            Self::Webhook(error @ WebhookError::NoPublicUrl) => error.to_string(),
+            Self::Webhook(WebhookError::Source(error)) => source(error),
+            Self::Webhook(WebhookError::Store(error)) | Self::Store(error) => store(error),
+        }
+    }
+}
+
+fn upstream(fence: &Fence, error: &UpstreamError) -> String {
+    let sentence = match error {
+        UpstreamError::NoMessage(id) => {
+            format!("no message {}; call check_inbox", fence.code(id.as_str()).as_str())
+        }
+        UpstreamError::NoThread(id) => format!("no thread {}; call check_inbox", fence.code(id.as_str()).as_str()),
+        UpstreamError::NoMailbox(address) => {
+            format!("no mailbox {}; call list_mailboxes", fence.code(address).as_str())
+        }
+        UpstreamError::NoWebhook(id) => format!("no webhook {}; call list_webhooks", fence.code(id.as_str()).as_str()),
+        // These say nothing but what we wrote ourselves.
+        UpstreamError::Unauthorized
+        | UpstreamError::Forbidden { .. }
+        | UpstreamError::Refused { .. }
+        | UpstreamError::RateLimited { .. }
+        | UpstreamError::Unreachable { .. }
+        | UpstreamError::NotReady
+        | UpstreamError::Failed { .. }
+        | UpstreamError::Unreadable(_)
+        | UpstreamError::NotOffered(_)
+        | UpstreamError::NotACursor => error.to_string(),
+    };
+    if let UpstreamError::Unreachable { source } = error {
+        tracing::warn!(error = source as &(dyn std::error::Error + 'static), "the mail API cannot be reached");
+    }
+    match error.said() {
+        Some(said) => format!("{sentence}; it says {}", fence.text(said).as_str()),
+        None => sentence,
+    }
+}
+
+fn wait(fence: &Fence, error: &WaitError) -> String {
+    match error {
+        WaitError::OtherLog(log) => format!(
+            "this cursor belongs to another log ({}), perhaps one from before a restore; pass `earliest` or `now` instead",
+            fence.code(log.as_str()).as_str()
+        ),
+        WaitError::NotACursor(_) | WaitError::NeedsPosition => error.to_string(),
+        WaitError::Claim(ClaimError::NotOwned { consumer, kind, owned }) => format!(
+            "consumer {} does not own the kind `{kind}`, so it would wait for ever; it owns {}. Pass `after` (`now`, `earliest` or a cursor) instead of `consumer` to watch for other kinds",
+            fence.code(consumer.as_str()).as_str(),
+            // A list of our own words, joined with commas; fenced should it ever be more than that.
+            owned.split(", ").map(|kind| fence.code(kind).as_str().to_owned()).collect::<Vec<_>>().join(", "),
+        ),
+        WaitError::Claim(ClaimError::Store(error)) | WaitError::Store(error) => store(error),
+        WaitError::Cancelled => Failure::Cancelled.sentence(fence),
+    }
+}
+
+fn source(error: &SourceError) -> String {
+    tracing::error!(%error, "the receiver could not store a webhook's secret");
+    match error {
+        SourceError::Store(error) => store(error),
+        SourceError::Exists(_) | SourceError::Unknown(_) | SourceError::SecretInUse(_) | SourceError::TooManySecrets(_) => {
+            "our receiver could not store this webhook's secret, so the webhook was not kept; the operator must look at \
+             `mailbell source list`. Registering without `endpoint_url` fewer times, or deleting webhooks, helps where \
+             there are too many"
+                .into()
+        }
+    }
+}
+
+fn store(error: &StoreError) -> String {
+    match error {
+        // Our own words, and worth a second try.
+        StoreError::Refused(_) => error.to_string(),
+        StoreError::Database { .. } | StoreError::Corrupt { .. } => {
+            tracing::error!(error = error as &(dyn std::error::Error + 'static), "the store failed under a tool");
+            "the event store failed; nothing was changed. Try again once; if it fails again, the operator must look at the log"
+                .into()
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Agents reach the house here, by the Model Context Protocol: tools, resources, and how results are told. `rmcp` lives and
+//! ends in here.
+//!
+//! Each tool is thin: arguments are checked, one use case of the bell wing is called, and what it answers is presented.
+//! Whatever somebody else wrote passes through a [`present::Fence`] on its way out; there is no other way out.
+
+mod arguments;
+mod failure;
+pub mod over_http;
+pub mod present;
+mod progress;
+mod resources;
+mod server;
+pub mod stdio;
+mod tools;
+
+pub use self::server::{Rooms, Server, published_tools};

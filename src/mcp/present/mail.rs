@@ -1,0 +1,137 @@
+//! Mailboxes and messages as a model sees them.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Clip, Fence, Fenced, json};
+use crate::bell::upstream::{Email, Mailbox, Summary};
+
+/// Files named in one result; their number is told anyway.
+const ATTACHMENTS_SHOWN_MAX: usize = 20;
+
+/// A mailbox.
+#[derive(Serialize)]
+pub(in crate::mcp) struct MailboxView {
+    address: Fenced,
+    mailbox_id: Fenced,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<Fenced>,
+}
+
+impl MailboxView {
+    pub(in crate::mcp) fn json(fence: &Fence, mailbox: &Mailbox, clip: Clip) -> Value {
+        json(&Self {
+            address: fence.code(&mailbox.address),
+            mailbox_id: fence.code(mailbox.id.as_str()),
+            display_name: mailbox.display_name.as_deref().map(|name| fence.text_up_to(name, clip.text_chars)),
+        })
+    }
+}
+
+/// A message in a list. The mailbox is an address, and tags are words of whoever set them.
+#[derive(Serialize)]
+pub(in crate::mcp) struct SummaryView {
+    message_id: Fenced,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread_id: Option<Fenced>,
+    mailbox: Fenced,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    direction: Option<Fenced>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Fenced>,
+    from: Fenced,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from_name: Option<Fenced>,
+    to: Vec<Fenced>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cc: Vec<Fenced>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    addresses_left_out: Option<usize>,
+    subject: Fenced,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snippet: Option<Fenced>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    received_at: Option<String>,
+    has_attachments: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handled: Option<bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<Fenced>,
+}
+
+impl SummaryView {
+    pub(in crate::mcp) fn new(fence: &Fence, message: &Summary, clip: Clip) -> Self {
+        let codes = |texts: &[String]| texts.iter().take(clip.list_items).map(|text| fence.code(text)).collect();
+        let text = |text: &str| fence.text_up_to(text, clip.text_chars);
+        let left_out =
+            message.to.len().saturating_sub(clip.list_items) + message.cc.len().saturating_sub(clip.list_items);
+        let tags = message.tags.iter().flat_map(|tags| tags.keys());
+        Self {
+            message_id: fence.code(message.id.as_str()),
+            thread_id: message.thread_id.as_ref().map(|id| fence.code(id.as_str())),
+            mailbox: fence.code(&message.mailbox.address),
+            direction: message.direction.as_deref().map(|direction| fence.code(direction)),
+            status: message.status.as_deref().map(|status| fence.code(status)),
+            from: fence.code(&message.from),
+            from_name: message.from_name.as_deref().map(text),
+            to: codes(&message.to),
+            cc: codes(&message.cc),
+            addresses_left_out: (left_out > 0).then_some(left_out),
+            subject: text(&message.subject),
+            snippet: message.snippet.as_deref().filter(|snippet| !snippet.is_empty()).map(text),
+            received_at: message.received_at.map(|at| at.to_string()),
+            has_attachments: message.has_attachments,
+            handled: message.handled(),
+            tags: tags.take(clip.list_items).map(|tag| fence.text_up_to(tag, clip.text_chars)).collect(),
+        }
+    }
+
+    pub(in crate::mcp) fn json(fence: &Fence, message: &Summary, clip: Clip) -> Value {
+        json(&Self::new(fence, message, clip))
+    }
+}
+
+#[derive(Serialize)]
+struct AttachmentView {
+    filename: Fenced,
+    content_type: Fenced,
+    size_bytes: u64,
+}
+
+/// A message without its text, which is shown in parts.
+#[derive(Serialize)]
+pub(in crate::mcp) struct EmailHead {
+    #[serde(flatten)]
+    summary: SummaryView,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attachments: Vec<AttachmentView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attachments_left_out: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<Fenced>,
+}
+
+impl EmailHead {
+    pub(in crate::mcp) fn new(fence: &Fence, email: &Email, clip: Clip) -> Self {
+        let shown = ATTACHMENTS_SHOWN_MAX.min(clip.list_items);
+        let left_out = email.attachments.len().saturating_sub(shown);
+        let mut summary = email.summary.clone();
+        // The text follows; its beginning need not stand there twice.
+        summary.snippet = None;
+        Self {
+            summary: SummaryView::new(fence, &summary, clip),
+            attachments: email
+                .attachments
+                .iter()
+                .take(shown)
+                .map(|attachment| AttachmentView {
+                    filename: fence.text_up_to(&attachment.name, clip.text_chars.min(120)),
+                    content_type: fence.text_up_to(&attachment.content_type, clip.text_chars.min(120)),
+                    size_bytes: attachment.size_bytes,
+                })
+                .collect(),
+            attachments_left_out: (left_out > 0).then_some(left_out),
+            notes: email.notes.iter().take(5).map(|note| fence.text_up_to(note, clip.text_chars)).collect(),
+        }
+    }
+}

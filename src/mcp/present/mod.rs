@@ -1,0 +1,167 @@
+//! Results as a model sees them: one JSON object, the same as structured content and as text, with foreign text fenced
+//! and no longer than a model should have to read.
+
+mod event;
+mod fence;
+mod mail;
+mod webhook;
+
+use rmcp::model::{CallToolResult, ContentBlock};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+pub use self::fence::{Fence, Fenced};
+pub(super) use self::{
+    event::EventView,
+    fence::unfence,
+    mail::{EmailHead, MailboxView, SummaryView},
+    webhook::{DeliveriesView, WebhookView},
+};
+
+/// A result without a larger `max_chars` or `limit` is at most so many characters: about 2,500 tokens.
+pub const RESULT_CHARS_MAX: usize = 8_000;
+/// Kept free in a result for what stands beside its list or text: cursor, notes, fence, the next call.
+const FRAME_CHARS: usize = 900;
+
+/// How much of each long field is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clip {
+    /// Characters of a free text.
+    pub(super) text_chars: usize,
+    /// Entries of a list, such as addresses.
+    pub(super) list_items: usize,
+}
+
+impl Clip {
+    /// What nearly every event and message needs.
+    pub(super) const ROOMY: Self = Self { text_chars: 500, list_items: 20 };
+    /// For one event on its own: a subject has at most 998 characters (RFC 5322 section 2.1.1), a diagnostic is rarely longer.
+    pub(super) const WHOLE: Self = Self { text_chars: 1000, list_items: 50 };
+    /// Where a result would be too long otherwise.
+    pub(super) const TIGHT: Self = Self { text_chars: 120, list_items: 2 };
+}
+
+/// A list that fits into a result, and how many of its items do.
+pub(super) struct Fitted {
+    /// The items that fit.
+    pub(super) items: Vec<Value>,
+    /// How many were left out at the end.
+    pub(super) left_out: usize,
+}
+
+/// Shows as many of `items` as fit, roomy where all do and tight otherwise; at least one, so that a reader gets on.
+pub(super) fn fit<T>(fence: &Fence, items: &[T], view: impl Fn(&T, Clip) -> Value) -> Fitted {
+    let room = RESULT_CHARS_MAX - FRAME_CHARS;
+    let mut shown = all(fence, items, view);
+    let mut used = 0;
+    let fitting = shown
+        .iter()
+        .take_while(|item| {
+            used += chars(item);
+            used <= room
+        })
+        .count()
+        .max(1)
+        .min(shown.len());
+    shown.truncate(fitting);
+    Fitted { left_out: items.len() - fitting, items: shown }
+}
+
+/// Shows all of `items`, tight where they would be too long otherwise: for what cannot be asked for again.
+pub(super) fn all<T>(fence: &Fence, items: &[T], view: impl Fn(&T, Clip) -> Value) -> Vec<Value> {
+    let hidden = fence.hidden();
+    let shown: Vec<Value> = items.iter().map(|item| view(item, Clip::ROOMY)).collect();
+    if shown.iter().map(chars).sum::<usize>() <= RESULT_CHARS_MAX - FRAME_CHARS {
+        return shown;
+    }
+    fence.forget_hidden_since(hidden);
+    items.iter().map(|item| view(item, Clip::TIGHT)).collect()
+}
+
+/// The longest beginning of `text` of at most `chars_max` characters that, written as JSON, takes at most `room`
+/// characters.
+pub(super) fn beginning(text: &str, chars_max: usize, room: usize) -> &str {
+    let mut used = 0;
+    for (count, (at, char)) in text.char_indices().enumerate() {
+        used += match char {
+            '"' | '\\' | '\n' | '\t' | '\r' => 2,
+            _ => 1,
+        };
+        if count == chars_max || used > room {
+            return &text[..at];
+        }
+    }
+    text
+}
+
+/// The length of `value` as compact JSON with a comma, in characters.
+pub(super) fn chars(value: &Value) -> usize {
+    value.to_string().chars().count() + 1
+}
+
+/// A part of a result as JSON.
+pub(super) fn json(part: &impl Serialize) -> Value {
+    serde_json::to_value(part).expect("views have text keys and no failing parts")
+}
+
+/// A whole result as JSON: its fields, without those that are null, and the fence's name where there is one.
+pub(super) fn object(fence: &Fence, body: &impl Serialize) -> Value {
+    let mut fields = match json(body) {
+        Value::Object(fields) => fields,
+        other => Map::from_iter([("value".to_owned(), other)]),
+    };
+    fields.retain(|_, value| !value.is_null());
+    if let Some(name) = fence.name() {
+        fields.insert("fence".into(), name.into());
+    }
+    if fence.hidden() > 0 {
+        fields.insert("hidden_chars_removed".into(), fence.hidden().into());
+    }
+    Value::Object(fields)
+}
+
+/// A result: structured, and word for word the same as text.
+pub(super) fn result(fence: &Fence, body: &impl Serialize) -> CallToolResult {
+    CallToolResult::structured(object(fence, body))
+}
+
+/// A failure that the model can do something about.
+pub(super) fn failure(fence: &Fence, sentence: &str) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(with_fence_named(fence, sentence))])
+}
+
+/// `sentence`, followed by the fence's name where something in it was fenced.
+pub(super) fn with_fence_named(fence: &Fence, sentence: &str) -> String {
+    match fence.name() {
+        Some(name) => format!("{sentence} (fence: {name})"),
+        None => sentence.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_beginning_fits_as_json(text in ".{0,200}", chars_max in 0usize..200, room in 0usize..200) {
+            let text: String = text.chars().filter(|char| !char.is_control() || *char == '\n').collect();
+            let begin = beginning(&text, chars_max, room);
+            prop_assert!(text.starts_with(begin) && begin.chars().count() <= chars_max);
+            prop_assert!(Value::from(begin).to_string().chars().count() <= room + 2);
+        }
+    }
+
+    #[test]
+    fn a_list_shows_what_fits_and_at_least_one() {
+        let fence = fence::tests::fence();
+        let view = |length: &usize, clip: Clip| Value::from("x".repeat((*length).min(clip.text_chars)));
+        assert_eq!(fit(&fence, &[100; 20], view).left_out, 0);
+        let many = fit(&fence, &[1000; 500], view);
+        assert!(many.items.iter().map(chars).sum::<usize>() <= RESULT_CHARS_MAX && many.left_out > 0);
+        let huge = fit(&fence, &[()], |(), _| Value::from("x".repeat(20_000)));
+        assert_eq!((huge.items.len(), huge.left_out), (1, 0));
+    }
+}

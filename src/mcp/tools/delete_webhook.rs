@@ -1,0 +1,43 @@
+//! `delete_webhook`: no more deliveries by this webhook, and its secret is forgotten.
+
+use rmcp::model::CallToolResult;
+use serde::Serialize;
+
+use super::{
+    super::{
+        arguments::{Kind, Parameter},
+        failure::Failure,
+        present::{self, Fenced},
+        server::Rooms,
+    },
+    Call, Effect, Output, Tool,
+};
+use crate::domain::id::WebhookId;
+
+pub(super) const TOOL: Tool = Tool {
+    name: "delete_webhook",
+    title: "Delete a webhook",
+    about: "Ends a webhook and forgets its secret.",
+    parameters: &[Parameter::new("webhook_id", Kind::Text, "").required()],
+    output: &[
+        Output("webhook_id", "string", true),
+        Output("deleted", "boolean", true),
+        Output("fence", "string", false),
+        Output("hidden_chars_removed", "integer", false),
+    ],
+    effect: Effect::Removes,
+    run: |rooms, call| Box::pin(run(rooms, call)),
+};
+
+#[derive(Serialize)]
+struct Answer {
+    webhook_id: Fenced,
+    deleted: bool,
+}
+
+async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
+    let Call { arguments, fence, .. } = call;
+    let id = WebhookId::new(arguments.text("webhook_id").unwrap_or_default());
+    rooms.webhooks.delete(&id).await?;
+    Ok(present::result(&fence, &Answer { webhook_id: fence.code(id.as_str()), deleted: true }))
+}

@@ -1,0 +1,165 @@
+//! The tools: one file each, thin, from arguments by one call below to presentation; here is what they have in common.
+
+mod ack_event;
+mod check_inbox;
+mod delete_webhook;
+pub(super) mod filter;
+mod get_thread;
+mod list_events;
+mod list_mailboxes;
+mod list_webhook_deliveries;
+mod list_webhooks;
+mod read_email;
+mod register_webhook;
+mod tag_email;
+mod wait_for_event;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use rmcp::model::{CallToolResult, JsonObject, ToolAnnotations};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    arguments::{Arguments, Parameter, schema},
+    failure::Failure,
+    present::{self, Fence},
+    progress::Progress,
+    server::Rooms,
+};
+
+pub(super) use self::{
+    get_thread::ThreadView, list_webhook_deliveries::page as deliveries_page, read_email::EmailPart,
+};
+
+/// One tool, as it is published and as it runs.
+pub(super) struct Tool {
+    name: &'static str,
+    title: &'static str,
+    /// For the model: what it is for and what matters, in few words; every client pays for them in every conversation.
+    about: &'static str,
+    parameters: &'static [Parameter],
+    output: &'static [Output],
+    effect: Effect,
+    run: for<'a> fn(&'a Rooms, Call) -> BoxFuture<'a, Result<CallToolResult, Failure>>,
+}
+
+/// A field of a tool's result: its name, its JSON type, and whether it is always there.
+pub(super) struct Output(&'static str, &'static str, bool);
+
+/// What a call changes, for the client's annotations.
+#[derive(Clone, Copy)]
+enum Effect {
+    /// Nothing.
+    Reads,
+    /// Adds or marks something; `again` says whether a second call changes more.
+    Adds {
+        /// Whether a second, equal call changes nothing more.
+        idempotent: bool,
+    },
+    /// Removes something; a second call changes nothing more.
+    Removes,
+}
+
+/// One call of a tool.
+pub(super) struct Call {
+    pub(super) arguments: Arguments,
+    pub(super) fence: Fence,
+    /// Who calls: its leases can be found by this.
+    pub(super) holder: String,
+    /// Cancelled when the caller goes away.
+    pub(super) cancelled: CancellationToken,
+    /// Where to report that the call is still alive, if the caller asked for that.
+    pub(super) progress: Option<Progress>,
+}
+
+/// Every tool, in the order of the loop that an agent runs.
+pub(super) static ALL: [&Tool; 12] = [
+    &wait_for_event::TOOL,
+    &list_events::TOOL,
+    &ack_event::TOOL,
+    &list_mailboxes::TOOL,
+    &check_inbox::TOOL,
+    &read_email::TOOL,
+    &get_thread::TOOL,
+    &tag_email::TOOL,
+    &register_webhook::TOOL,
+    &list_webhooks::TOOL,
+    &delete_webhook::TOOL,
+    &list_webhook_deliveries::TOOL,
+];
+
+/// The tool of that name.
+pub(super) fn named(name: &str) -> Option<&'static Tool> {
+    ALL.iter().find(|tool| tool.name == name).copied()
+}
+
+impl Tool {
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// As clients see it.
+    pub(super) fn published(&self) -> rmcp::model::Tool {
+        let annotations = match self.effect {
+            Effect::Reads => ToolAnnotations::new().read_only(true).destructive(false).idempotent(true),
+            Effect::Adds { idempotent } => {
+                ToolAnnotations::new().read_only(false).destructive(false).idempotent(idempotent)
+            }
+            Effect::Removes => ToolAnnotations::new().read_only(false).destructive(true).idempotent(true),
+        };
+        rmcp::model::Tool::new(self.name, self.about, Arc::new(schema(self.parameters)))
+            .with_title(self.title)
+            .with_raw_output_schema(Arc::new(self.output_schema()))
+            // Mail comes from anybody.
+            .with_annotations(annotations.open_world(true))
+    }
+
+    fn output_schema(&self) -> JsonObject {
+        let properties: JsonObject = self
+            .output
+            .iter()
+            .map(|Output(name, kind, _)| {
+                let schema = match *kind {
+                    "objects" => json!({ "type": "array", "items": { "type": "object" } }),
+                    "strings" => json!({ "type": "array", "items": { "type": "string" } }),
+                    kind => json!({ "type": kind }),
+                };
+                ((*name).to_owned(), schema)
+            })
+            .collect();
+        let required: Vec<&str> =
+            self.output.iter().filter(|Output(.., always)| *always).map(|Output(name, ..)| *name).collect();
+        JsonObject::from_iter([
+            ("type".to_owned(), Value::from("object")),
+            ("properties".to_owned(), properties.into()),
+            ("required".to_owned(), required.into()),
+        ])
+    }
+
+    /// Runs it. What the model can do something about is a result like any other.
+    pub(super) async fn call(&self, rooms: &Rooms, given: &JsonObject, caller: Caller) -> CallToolResult {
+        let fence = Fence::new(rooms.ids());
+        let arguments = match Arguments::check(self.name, self.parameters, given, &fence) {
+            Ok(arguments) => arguments,
+            Err(failure) => return present::failure(&fence, &failure.sentence(&fence)),
+        };
+        let Caller { holder, cancelled, progress } = caller;
+        let call = Call { arguments, fence, holder, cancelled, progress };
+        match (self.run)(rooms, call).await {
+            Ok(result) => result,
+            Err(failure) => {
+                let fence = Fence::new(rooms.ids());
+                present::failure(&fence, &failure.sentence(&fence))
+            }
+        }
+    }
+}
+
+/// Who calls, and how to reach them while they wait.
+pub(super) struct Caller {
+    pub(super) holder: String,
+    pub(super) cancelled: CancellationToken,
+    pub(super) progress: Option<Progress>,
+}

@@ -1,0 +1,177 @@
+//! `wait_for_event`: the next events for this worker, leased to it, or what an onlooker has not seen yet.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rmcp::model::CallToolResult;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{
+    super::{
+        arguments::{Arguments, Kind, Parameter},
+        failure::Failure,
+        present::{self, EventView, Fence},
+        server::Rooms,
+    },
+    Call, Effect, Output, Tool, filter,
+};
+use crate::{
+    bell::waiting::{Reader, WaitRequest, Waited},
+    domain::{
+        consumer::{Gap, Start},
+        event::EventKind,
+        id::ConsumerName,
+    },
+};
+
+/// Without a progress token the caller may see nothing at all until the end, so it is short.
+const TIMEOUT_SECS_DEFAULT: u64 = 25;
+/// With progress told, most clients wait a minute.
+const TIMEOUT_SECS_WITH_PROGRESS: u64 = 45;
+/// Many clients give up on a call after 60 s, whatever they are told.
+const TIMEOUT_SECS_MAX: u64 = 50;
+/// A handful that an agent can hold in mind, and that fits into a result.
+const LIMIT_DEFAULT: u32 = 5;
+const LIMIT_MAX: u64 = 50;
+/// Ten minutes: time for an agent to read, think and answer.
+const LEASE_SECS_DEFAULT: u64 = 600;
+/// Half a day: longer, and a crashed worker's events are as good as lost.
+pub(super) const LEASE_SECS_MAX: u64 = 12 * 3600;
+const CONSUMER_DEFAULT: &str = "default";
+/// The longest name of a consumer.
+const CONSUMER_CHARS_MAX: usize = 64;
+
+/// They shape what a worker owns or holds, so they say nothing to an onlooker.
+const OF_WORKERS: [&str; 4] = ["consumer", "start", "kinds", "lease_secs"];
+/// They would leave the rest of a consumer's events waiting for ever.
+const OF_ONLOOKERS: [&str; 3] = ["thread_id", "message_id", "action_id"];
+
+pub(super) const TOOL: Tool = Tool {
+    name: "wait_for_event",
+    title: "Wait for e-mail events",
+    about: "Returns new events at once or as soon as they happen. By default you are a worker of a consumer: events are \
+            leased to you (`lease_token`), nobody else gets them, and you ack them when done (tag_email `handled` or \
+            ack_event). With `after` you only look on: no lease. A timeout is normal: call again with `next`.",
+    parameters: &[
+        filter::EVENT_TYPES,
+        filter::MAILBOX,
+        filter::DOMAIN,
+        Parameter::new("thread_id", Kind::Text, "needs `after`"),
+        Parameter::new("message_id", Kind::Text, "needs `after`"),
+        Parameter::new("action_id", Kind::Text, "needs `after`"),
+        Parameter::new("consumer", Kind::Text, "default `default`; not with `after`"),
+        Parameter::new("start", Kind::Word(&["earliest", "now"]), "at a consumer's first use; default earliest"),
+        Parameter::new("kinds", Kind::Words(filter::KINDS), "at its first use; default all but delivery and open"),
+        Parameter::new("lease_secs", Kind::Number(1, LEASE_SECS_MAX), "default 600"),
+        Parameter::new("after", Kind::Text, "cursor, `now` or `earliest`: look on without a lease"),
+        Parameter::new("timeout_secs", Kind::Number(0, TIMEOUT_SECS_MAX), "default 25"),
+        Parameter::new("limit", Kind::Number(1, LIMIT_MAX), "default 5"),
+    ],
+    output: &[
+        Output("events", "objects", true),
+        Output("lease_token", "string", false),
+        Output("backlog", "object", false),
+        Output("gap", "object", false),
+        Output("timed_out", "boolean", true),
+        Output("cursor", "string", false),
+        Output("next", "object", true),
+        Output("fence", "string", false),
+        Output("hidden_chars_removed", "integer", false),
+    ],
+    effect: Effect::Adds { idempotent: false },
+    run: |rooms, call| Box::pin(run(rooms, call)),
+};
+
+#[derive(Serialize)]
+struct Answer {
+    events: Vec<Value>,
+    lease_token: Option<String>,
+    backlog: Option<BTreeMap<EventKind, u64>>,
+    gap: Option<Gap>,
+    timed_out: bool,
+    cursor: Option<String>,
+    next: Map<String, Value>,
+}
+
+async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
+    let Call { arguments, fence, holder, cancelled, progress } = call;
+    let timeout_default = if progress.is_some() { TIMEOUT_SECS_WITH_PROGRESS } else { TIMEOUT_SECS_DEFAULT };
+    let request = WaitRequest {
+        filter: filter::filter(&arguments)?,
+        reader: reader(&arguments)?,
+        limit: arguments.count("limit").unwrap_or(LIMIT_DEFAULT),
+        timeout: Duration::from_secs(arguments.number("timeout_secs").unwrap_or(timeout_default)),
+        holder,
+    };
+    let wait = rooms.waiting.wait(request, cancelled.clone());
+    let waited = match &progress {
+        None => wait.await,
+        Some(progress) => tokio::select! {
+            // The first beat goes out before the log is looked at.
+            biased;
+            never = progress.beat(&rooms.clock) => match never {},
+            waited = wait => waited,
+        },
+    }?;
+    if cancelled.is_cancelled() {
+        // The caller went away between the claim and here, and will never see its token.
+        if let Some(token) = &waited.lease_token {
+            rooms.settling.take_back(token, &ConsumerName::new(consumer(&arguments))).await?;
+        }
+        return Err(Failure::Cancelled);
+    }
+    Ok(answer(&fence, &arguments, waited))
+}
+
+fn answer(fence: &Fence, arguments: &Arguments, waited: Waited) -> CallToolResult {
+    let Waited { events, lease_token, backlog, gap, timed_out, cursor } = waited;
+    // What is leased must be shown, whatever its length: nobody else gets it.
+    let events =
+        present::all(fence, &events, |leased, clip| EventView::json(fence, &leased.event, leased.attempt, clip));
+    let cursor = cursor.map(|cursor| fence.code(&cursor.to_string()).as_str().to_owned());
+    let mut next = arguments.again(fence);
+    for first_use in ["start", "kinds"] {
+        next.remove(first_use);
+    }
+    if arguments.has("after") {
+        next.extend(cursor.clone().map(|cursor| ("after".to_owned(), cursor.into())));
+    } else {
+        next.entry("consumer").or_insert(CONSUMER_DEFAULT.into());
+    }
+    let backlog = backlog.filter(|backlog| !backlog.is_empty());
+    let lease_token = lease_token.map(|token| token.to_string());
+    present::result(fence, &Answer { events, lease_token, backlog, gap, timed_out, cursor, next })
+}
+
+fn consumer(arguments: &Arguments) -> &str {
+    arguments.text("consumer").unwrap_or(CONSUMER_DEFAULT)
+}
+
+fn reader(arguments: &Arguments) -> Result<Reader, Failure> {
+    if let Some(after) = arguments.text("after") {
+        if let Some(name) = OF_WORKERS.into_iter().find(|name| arguments.has(name)) {
+            return Err(Failure::Told(format!(
+                "`{name}` and `after` exclude each other: with `after` you look on and nothing is leased; leave out one of them"
+            )));
+        }
+        return Ok(Reader::Onlooker(filter::position(after)?));
+    }
+    if let Some(name) = OF_ONLOOKERS.into_iter().find(|name| arguments.has(name)) {
+        return Err(Failure::Told(format!(
+            "naming a `{name}` needs `after` (a cursor, `now` or `earliest`): a consumer that waits for one thing would leave its other events waiting"
+        )));
+    }
+    let consumer = consumer(arguments);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if consumer.len() > CONSUMER_CHARS_MAX || !consumer.bytes().all(plain) {
+        return Err(Failure::Told(format!(
+            "argument `consumer` must be a name of at most {CONSUMER_CHARS_MAX} letters, digits, dots, hyphens and underscores"
+        )));
+    }
+    Ok(Reader::Worker {
+        consumer: ConsumerName::new(consumer),
+        start: if arguments.text("start") == Some("now") { Start::Now } else { Start::Earliest },
+        kinds: filter::kinds(arguments.texts("kinds")),
+        lease: Duration::from_secs(arguments.number("lease_secs").unwrap_or(LEASE_SECS_DEFAULT)),
+    })
+}
