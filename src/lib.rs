@@ -3,6 +3,7 @@
 pub mod bell;
 pub mod config;
 pub mod domain;
+pub mod http;
 pub mod ids;
 pub mod mail;
 pub mod mcp;

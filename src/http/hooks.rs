@@ -1,0 +1,151 @@
+//! `POST /hooks/{source}`: where sources post their webhooks.
+//!
+//! The body is taken as it comes, within limits of size and time, and handed to the intake; what became of it is told by
+//! the status and a sentence. Nothing here looks into it.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use futures::StreamExt as _;
+use serde_json::json;
+
+use crate::{
+    bell::{
+        intake::{Intake, Receipt, Refusal},
+        sources::RawRequest,
+    },
+    domain::id::SourceName,
+};
+
+/// What is read and thrown away beyond a body's limit, in bytes: a client that is still sending would miss the answer.
+const EXCESS_BYTES_MAX: usize = 4 << 20;
+/// How long a body may take to arrive. Senders give up after 10 to 30 seconds themselves.
+const BODY_READ_MAX: Duration = Duration::from_secs(30);
+/// When a source whose events could not be stored should try again, in seconds.
+const RETRY_AFTER_SECS: &str = "5";
+
+/// The receiver.
+pub fn router(intake: Arc<Intake>) -> Router {
+    Router::new().route("/hooks/{source}", post(receive).fallback(only_post)).fallback(not_here).with_state(intake)
+}
+
+async fn receive(
+    State(intake): State<Arc<Intake>>,
+    Path(source): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let source = SourceName::new(source);
+    let limit = intake.body_bytes_max(&source).await;
+    let read = tokio::select! {
+        read = read(body, limit.as_ref().copied().unwrap_or(0)) => read,
+        () = intake.clock().sleep(BODY_READ_MAX) => Read::TooSlow,
+    };
+    match (limit, read) {
+        (Err(refusal), _) => refused(&source, &refusal),
+        (Ok(_), Read::Whole(body)) => {
+            let request = RawRequest { headers: plain(&headers), body };
+            match intake.receive(&source, &request).await {
+                Ok(receipt) => taken(&receipt),
+                Err(refusal) => refused(&source, &refusal),
+            }
+        }
+        (Ok(limit), Read::TooLarge) => {
+            say(StatusCode::PAYLOAD_TOO_LARGE, &format!("a body for this source is at most {limit} bytes"))
+        }
+        (Ok(_), Read::TooSlow) => say(
+            StatusCode::REQUEST_TIMEOUT,
+            &format!("the body did not arrive within {} seconds; send it again", BODY_READ_MAX.as_secs()),
+        ),
+        (Ok(_), Read::Broken) => say(StatusCode::BAD_REQUEST, "the body ended early; send it again"),
+    }
+}
+
+enum Read {
+    Whole(Vec<u8>),
+    TooLarge,
+    TooSlow,
+    Broken,
+}
+
+async fn read(body: Body, bytes_max: usize) -> Read {
+    let mut pieces = body.into_data_stream();
+    let (mut whole, mut excess) = (Vec::new(), 0_usize);
+    while let Some(piece) = pieces.next().await {
+        let Ok(piece) = piece else { return Read::Broken };
+        if excess == 0 && whole.len() + piece.len() <= bytes_max {
+            whole.extend_from_slice(&piece);
+            continue;
+        }
+        whole = Vec::new();
+        excess += piece.len();
+        if excess > EXCESS_BYTES_MAX {
+            break;
+        }
+    }
+    if excess > 0 { Read::TooLarge } else { Read::Whole(whole) }
+}
+
+fn plain(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |(name, value): (&header::HeaderName, &HeaderValue)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    };
+    headers.iter().filter_map(text).collect()
+}
+
+fn taken(receipt: &Receipt) -> Response {
+    let mut answer = json!({ "received": receipt.received, "duplicates": receipt.duplicates });
+    if let Some(reason) = receipt.quarantined {
+        answer["quarantined"] = reason.into();
+    }
+    Json(answer).into_response()
+}
+
+fn refused(source: &SourceName, refusal: &Refusal) -> Response {
+    let status = match refusal {
+        Refusal::UnknownSource(_) => StatusCode::NOT_FOUND,
+        Refusal::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+        Refusal::Unreadable(_) => StatusCode::BAD_REQUEST,
+        Refusal::UnknownDialect(_) | Refusal::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    match refusal {
+        // Anyone can post to a name that does not exist; that is no news.
+        Refusal::UnknownSource(_) => tracing::debug!("a request to an unknown source"),
+        Refusal::NotStored(error) => {
+            let error = error as &(dyn std::error::Error + 'static);
+            tracing::error!(error, %source, "could not store what was posted");
+        }
+        Refusal::Unauthenticated(rejection) => tracing::info!(%source, %rejection, "refused a request"),
+        Refusal::Unreadable(_) | Refusal::UnknownDialect(_) => tracing::warn!(%source, %refusal, "refused a request"),
+    }
+    let mut answer = match refusal {
+        // The name in the path is a stranger's; it is not repeated to them.
+        Refusal::UnknownSource(_) => say(status, "there is no source of this name"),
+        known => say(status, &known.to_string()),
+    };
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECS));
+    }
+    answer
+}
+
+async fn only_post() -> Response {
+    let mut answer = say(StatusCode::METHOD_NOT_ALLOWED, "webhooks are taken by POST");
+    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    answer
+}
+
+async fn not_here() -> Response {
+    say(StatusCode::NOT_FOUND, "webhooks are taken at /hooks/SOURCE, by POST")
+}
+
+fn say(status: StatusCode, sentence: &str) -> Response {
+    (status, Json(json!({ "error": sentence }))).into_response()
+}

@@ -1,0 +1,85 @@
+//! `/mcp`: the MCP server behind its bearer check.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::any,
+};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    domain::secret::Secret,
+    mcp::{
+        Server,
+        over_http::{self, Principal, Reach},
+    },
+};
+
+/// A longer credential is none of ours, and is not worth hashing.
+const BEARER_BYTES_MAX: usize = 256;
+
+/// Knows the tokens that may speak MCP.
+#[async_trait]
+pub trait Gate: Send + Sync + 'static {
+    /// Whom `token` stands for, if it may.
+    async fn admit(&self, token: &Secret) -> Option<Principal>;
+}
+
+/// The routes of the MCP listener: `/mcp`, and a word to those who look for `/sse`.
+///
+/// Its listener must set `TCP_NODELAY` (`axum::serve::ListenerExt::tap_io`), or each reply takes 40 ms longer. Streams end when
+/// `shutdown` is cancelled, so that a graceful shutdown can.
+pub fn router(server: Server, gate: Arc<dyn Gate>, reach: Reach, shutdown: CancellationToken) -> Router {
+    let service = over_http::service(server, reach, shutdown);
+    Router::new()
+        .route_service("/mcp", service.clone())
+        .route_service("/mcp/", service)
+        .layer(middleware::from_fn_with_state(gate, authenticated))
+        // Outside the check: it tells nothing but where to go.
+        .route("/sse", any(sse))
+}
+
+async fn authenticated(State(gate): State<Arc<dyn Gate>>, mut request: Request, next: Next) -> Response {
+    let Some(token) = bearer(&request) else {
+        return unauthorized(
+            r#"Bearer realm="mailbell""#,
+            "this server needs a bearer token: send `Authorization: Bearer …` with the one that `mailbell token show mcp` prints",
+        );
+    };
+    let Some(principal) = gate.admit(&token).await else {
+        return unauthorized(
+            r#"Bearer realm="mailbell", error="invalid_token""#,
+            "this bearer token is not accepted; `mailbell token show mcp` prints the one that is",
+        );
+    };
+    request.extensions_mut().insert(principal);
+    // It has done its work; nothing further in needs to see it.
+    request.headers_mut().remove(header::AUTHORIZATION);
+    next.run(request).await
+}
+
+/// The bearer token (RFC 6750 section 2.1); the scheme's name is case-insensitive (RFC 9110 section 11.1).
+fn bearer(request: &Request) -> Option<Secret> {
+    let text = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = text.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && (1..=BEARER_BYTES_MAX).contains(&token.len())).then(|| Secret::new(token))
+}
+
+fn unauthorized(challenge: &'static str, sentence: &str) -> Response {
+    let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))];
+    (StatusCode::UNAUTHORIZED, challenge, Json(json!({ "error": sentence }))).into_response()
+}
+
+async fn sse() -> Response {
+    let sentence = "the HTTP+SSE transport of 2024 is not served; connect to /mcp by Streamable HTTP (in client settings: type \
+                    \"http\", URL ending in /mcp)";
+    (StatusCode::NOT_FOUND, Json(json!({ "error": sentence }))).into_response()
+}

@@ -1,0 +1,7 @@
+//! HTTP in: axum lives and ends here.
+
+pub mod health;
+pub mod hooks;
+pub mod listen;
+pub mod mcp;
+pub mod v1;

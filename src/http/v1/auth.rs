@@ -1,0 +1,73 @@
+//! The gate before every route: the host we are called by, then the key.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, header, uri::Authority},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::answer::Failure;
+use crate::{domain::key::ApiKey, mail::api::Api};
+
+/// What clients of ours and theirs send a key in, beside `Authorization`.
+const X_API_KEY: &str = "x-api-key";
+/// The one path that needs no key.
+const HEALTH: &str = "/health";
+
+pub(super) struct Gate {
+    api: Arc<Api>,
+    allowed_hosts: Vec<String>,
+}
+
+/// Who asks; the gate puts it into each request that it lets through.
+#[derive(Debug, Clone)]
+pub(super) struct Caller(pub(super) ApiKey);
+
+impl Gate {
+    pub(super) fn new(api: Arc<Api>, allowed_hosts: &[String]) -> Self {
+        Self { api, allowed_hosts: allowed_hosts.iter().map(|host| host.to_lowercase()).collect() }
+    }
+
+    /// Whether we may be called so. An address cannot be rebound the way a name can, so every address will do.
+    fn knows(&self, host: &str) -> bool {
+        let Ok(authority) = host.parse::<Authority>() else { return false };
+        let name = authority.host().to_lowercase();
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        name == "localhost"
+            || bare.parse::<IpAddr>().is_ok()
+            || self
+                .allowed_hosts
+                .iter()
+                .any(|allowed| *allowed == name || *allowed == authority.as_str().to_lowercase())
+    }
+}
+
+pub(super) async fn pass(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
+    let named = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default().to_owned());
+    let named = named.or_else(|| request.uri().authority().map(ToString::to_string));
+    // Without any name it is no browser (RFC 9112 section 3.2 has them all send one).
+    if named.is_some_and(|host| !gate.knows(&host)) {
+        return Failure::ForeignHost.into_response();
+    }
+    if request.uri().path() == HEALTH {
+        return next.run(request).await;
+    }
+    match gate.api.authenticate(token(request.headers())).await {
+        Ok(key) => {
+            request.extensions_mut().insert(Caller(key));
+            next.run(request).await
+        }
+        Err(error) => Failure::from(error).into_response(),
+    }
+}
+
+fn token(headers: &HeaderMap) -> Option<&str> {
+    if let Some(header) = headers.get(header::AUTHORIZATION) {
+        let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then_some(token.trim());
+    }
+    headers.get(X_API_KEY)?.to_str().ok().map(str::trim)
+}

@@ -1,0 +1,59 @@
+//! `/v1/mailboxes`
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    answer::Failure,
+    auth::Caller,
+    input::{At, CREATED, JsonBody},
+    shapes,
+};
+use crate::mail::api::Api;
+
+/// The API's documentation says `address_local`, its SDK says `address`.
+#[derive(Deserialize)]
+pub(super) struct NewMailbox {
+    address_local: Option<String>,
+    address: Option<String>,
+    display_name: Option<String>,
+}
+
+pub(super) async fn list(State(api): State<Arc<Api>>, Caller(key): Caller) -> Result<Json<Value>, Failure> {
+    let mailboxes: Vec<_> = api.mailboxes(&key).await?.iter().map(shapes::mailbox).collect();
+    Ok(Json(json!({ "mailboxes": mailboxes })))
+}
+
+pub(super) async fn add(
+    State(api): State<Arc<Api>>,
+    Caller(key): Caller,
+    JsonBody(new): JsonBody<NewMailbox>,
+) -> Result<(StatusCode, Json<Value>), Failure> {
+    let address = new.address.or(new.address_local).ok_or_else(|| {
+        Failure::Malformed(
+            "`address` is missing: give a whole address, or the part before the @ as `address_local`".into(),
+        )
+    })?;
+    let mailbox = api.add_mailbox(&key, &address, new.display_name).await?;
+    Ok((CREATED, Json(shapes::mailbox(&mailbox))))
+}
+
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    Caller(key): Caller,
+    At(mailbox): At<String>,
+) -> Result<Json<Value>, Failure> {
+    Ok(Json(shapes::mailbox(&api.mailbox(&key, &mailbox).await?)))
+}
+
+pub(super) async fn remove(
+    State(api): State<Arc<Api>>,
+    Caller(key): Caller,
+    At(mailbox): At<String>,
+) -> Result<Json<Value>, Failure> {
+    api.remove_mailbox(&key, &mailbox).await?;
+    Ok(Json(json!({ "status": "deleted", "deleted": true })))
+}
