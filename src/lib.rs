@@ -1,6 +1,90 @@
-//! mailbell: tells LLM agents what happened to their email. The floor plan stands here once the house does.
+//! # The floor plan
+//!
+//! mailbell tells an LLM agent what happened to its email the moment it happens, even if the agent was not looking or crashed
+//! halfway. No event is lost, and no two agents handle one twice.
+//!
+//! ## Who is in the house
+//!
+//! - An **agent** speaks MCP: over stdio with a `mailbell mcp` process of its own, or by Streamable HTTP with `serve`.
+//! - A **source** posts signed webhooks to the receiver, at `/hooks/{source}`.
+//! - An **operator** has a terminal, and the token that no agent has.
+//! - The **keeper** is the process that holds the kernel's lock on the data directory. It binds the listeners and opens
+//!   `mail.db`. Any number of other processes share `bell.db` beside it.
+//!
+//! ## Two wings that meet only on the wire
+//!
+//! ```text
+//!            agents: Claude, IDEs, frameworks                      people
+//!                │ MCP: stdio, Streamable HTTP                        │ terminal
+//!   ┌────────────┴──────────────────── cli · app ─────────────────────┴────────────┐
+//!   │  BELL WING: the agent's side     bell.db   MAIL WING: a mail service  mail.db │
+//!   │  mcp      tools, resources                 http::v1   the API at /v1          │
+//!   │  bell     sources → intake → log           mail       SMTP in, mailroom       │
+//!   │           waiting · consumers                         webhooks out: in order, │
+//!   │           upstream ────────────▶ /v1                  signed, retried         │
+//!   │                     ▲                                                         │
+//!   │                     └──── POST /hooks/{source} ◀───── over real HTTP ─────────│
+//!   └──────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! [`bell`] and [`mail`] never import each other and never open each other's database. The embedded service posts to our
+//! receiver like any stranger, and agents read mail through the API like any client; so an embedded service and a hosted one
+//! (`mail.base_url`) take one path.
+//!
+//! ## Floors
+//!
+//! A file imports from floors below its own, and from its own room; never from above, never from a sibling. A test holds
+//! this (`tests/floor_plan.rs`), and holds each outside crate to its home.
+//!
+//! ```text
+//!  cli                              the command line, the demo
+//!  app  telemetry                   where concrete parts meet: a whole house, or a process beside one
+//!  http                             axum lives and ends here: hooks, v1, health, the mount of /mcp
+//!  mcp                              rmcp lives and ends here; a tool is an argument, one call below, a presentation
+//!  bell             mail            the two wings' use cases. No axum, no rmcp, no SQL
+//!  bell::sources                    dialects of webhooks: bytes in, domain words out. No I/O
+//!  store                            traits in domain verbs; sqlx lives and ends in store::{bell, mail}
+//!  signing  wake  config  ids       HMAC both ways; a hint that the log moved; settings; ids and chance
+//!  domain                           words and rules
+//! ```
+//!
+//! ## One event's journey
+//!
+//! A mail comes in by SMTP. [`mail::reception`] writes the raw bytes to a file named by their SHA-256, reads the MIME, and in
+//! one transaction stores the message, finds its thread and owes an `inbound` event to every webhook that wants it. Only
+//! then does the peer read `250`.
+//!
+//! [`mail::webhooks`] claims the line (one endpoint, one mailbox), signs the stored bytes and posts them. [`http::hooks`]
+//! takes raw bytes; the source's dialect in [`bell::sources`] checks the signature before anything parses the body
+//! (`Verified` is a type that only dialects can make), then turns it into domain words. [`bell::intake`] appends them to the
+//! log: posters that arrive together share one statement and one commit. After the commit, and never before, the answer is
+//! 2xx and [`wake::Bell`] rings for the mailbox.
+//!
+//! [`bell::waiting`] has listened since before it looked, so the ring cannot fall between: it claims the event for its
+//! worker, with a lease and a token, and [`mcp`] presents it, every foreign word inside a fence. The agent reads the message
+//! through [`bell::upstream`], tags it `handled`, and its token acks the event.
+//!
+//! ## What always holds
+//!
+//! - Nothing parses a body before its signature is checked.
+//! - A 2xx from `/hooks`, and a `250` from SMTP, means: on disk. The process may be killed at any instruction after it. A full
+//!   disk answers 503 and 452 and goes on later; a disk that fails at a commit ends the process.
+//! - `seq` rises in commit order, may skip, never repeats.
+//! - The bell may ring for nothing and may miss a beat; correctness never depends on it.
+//! - A consumer is rows above a low-water mark below which all is acked or parked. A filter narrows one call and skips
+//!   nothing. Each event is with one worker at a time; a stale lease token changes nothing. Deadlines are on the boot clock.
+//! - No later event of a mailbox is first sent to an endpoint before the earlier one is delivered or dead.
+//! - stdout belongs to the MCP wire in stdio mode. Secrets, bodies and addresses reach no log line.
+//! - Foreign text reaches a model only inside a fence whose name is random per result.
+//!
+//! ## What is absent
+//!
+//! The mail wing never relays what comes in by SMTP and sends no report of its own. The bell wing never opens `mail.db`.
+//! A process that is not the keeper binds nothing and changes no schema.
 
+pub mod app;
 pub mod bell;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod http;
@@ -9,4 +93,5 @@ pub mod mail;
 pub mod mcp;
 pub mod signing;
 pub mod store;
+pub mod telemetry;
 pub mod wake;

@@ -1,0 +1,93 @@
+//! Binds the listeners, all before anything is served, so that a busy address is an error and not half a house.
+
+use std::{io, net::SocketAddr};
+
+use tokio::net::TcpListener;
+
+use crate::config::{ListenAddr, load::Loaded};
+
+/// What to do when a default address is taken. One that somebody chose is an error in either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BusyDefault {
+    /// Fail: somebody started a server and should know.
+    Fail,
+    /// Take any free port: IDE clients start `mailbell mcp` themselves, several at a time.
+    GiveWay,
+}
+
+/// An address that cannot be listened at.
+#[derive(Debug, thiserror::Error)]
+#[error("could not listen at {addr} for {name}; free it, or choose another with --{name}-addr (:0 picks a free port)")]
+pub struct ListenError {
+    name: &'static str,
+    addr: SocketAddr,
+    #[source]
+    source: io::Error,
+}
+
+/// The sockets of a house, bound and not yet served.
+pub struct Listeners {
+    /// Agents by HTTP.
+    pub mcp: TcpListener,
+    /// Webhooks in.
+    pub hooks: TcpListener,
+    /// Health.
+    pub console: TcpListener,
+    /// The embedded mail service's, unless a hosted one is used.
+    pub mail: Option<MailListeners>,
+}
+
+/// The sockets of the embedded mail service.
+pub struct MailListeners {
+    /// The API.
+    pub api: TcpListener,
+    /// Mail in.
+    pub smtp: TcpListener,
+}
+
+impl Listeners {
+    /// Binds every address of the settings.
+    pub async fn bind(loaded: &Loaded, busy: BusyDefault) -> Result<Self, ListenError> {
+        let Loaded { config, explicit } = loaded;
+        let bind = async |name: &'static str, ListenAddr(addr): ListenAddr| {
+            match TcpListener::bind(addr).await {
+                Err(error)
+                    if error.kind() == io::ErrorKind::AddrInUse
+                        && busy == BusyDefault::GiveWay
+                        && !explicit.contains(name) =>
+                {
+                    TcpListener::bind(SocketAddr::new(addr.ip(), 0)).await
+                }
+                bound => bound,
+            }
+            .map_err(|source| ListenError { name, addr, source })
+        };
+        let mail = if config.mail.base_url.is_none() {
+            Some(MailListeners {
+                api: bind("api", config.api.addr).await?,
+                smtp: bind("smtp", config.smtp.addr).await?,
+            })
+        } else {
+            None
+        };
+        Ok(Self {
+            mcp: bind("mcp", config.mcp.addr).await?,
+            hooks: bind("hooks", config.hooks.addr).await?,
+            console: bind("console", config.console.addr).await?,
+            mail,
+        })
+    }
+}
+
+/// Where a socket is reached from this machine: an address that listens everywhere is reached on loopback.
+pub fn reachable(listener: &TcpListener) -> io::Result<SocketAddr> {
+    let mut addr = listener.local_addr()?;
+    if addr.ip().is_unspecified() {
+        addr.set_ip(if addr.is_ipv4() {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    Ok(addr)
+}

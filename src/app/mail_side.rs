@@ -1,0 +1,155 @@
+//! The embedded mail service: its database, its listeners, and the worker that sends its webhooks. Only a keeper has one.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::sync::{Notify, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{StartError, data_dir::DataDir, listeners::MailListeners, tokens};
+use crate::{
+    config::Config,
+    domain::{address::Address, clock::Clock, event::EventKind, secret::Secret},
+    http,
+    ids::{Entropy, Ids},
+    mail::{
+        self,
+        api::Api,
+        blobs::Blobs,
+        keys::{HOUSE_SCOPES, Keys},
+        mailroom::Mailrooms,
+        reception::{Furnishing, Reception},
+        smtp::{self, SmtpLimits},
+        space::FileSystemOf,
+        webhooks::{
+            egress::Egress,
+            registry::{NewWebhook, Registry},
+            targets::{Asker, Targets},
+            worker::{LEASE, Parts, Worker},
+        },
+    },
+    store::mail::MailStore,
+};
+
+/// The local part of the mailbox that a new service has, at each first of its domains.
+const FIRST_MAILBOX: &str = "agent";
+
+/// What the service is made from.
+pub(super) struct Inside<'a> {
+    pub(super) dir: &'a DataDir,
+    pub(super) config: &'a Config,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Arc<Ids>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    /// Where our own receiver listens.
+    pub(super) own_receiver: watch::Receiver<Option<SocketAddr>>,
+    pub(super) disk_failed: CancellationToken,
+}
+
+/// The embedded mail service.
+pub(super) struct MailSide {
+    mailrooms: Mailrooms,
+    api: Arc<Api>,
+    reception: Arc<Reception>,
+    worker: Worker,
+    limits: SmtpLimits,
+    clock: Arc<dyn Clock>,
+    first_domain: String,
+    allowed_hosts: Vec<String>,
+}
+
+impl MailSide {
+    /// Opens the service's database and makes its parts.
+    pub(super) async fn open(inside: Inside<'_>) -> Result<Self, StartError> {
+        let Inside { dir, config, clock, ids, entropy, own_receiver, disk_failed } = inside;
+        let store = Arc::new(MailStore::open(&dir.mail_db(), disk_failed).await?);
+        let blobs = Blobs::open(&dir.blobs()).map_err(StartError::Blobs)?;
+        let owed = Arc::new(Notify::new());
+        let targets = Targets::new(&config.webhooks.allow_hosts, config.api.addr.0.ip().is_loopback());
+        let mailrooms = Mailrooms::new(store.clone(), ids.clone(), clock.clone(), &config.mail.domains);
+        let registry = Registry::new(
+            store.clone(),
+            store.clone(),
+            targets.clone(),
+            own_receiver.clone(),
+            clock.clone(),
+            ids.clone(),
+        );
+        let api = Api::new(mail::api::Parts {
+            mailroom: store.clone(),
+            deliveries: store.clone(),
+            registry,
+            keys: Keys::new(store.clone(), clock.clone(), ids.clone()),
+            domains: config.mail.domains.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+        });
+        let reception = Arc::new(Reception::new(Furnishing {
+            store: store.clone(),
+            blobs: blobs.clone(),
+            ids: ids.clone(),
+            clock: clock.clone(),
+            domains: config.mail.domains.clone(),
+            space: Arc::new(FileSystemOf(dir.root().to_owned())),
+            free_bytes_min: config.mail.free_bytes_min,
+            stored: owed.clone(),
+        }));
+        let parts = Parts {
+            deliveries: store,
+            egress: Egress::new(clock.clone())?,
+            targets,
+            own: own_receiver,
+            bell: owed,
+            clock: clock.clone(),
+            ids,
+            entropy,
+        };
+        Ok(Self {
+            api: Arc::new(api),
+            mailrooms,
+            reception,
+            worker: Worker::new(parts, LEASE)?,
+            limits: SmtpLimits {
+                hostname: config.smtp.hostname.clone(),
+                message_bytes_max: config.smtp.message_bytes_max,
+                connections_max: config.smtp.connections_max,
+                idle: Duration::from_secs(config.smtp.idle_secs),
+            },
+            clock,
+            allowed_hosts: config.mcp.allowed_hosts.clone(),
+            first_domain: config.mail.domains.first().cloned().unwrap_or_default(),
+        })
+    }
+
+    /// Puts in what every service has: the house's key, and at the first start a mailbox and a webhook to our own receiver.
+    pub(super) async fn furnish(&self, api_token: &Secret, own_secret: &Secret) -> Result<(), StartError> {
+        self.api.keys().install(tokens::API, api_token, &HOUSE_SCOPES).await?;
+        if self.mailrooms.list().await?.is_empty() {
+            let address: Address = format!("{FIRST_MAILBOX}@{}", self.first_domain)
+                .parse()
+                .expect("the domains were checked when the settings were loaded");
+            self.mailrooms.add(address, None).await?;
+        }
+        if self.api.registry().list().await?.is_empty() {
+            let everything = NewWebhook {
+                endpoint: "self".to_owned(),
+                mailbox: None,
+                domain: None,
+                events: EventKind::OF_WEBHOOKS.map(|kind| kind.as_str().to_owned()).to_vec(),
+                description: Some("every event, to mailbell's own receiver".to_owned()),
+                secret: Some(own_secret.clone()),
+                signature_format: None,
+            };
+            self.api.registry().register(everything, Asker::House).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts serving on `sockets`, until `shutdown`.
+    pub(super) fn open_doors(self, sockets: MailListeners, parts: &TaskTracker, shutdown: &CancellationToken) {
+        let Self { api, reception, worker, limits, clock, allowed_hosts, .. } = self;
+        parts.spawn(http::listen::serve("api", sockets.api, http::v1::router(api, &allowed_hosts), shutdown.clone()));
+        parts.spawn(smtp::serve(sockets.smtp, reception, limits, clock, shutdown.clone()));
+        let shutdown = shutdown.clone();
+        parts.spawn(async move { worker.run(shutdown).await });
+    }
+}

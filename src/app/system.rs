@@ -1,0 +1,76 @@
+//! The real clock and the real chance: the only place that asks the operating system for either.
+
+use std::{future::Future, pin::Pin, time::Duration};
+
+use rand::{TryRng as _, rngs::SysRng};
+
+use crate::{
+    domain::clock::{BootTime, Clock, UnixMillis},
+    ids::Entropy,
+};
+
+/// Where Linux names the current boot.
+#[cfg(target_os = "linux")]
+const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The machine's clocks.
+pub struct SystemClock {
+    boot_id: String,
+}
+
+impl SystemClock {
+    /// The clocks of the current boot.
+    pub fn new() -> Self {
+        Self { boot_id: boot_id() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn boot_id() -> String {
+    // A kernel without the file is one in a sandbox; there a lease then outlives a restart until its deadline.
+    std::fs::read_to_string(BOOT_ID_FILE).map_or_else(|_| "unknown".to_owned(), |id| id.trim().to_owned())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn boot_id() -> String {
+    // No name for the boot here: a lease then outlives a restart of the machine until its deadline, which is safe.
+    "unknown".to_owned()
+}
+
+#[cfg(target_os = "linux")]
+const BOOT_CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const BOOT_CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+
+impl Clock for SystemClock {
+    fn now(&self) -> UnixMillis {
+        #[expect(clippy::disallowed_methods, reason = "this is the clock that everything else is handed")]
+        let now = jiff::Timestamp::now();
+        UnixMillis(now.as_millisecond())
+    }
+
+    fn boot_time(&self) -> BootTime {
+        let since = rustix::time::clock_gettime(BOOT_CLOCK);
+        BootTime { boot_id: self.boot_id.clone(), millis: since.tv_sec * 1000 + since.tv_nsec / 1_000_000 }
+    }
+
+    fn sleep(&self, span: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(tokio::time::sleep(span))
+    }
+}
+
+/// The operating system's chance.
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        // Without chance every id and token could be guessed: no program should go on.
+        SysRng.try_fill_bytes(bytes).expect("the operating system gives random bytes");
+    }
+}

@@ -1,0 +1,105 @@
+//! `mailbell mailbox`: the mailboxes of the mail service, through its API, so that a running house sees a change at once.
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+
+use super::{Failure, Settings, Where, say};
+use crate::{app::house::House, bell::upstream::Upstream, domain::address::Address};
+
+#[derive(Subcommand)]
+pub(super) enum Mailbox {
+    /// Add a mailbox of one of the service's domains
+    Add(Add),
+    /// Show the mailboxes
+    List(List),
+    /// Remove a mailbox with all its mail
+    Remove(Remove),
+}
+
+#[derive(Args)]
+pub(super) struct Add {
+    /// Its address
+    address: Address,
+    /// The name shown beside the address
+    #[arg(long)]
+    display_name: Option<String>,
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    settings: Settings,
+    /// Print JSON, one mailbox a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Remove {
+    /// Its address
+    address: Address,
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Mailbox {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Add(add) => {
+                with_api(&add.place, add.settings, async |api| {
+                    let id = api.add_mailbox(&add.address, add.display_name.as_deref()).await?;
+                    say(format!("{}  {id}", add.address))
+                })
+                .await
+            }
+            Self::List(list) => {
+                with_api(&list.place, list.settings, async |api| {
+                    for mailbox in api.mailboxes().await? {
+                        if list.json {
+                            say(serde_json::json!({ "id": mailbox.id, "address": mailbox.address }))?;
+                        } else {
+                            say(format!("{}  {}", mailbox.address, mailbox.id))?;
+                        }
+                    }
+                    Ok(())
+                })
+                .await
+            }
+            Self::Remove(remove) => {
+                with_api(&remove.place, remove.settings, async |api| {
+                    api.remove_mailbox(remove.address.as_str()).await?;
+                    say(format!("removed {} with all its mail", remove.address))
+                })
+                .await
+            }
+        }
+    }
+}
+
+/// Runs `act` against the API: that of the running house, or of one that is started on free ports for this alone.
+async fn with_api(
+    place: &Where,
+    settings: Settings,
+    act: impl AsyncFnOnce(Arc<Upstream>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let dir = place.open()?;
+    if let Some(lock) = dir.try_keep()? {
+        let loaded = settings.load(&super::FREE_PORTS)?;
+        let house = House::start(super::plan(dir, lock, loaded)).await?.0;
+        let done = act(house.upstream()).await;
+        house.close().await;
+        done
+    } else {
+        let loaded = settings.load(&[])?;
+        act(crate::app::follower::upstream(&dir, &loaded).await?).await
+    }
+}

@@ -1,0 +1,224 @@
+//! The command line: `mailbell serve`, `mcp`, `demo` and what an operator does beside them.
+//!
+//! Exit codes: 0 done, 1 it failed (the reason is on stderr), 2 the command line or the settings are wrong.
+
+mod demo;
+mod events;
+mod mailbox;
+mod mcp;
+mod serve;
+mod source;
+mod token;
+mod try_kind;
+
+use std::{error::Error, io::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    app::{
+        data_dir::KeeperLock,
+        data_dir::{DataDir, DataDirError, default_config_file},
+        house::Plan,
+        listeners::BusyDefault,
+        system::{SystemClock, SystemEntropy},
+        tokens::ShowOperatorToken,
+    },
+    config::load::{ConfigError, Loaded, Overrides, load},
+    domain::clock::Clock,
+    ids::Ids,
+    telemetry,
+};
+
+/// What a command fails with: a sentence, with its causes behind it.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Tells LLM agents what happened to their email the moment it happens.
+#[derive(Parser)]
+#[command(name = "mailbell", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// What to log on stderr, such as `info` or `mailbell=debug,warn`
+    #[arg(long, global = true, env = "MAILBELL_LOG")]
+    log: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything: agents over HTTP, the receiver of webhooks, and the embedded mail service
+    Serve(serve::Serve),
+    /// Be an MCP server on stdin and stdout, alone or beside a running `serve`
+    Mcp(mcp::Mcp),
+    /// Show the whole path with real mail in a temporary directory
+    Demo(demo::Demo),
+    /// Show what fired
+    Events(events::Events),
+    /// Make something happen, to see an agent hear of it
+    Try(try_kind::Try),
+    /// Whose webhooks the receiver takes
+    #[command(subcommand)]
+    Source(source::Source),
+    /// The embedded service's mailboxes
+    #[command(subcommand)]
+    Mailbox(mailbox::Mailbox),
+    /// The tokens that clients need
+    #[command(subcommand)]
+    Token(token::Token),
+}
+
+impl Command {
+    /// A server tells what it does; where somebody reads the answer of a command, only what is wrong belongs beside it.
+    fn log_by_default(&self) -> &'static str {
+        match self {
+            Self::Serve(_) | Self::Mcp(_) => telemetry::OF_SERVERS,
+            _ => telemetry::OF_COMMANDS,
+        }
+    }
+}
+
+/// Where a command finds its data.
+#[derive(Args)]
+struct Where {
+    /// Where everything is kept [default: `$XDG_DATA_HOME/mailbell`]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl Where {
+    fn open(&self) -> Result<DataDir, DataDirError> {
+        DataDir::open(self.data_dir.clone())
+    }
+}
+
+/// Settings that flags can say; each is also a key of config.toml and a variable `MAILBELL_SECTION__KEY`.
+#[derive(Args, Default)]
+struct Settings {
+    /// The settings' file [default: `$XDG_CONFIG_HOME/mailbell/config.toml`, where there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Under which URL the world reaches the receiver of webhooks
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// Where agents connect by HTTP; :0 picks a free port [default: 127.0.0.1:7411]
+    #[arg(long, value_name = "ADDR")]
+    mcp_addr: Option<String>,
+    /// Where webhooks are received [default: 127.0.0.1:7412]
+    #[arg(long, value_name = "ADDR")]
+    hooks_addr: Option<String>,
+    /// Where the embedded service's API answers [default: 127.0.0.1:7413]
+    #[arg(long, value_name = "ADDR")]
+    api_addr: Option<String>,
+    /// Where the embedded service takes mail by SMTP [default: 127.0.0.1:7425]
+    #[arg(long, value_name = "ADDR")]
+    smtp_addr: Option<String>,
+    /// Where the embedded service takes mail by LMTP (not built yet) [default: 127.0.0.1:7424]
+    #[arg(long, value_name = "ADDR")]
+    lmtp_addr: Option<String>,
+    /// Where health is served [default: 127.0.0.1:7414]
+    #[arg(long, value_name = "ADDR")]
+    console_addr: Option<String>,
+}
+
+impl Settings {
+    /// The settings, with `beside` for those that a flag did not say.
+    fn load(self, beside: &[(&'static str, &str)]) -> Result<Loaded, ConfigError> {
+        let said = [
+            ("hooks.public_url", self.public_url),
+            ("mcp.addr", self.mcp_addr),
+            ("hooks.addr", self.hooks_addr),
+            ("api.addr", self.api_addr),
+            ("smtp.addr", self.smtp_addr),
+            ("lmtp.addr", self.lmtp_addr),
+            ("console.addr", self.console_addr),
+        ];
+        let said = said.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let values = beside.iter().map(|(key, value)| (*key, (*value).to_owned())).chain(said).collect();
+        load(Overrides { file: self.config, default_file: default_config_file(), values })
+    }
+}
+
+/// Runs the command line that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(error) = telemetry::start(cli.log.as_deref().unwrap_or(cli.command.log_by_default())) {
+        return failed(&error);
+    }
+    // The one place that chooses the cryptography behind TLS.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failed(&*failure),
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(serve) => serve.run().await,
+        Command::Mcp(mcp) => mcp.run().await,
+        Command::Demo(demo) => demo.run().await,
+        Command::Events(events) => events.run().await,
+        Command::Try(try_kind) => try_kind.run().await,
+        Command::Source(source) => source.run().await,
+        Command::Mailbox(mailbox) => mailbox.run().await,
+        Command::Token(token) => token.run().await,
+    }
+}
+
+/// Tells a failure and its causes on stderr, each once.
+fn failed(failure: &(dyn Error + 'static)) -> ExitCode {
+    let mut text = format!("mailbell: {failure}");
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    let _ = writeln!(std::io::stderr(), "{text}");
+    let wrong_words = failure.is::<ConfigError>() || failure.is::<telemetry::NotAFilter>();
+    ExitCode::from(if wrong_words { 2 } else { 1 })
+}
+
+/// A line for the person or program that ran the command.
+fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+/// The machine's clock and a maker of ids from it.
+fn time_and_ids() -> (Arc<dyn Clock>, Arc<Ids>) {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let ids = Arc::new(Ids::new(clock.clone(), Arc::new(SystemEntropy)));
+    (clock, ids)
+}
+
+/// Settings for a house that nobody connects to from outside: free ports on loopback.
+const FREE_PORTS: [(&str, &str); 6] = [
+    ("mcp.addr", ":0"),
+    ("hooks.addr", ":0"),
+    ("api.addr", ":0"),
+    ("smtp.addr", ":0"),
+    ("lmtp.addr", ":0"),
+    ("console.addr", ":0"),
+];
+
+/// A plan for a house whose operator is not shown a token.
+fn plan(dir: DataDir, lock: KeeperLock, loaded: Loaded) -> Plan {
+    Plan {
+        dir,
+        lock,
+        loaded,
+        busy: BusyDefault::GiveWay,
+        operator: ShowOperatorToken::Nowhere,
+        clock: Arc::new(SystemClock::new()),
+        entropy: Arc::new(SystemEntropy),
+    }
+}

@@ -1,0 +1,28 @@
+//! Logs: for people, on stderr, because stdout belongs to the MCP wire. No bodies, secrets or addresses.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// What a server logs where nobody says otherwise.
+pub const OF_SERVERS: &str = "warn,mailbell=info";
+/// What any other command does.
+pub const OF_COMMANDS: &str = "warn";
+
+/// Why logging did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("`{filter}` is no log filter; write one such as `info` or `mailbell=debug,warn`")]
+pub struct NotAFilter {
+    filter: String,
+    #[source]
+    source: tracing_subscriber::filter::ParseError,
+}
+
+/// Starts logging to stderr, as `filter` says.
+pub fn start(filter: &str) -> Result<(), NotAFilter> {
+    let parsed: EnvFilter = filter.parse().map_err(|source| NotAFilter { filter: filter.to_owned(), source })?;
+    let ansi = std::io::stderr().is_terminal();
+    // A second start, as in a test, changes nothing.
+    let _ = fmt().with_env_filter(parsed).with_writer(std::io::stderr).with_ansi(ansi).with_target(false).try_init();
+    Ok(())
+}

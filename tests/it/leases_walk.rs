@@ -1,0 +1,213 @@
+//! A random walk of claims, acks, releases, expiries and reboots, held against a model that fits on a page.
+
+use std::collections::BTreeMap;
+
+use mailbell::{
+    domain::{
+        clock::{BootTime, Clock as _},
+        consumer::{LeaseToken, Settlement, Start},
+        event::EventFilter,
+        id::{ConsumerName, EventId},
+    },
+    store::leases::{Claim, Consumers as _},
+};
+use proptest::prelude::*;
+
+use crate::support::bell::{BellWing, inbound};
+
+#[derive(Debug, Clone)]
+enum Step {
+    Tell,
+    Claim { limit: u32, mine: bool, lease_millis: i64 },
+    Settle { token: usize, settlement: u8, only: Option<usize> },
+    Unclaim { token: usize },
+    Pass { millis: i64 },
+    Reboot,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => Just(Step::Tell),
+        4 => (1..4_u32, any::<bool>(), 1..100_i64).prop_map(|(limit, mine, lease_millis)| Step::Claim { limit, mine, lease_millis }),
+        5 => (0..6_usize, 0..4_u8, proptest::option::of(0..30_usize)).prop_map(|(token, settlement, only)| Step::Settle { token, settlement, only }),
+        1 => (0..6_usize).prop_map(|token| Step::Unclaim { token }),
+        2 => (1..120_i64).prop_map(|millis| Step::Pass { millis }),
+        1 => Just(Step::Reboot),
+    ]
+}
+
+/// What the model knows of an event.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Known {
+    attempt: u32,
+    settled: bool,
+    /// Token, boot, deadline.
+    lease: Option<(usize, u32, i64)>,
+}
+
+#[derive(Default)]
+struct Model {
+    events: Vec<Known>,
+    tokens: usize,
+    boot: u32,
+    millis: i64,
+    acked: BTreeMap<usize, u32>,
+}
+
+/// Even events are of one mailbox, odd ones of another.
+fn mailbox(n: usize) -> &'static str {
+    if n.is_multiple_of(2) { "agent@mailbell.test" } else { "other@mailbell.test" }
+}
+
+fn number(id: &EventId) -> usize {
+    id.as_str().strip_prefix("evt_").unwrap().parse().unwrap()
+}
+
+impl Model {
+    fn now(&self) -> BootTime {
+        BootTime { boot_id: format!("boot-{}", self.boot), millis: self.millis }
+    }
+
+    fn claimable(&self, mine: bool) -> impl Iterator<Item = usize> {
+        self.events.iter().enumerate().filter_map(move |(n, known)| {
+            let live = known.lease.is_some_and(|(_, boot, deadline)| boot == self.boot && deadline > self.millis);
+            (!known.settled && !live && (!mine || n.is_multiple_of(2))).then_some(n)
+        })
+    }
+
+    fn held_by(&self, token: usize) -> Vec<usize> {
+        let held = |known: &Known| known.lease.is_some_and(|(holder, ..)| holder == token);
+        (0..self.events.len()).filter(|n| held(&self.events[*n])).collect()
+    }
+}
+
+fn token(n: usize) -> LeaseToken {
+    LeaseToken::new(format!("lease_{n}"))
+}
+
+async fn walk(steps: Vec<Step>) {
+    let wing = BellWing::start().await;
+    let second = wing.second().await;
+    let mut model = Model::default();
+    for (place, step) in steps.into_iter().enumerate() {
+        // Two processes take turns: what one remembers must not mislead it about what the other did.
+        let store = if place % 2 == 0 { &wing.store } else { &second.store };
+        match step {
+            Step::Tell => {
+                let n = model.events.len();
+                let mut event = inbound(n);
+                event.mailbox = Some(mailbox(n).into());
+                event.timestamp = wing.clock.now();
+                wing.tell(vec![event]).await;
+                model.events.push(Known::default());
+            }
+            Step::Claim { limit, mine, lease_millis } => {
+                let mailbox = mine.then(|| mailbox(0).to_owned());
+                let claim = Claim {
+                    consumer: ConsumerName::new("default"),
+                    start: Start::Earliest,
+                    kinds: vec![],
+                    filter: EventFilter { mailbox, ..EventFilter::default() },
+                    limit,
+                    holder: "walker".into(),
+                    token: token(model.tokens),
+                    lease_millis,
+                };
+                let claimed = store.claim(&claim, model.now()).await.unwrap();
+                let expected: Vec<usize> = model.claimable(mine).take(limit as usize).collect();
+                let found: Vec<usize> =
+                    claimed.events.iter().map(|leased| number(&leased.event.fact.event_id)).collect();
+                assert_eq!(found, expected, "claimed at step {place}");
+                for leased in &claimed.events {
+                    let known = &mut model.events[number(&leased.event.fact.event_id)];
+                    known.attempt += 1;
+                    known.lease = Some((model.tokens, model.boot, model.millis + lease_millis));
+                    assert_eq!(leased.attempt, known.attempt);
+                }
+                let unsettled = model.events.iter().filter(|known| !known.settled).count() as u64;
+                assert_eq!(claimed.backlog.values().sum::<u64>(), unsettled, "backlog at step {place}");
+                let live =
+                    |known: &Known| known.lease.filter(|(_, boot, end)| *boot == model.boot && *end > model.millis);
+                let next = model.events.iter().filter_map(live).map(|(_, _, end)| end - model.millis).min();
+                assert_eq!(claimed.next_expiry_millis, next, "expiry at step {place}");
+                model.tokens += 1;
+            }
+            Step::Settle { token: n, settlement, only } => {
+                let Some(n) = model.tokens.checked_sub(n + 1) else { continue };
+                let names = only.map(|n| vec![EventId::new(format!("evt_{n}"))]);
+                let settlement = match settlement {
+                    0 | 1 => Settlement::Ack,
+                    2 => Settlement::Release,
+                    _ => Settlement::Extend { lease_millis: 50 },
+                };
+                let settled = store.settle(&token(n), names.as_deref(), &settlement, model.now()).await.unwrap();
+                let expected: Vec<usize> =
+                    model.held_by(n).into_iter().filter(|held| only.is_none_or(|only| only == *held)).collect();
+                let mut found: Vec<usize> = settled.done.iter().map(number).collect();
+                found.sort_unstable();
+                assert_eq!(found, expected, "settled at step {place}");
+                assert_eq!(settled.stale.len(), usize::from(only.is_some() && expected.is_empty()));
+                for n in found {
+                    let (boot, millis) = (model.boot, model.millis);
+                    let known = &mut model.events[n];
+                    match settlement {
+                        Settlement::Ack => {
+                            (known.settled, known.lease) = (true, None);
+                            *model.acked.entry(n).or_default() += 1;
+                        }
+                        Settlement::Release => known.lease = None,
+                        _ => known.lease = known.lease.map(|(token, ..)| (token, boot, millis + 50)),
+                    }
+                }
+            }
+            Step::Unclaim { token: n } => {
+                let Some(n) = model.tokens.checked_sub(n + 1) else { continue };
+                store.unclaim(&token(n)).await.unwrap();
+                for n in model.held_by(n) {
+                    model.events[n].attempt -= 1;
+                    model.events[n].lease = None;
+                }
+            }
+            Step::Pass { millis } => model.millis += millis,
+            Step::Reboot => (model.boot, model.millis) = (model.boot + 1, 0),
+        }
+    }
+    finish(&wing, &mut model).await;
+}
+
+/// After another boot, a worker that acks everything it gets ends with each event acked exactly once.
+async fn finish(wing: &BellWing, model: &mut Model) {
+    model.boot += 1;
+    for round in 0.. {
+        let claim = Claim {
+            consumer: ConsumerName::new("default"),
+            start: Start::Earliest,
+            kinds: vec![],
+            filter: EventFilter::default(),
+            limit: 3,
+            holder: "walker".into(),
+            token: LeaseToken::new(format!("last_{round}")),
+            lease_millis: 1_000,
+        };
+        let claimed = wing.store.claim(&claim, model.now()).await.unwrap();
+        if claimed.events.is_empty() {
+            break;
+        }
+        let settled = wing.store.settle(&claim.token, None, &Settlement::Ack, model.now()).await.unwrap();
+        for id in settled.done {
+            *model.acked.entry(number(&id)).or_default() += 1;
+        }
+    }
+    let once: BTreeMap<usize, u32> = (0..model.events.len()).map(|n| (n, 1)).collect();
+    assert_eq!(model.acked, once, "each event is acked exactly once");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_walk_loses_or_doubles_an_event(steps in prop::collection::vec(step(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(walk(steps));
+    }
+}

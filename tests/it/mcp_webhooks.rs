@@ -1,0 +1,110 @@
+//! Agents register webhooks; secrets pass by them, into our receiver.
+
+use mailbell::{
+    bell::webhooks::{OwnReceiver, SOURCE},
+    domain::id::SourceName,
+    store::sources::Sources as _,
+};
+use serde_json::{Value, json};
+
+use crate::support::agent::{Era, Wing, unfenced};
+
+async fn secrets(wing: &Wing) -> Vec<String> {
+    let source = wing.store.source(&SourceName::new(SOURCE)).await.unwrap().unwrap();
+    source.secrets.iter().map(|secret| secret.expose().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_embedded_service_signs_with_a_secret_that_our_receiver_knew_before() {
+    let wing = Wing::start().await;
+    let agent = wing.agent(Era::Modern).await;
+    let made = agent
+        .call(
+            "register_webhook",
+            json!({ "mailbox": "Agent@mailbell.test", "events": "inbound", "description": "for <me>" }),
+        )
+        .await;
+    assert_eq!((&made["status"], &made["endpoint_url"]), (&json!("active"), &json!("self")));
+    assert_eq!(unfenced(&made, &made["description"]), "for <me>");
+    let asked = wing.api.asked();
+    let body = &asked.iter().find(|asked| asked.path == "/v1/webhooks").unwrap().body;
+    assert_eq!((&body["mailbox_id"], &body["events"]), (&json!("mbx_1"), &json!(["inbound"])));
+    assert_eq!(secrets(&wing).await, [body["secret"].as_str().unwrap()]);
+    assert!(!made.to_string().contains(body["secret"].as_str().unwrap()), "{made}");
+
+    agent.call("register_webhook", json!({ "domain": "mailbell.test" })).await;
+    assert_eq!(secrets(&wing).await.len(), 1, "one secret serves all webhooks to ourselves");
+    let listed = agent.call("list_webhooks", json!({ "limit": 1 })).await;
+    assert_eq!(listed["webhooks"][0]["webhook_id"], "wh_1");
+    let rest = agent.call("list_webhooks", json!({ "cursor": listed["cursor"] })).await;
+    assert_eq!(rest["webhooks"][0]["webhook_id"], "wh_2");
+    let deleted = agent.call("delete_webhook", json!({ "webhook_id": "wh_1" })).await;
+    assert_eq!(deleted["deleted"], true);
+}
+
+#[tokio::test]
+async fn a_hosted_service_s_secret_is_stored_with_the_webhook_and_goes_with_it() {
+    let public = OwnReceiver::Hosted(Some("https://bell.example.com/base/".parse().unwrap()));
+    let wing = Wing::with_receiver(public).await;
+    let agent = wing.agent(Era::Legacy).await;
+    let made = agent.call("register_webhook", json!({ "mailbox": "agent@mailbell.test" })).await;
+    assert_eq!(unfenced(&made, &made["endpoint_url"]), "https://bell.example.com/base/hooks/multimail");
+    assert_eq!(secrets(&wing).await, ["whsec_of_wh_1"]);
+    assert!(!made.to_string().contains("whsec_"), "{made}");
+    agent.call("register_webhook", json!({})).await;
+    agent.call("delete_webhook", json!({ "webhook_id": "wh_1" })).await;
+    assert_eq!(secrets(&wing).await, ["whsec_of_wh_2"], "only its own secret went");
+    let domain = agent.refused("register_webhook", json!({ "domain": "mailbell.test" })).await;
+    assert!(domain.contains("not offered by the upstream"), "{domain}");
+}
+
+#[tokio::test]
+async fn a_hosted_service_needs_a_public_url_and_may_ask_an_operator_first() {
+    let wing = Wing::with_receiver(OwnReceiver::Hosted(None)).await;
+    let agent = wing.agent(Era::Legacy).await;
+    let sentence = agent.refused("register_webhook", json!({})).await;
+    assert!(sentence.contains("--public-url"), "{sentence}");
+    wing.api.answer_next(202, None, json!({ "status": "pending_approval" }));
+    let pending = agent.call("register_webhook", json!({ "endpoint_url": "https://example.com/x" })).await;
+    assert_eq!(pending["status"], "pending_approval");
+}
+
+#[tokio::test]
+async fn deliveries_are_paged_and_fit() {
+    let wing = Wing::start().await;
+    for number in 0..60 {
+        wing.api.add_delivery(
+            json!({ "id": format!("dlv_{number:02}"), "event_type": "inbound", "status": "delivered",
+            "url": format!("https://example.com/{}", "long/".repeat(40)), "attempts": 1, "response_status": 204,
+            "created_at": "2026-11-24T10:00:00.000Z", "last_attempt_at": null }),
+        );
+    }
+    let agent = wing.agent(Era::Modern).await;
+    let mut seen: Vec<String> = Vec::new();
+    let mut arguments = json!({ "limit": 50 });
+    loop {
+        let page = agent.call("list_webhook_deliveries", arguments.clone()).await;
+        assert!(page.to_string().chars().count() <= 8_000);
+        let deliveries: &Vec<Value> = page["deliveries"].as_array().unwrap();
+        seen.extend(deliveries.iter().map(|it| it["delivery_id"].as_str().unwrap().to_owned()));
+        match page.get("cursor") {
+            Some(cursor) => arguments["cursor"] = cursor.clone(),
+            None => break,
+        }
+    }
+    assert_eq!(seen, (0..60).map(|number| format!("dlv_{number:02}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_webhook_whose_secret_cannot_be_stored_is_not_kept() {
+    let public = OwnReceiver::Hosted(Some("https://bell.example.com".parse().unwrap()));
+    let wing = Wing::with_receiver(public).await;
+    let agent = wing.agent(Era::Legacy).await;
+    // Another source holds the secret that the service is about to choose.
+    let secret = mailbell::domain::secret::Secret::new("whsec_of_wh_1");
+    let now = mailbell::domain::clock::UnixMillis(0);
+    wing.store.add_source(&SourceName::new("other"), SOURCE, Some(&secret), now).await.unwrap();
+    let sentence = agent.refused("register_webhook", json!({})).await;
+    assert!(sentence.contains("not kept") && !sentence.contains("whsec_"), "{sentence}");
+    assert_eq!(agent.call("list_webhooks", json!({})).await["webhooks"], json!([]));
+}

@@ -1,0 +1,67 @@
+//! The mail API on a port of its own, and a client for it.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use mailbell::{domain::key::KeyScope, http::v1, mail::api::Api};
+use reqwest::{Client, Method, RequestBuilder, header::HeaderValue};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use super::hooks::HOUSE_TOKEN;
+
+/// The API, served.
+pub struct ApiServer {
+    address: SocketAddr,
+    api: Arc<Api>,
+    client: Client,
+}
+
+impl ApiServer {
+    /// Serves `api`, which may also be called `mail.internal`.
+    pub async fn start(api: Arc<Api>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let router = v1::router(api.clone(), &["mail.internal".into()]);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let client = Client::builder().no_proxy().tls_certs_only([]).build().expect("a client");
+        Self { address, api, client }
+    }
+
+    /// A request without a key.
+    pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
+    /// A request with the house's key.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.bare(method, path).bearer_auth(HOUSE_TOKEN)
+    }
+
+    /// What the house gets at `path`.
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    /// What the house gets for sending `body`.
+    pub async fn send(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        answer(self.request(method, path).json(&body)).await
+    }
+
+    /// The token of a new key with these scopes.
+    pub async fn key(&self, name: &str, scopes: &[KeyScope]) -> String {
+        self.api.keys().make(name, scopes).await.expect("a key").expose().to_owned()
+    }
+}
+
+/// The status and the body, which must be JSON and say so.
+pub async fn answer(request: RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.expect("an answer");
+    let status = response.status().as_u16();
+    assert_eq!(response.headers().get("content-type").map(HeaderValue::as_bytes), Some(&b"application/json"[..]));
+    assert!(!response.headers().contains_key("access-control-allow-origin"));
+    let body = response.json::<Value>().await.expect("JSON");
+    if status >= 400 {
+        assert!(body["error"].as_str().is_some_and(|error| error.len() > 20), "a sentence: {body}");
+    }
+    (status, body)
+}

@@ -1,0 +1,176 @@
+//! The mail wing's webhooks with a clock in hand: a store in a directory of its own, a registry, a worker.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use mailbell::{
+    domain::{
+        clock::{Clock, UnixMillis},
+        event::{Detail, NewEvent},
+        id::{EventId, MessageId, ThreadId},
+        key::ApiKey,
+        message::Mailbox,
+        secret::Secret,
+        webhook::Webhook,
+    },
+    ids::{Entropy, Ids},
+    mail::{
+        api::{self, Api},
+        keys::{HOUSE_SCOPES, Keys},
+        webhooks::{
+            egress::Egress,
+            registry::{NewWebhook, Registry},
+            targets::{Asker, Targets},
+            worker::{LEASE, Parts, Worker},
+        },
+    },
+    store::{
+        deliveries::{Deliveries as _, Delivery},
+        mail::MailStore,
+    },
+};
+use tempfile::TempDir;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{clock::TestClock, entropy::Counting, mailroom::MemoryMailroom};
+
+/// No chance at all: every wait is its shortest, so that a test can name the moment.
+struct Still;
+
+impl Entropy for Still {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+}
+
+/// The wing.
+pub struct Hooks {
+    pub clock: TestClock,
+    pub store: MailStore,
+    pub api: Arc<Api>,
+    pub worker: Arc<Worker>,
+    pub bell: Arc<Notify>,
+    pub own: watch::Sender<Option<SocketAddr>>,
+    _directory: TempDir,
+}
+
+impl Hooks {
+    /// One whose mailroom is `mailroom`, and that may send to `allow_hosts` beside loopback.
+    pub async fn start(mailroom: MemoryMailroom, allow_hosts: &[&str]) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let directory = TempDir::new().expect("a directory");
+        let store = MailStore::open(&directory.path().join("mail.db"), CancellationToken::new()).await.expect("opens");
+        let clock = TestClock::default();
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let ids = Arc::new(Ids::new(shared.clone(), Arc::new(Counting::default())));
+        let (own, own_seen) = watch::channel(None);
+        let allow_hosts: Vec<_> = allow_hosts.iter().map(ToString::to_string).collect();
+        let targets = Targets::new(&allow_hosts, true);
+        let stored = Arc::new(store.clone());
+        let mailroom = Arc::new(mailroom);
+        let bell = Arc::new(Notify::new());
+        let registry = Registry::new(
+            stored.clone(),
+            mailroom.clone(),
+            targets.clone(),
+            own_seen.clone(),
+            shared.clone(),
+            ids.clone(),
+        );
+        let keys = Keys::new(stored.clone(), shared.clone(), ids.clone());
+        keys.install(ApiKey::OF_THE_HOUSE, &Secret::new(HOUSE_TOKEN), &HOUSE_SCOPES).await.expect("a key");
+        let api = Api::new(api::Parts {
+            mailroom,
+            deliveries: stored,
+            registry,
+            keys,
+            domains: vec!["mailbell.test".into(), "example.test".into()],
+            clock: shared,
+            ids,
+        });
+        let parts = parts(&store, &clock, targets, own_seen, bell.clone());
+        let worker = Worker::new(parts, LEASE).expect("a lease that is long enough");
+        Self { clock, store, api: Arc::new(api), worker: Arc::new(worker), bell, own, _directory: directory }
+    }
+
+    /// What another worker could be made of.
+    pub fn parts(&self) -> Parts {
+        parts(&self.store, &self.clock, Targets::new(&[], true), self.own.subscribe(), self.bell.clone())
+    }
+
+    /// A webhook for the events `inbound` and `bounce` of every mailbox.
+    pub async fn register(&self, url: &str) -> (Webhook, Secret) {
+        let events = vec!["inbound".into(), "bounce".into()];
+        self.register_as(NewWebhook { endpoint: url.into(), events, ..NewWebhook::default() }).await
+    }
+
+    /// A webhook as asked for.
+    pub async fn register_as(&self, asked: NewWebhook) -> (Webhook, Secret) {
+        self.api.registry().register(asked, Asker::House).await.expect("a webhook")
+    }
+
+    /// Owes an `inbound` event of that id, which happens now.
+    pub async fn happen(&self, mailbox: &Mailbox, id: &str) -> u32 {
+        let event = inbound(mailbox, id, self.clock.now());
+        self.store.owe(mailbox, &event).await.expect("owed")
+    }
+
+    /// Delivers what is due; if more is to come, lets time pass until then. False if there is nothing left.
+    pub async fn go_on(&self) -> bool {
+        let Some(next) = self.worker.run_until_idle().await else { return false };
+        let span = u64::try_from(next.0 - self.clock.now().0).expect("not in the past");
+        self.clock.advance(std::time::Duration::from_millis(span));
+        true
+    }
+
+    /// Every delivery, the oldest first.
+    pub async fn deliveries(&self) -> Vec<Delivery> {
+        let mut deliveries = self.store.deliveries(None, None, 100).await.expect("a list");
+        deliveries.reverse();
+        deliveries
+    }
+}
+
+/// The token of the key `api`.
+pub const HOUSE_TOKEN: &str = "mb_api_test";
+
+/// An `inbound` event.
+pub fn inbound(mailbox: &Mailbox, id: &str, at: UnixMillis) -> NewEvent {
+    NewEvent {
+        event_id: EventId::new(id),
+        mailbox: Some(mailbox.address.to_string()),
+        message_id: Some(MessageId::new(format!("em_{id}"))),
+        thread_id: Some(ThreadId::new("thr_1")),
+        timestamp: at,
+        provider_kind: None,
+        detail: Detail::Inbound {
+            from: "bob@example.com".into(),
+            from_name: None,
+            to: vec![mailbox.address.to_string()],
+            subject: "Grüße".into(),
+            snippet: "Hello".into(),
+            auto: false,
+        },
+    }
+}
+
+/// What a worker over `store` is made of.
+pub fn parts(
+    store: &MailStore,
+    clock: &TestClock,
+    targets: Targets,
+    own: watch::Receiver<Option<SocketAddr>>,
+    bell: Arc<Notify>,
+) -> Parts {
+    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    Parts {
+        deliveries: Arc::new(store.clone()),
+        egress: Egress::new(clock.clone()).expect("a client"),
+        targets,
+        own,
+        bell,
+        ids: Arc::new(Ids::new(clock.clone(), Arc::new(Counting::default()))),
+        clock,
+        entropy: Arc::new(Still),
+    }
+}

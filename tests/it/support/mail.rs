@@ -1,0 +1,142 @@
+//! The mail wing's way in, with nothing behind it but its own store.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use mailbell::{
+    domain::{
+        address::Address,
+        clock::Clock,
+        message::{Mailbox, Message, MessageFilter, MessagePage, MessageSummary},
+    },
+    ids::Ids,
+    mail::{
+        blobs::Blobs,
+        mailroom::Mailrooms,
+        reception::{Furnishing, Reception},
+        smtp::{self, SmtpLimits},
+        space::FreeSpace,
+    },
+    store::{
+        mail::MailStore,
+        mailroom::{Added, Mailroom},
+    },
+};
+use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{clock::TestClock, entropy::Counting};
+
+/// Free space in the test's hand.
+pub struct Space(pub AtomicU64);
+
+impl FreeSpace for Space {
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A mailroom with an SMTP listener on a free port.
+pub struct Mail {
+    pub addr: SocketAddr,
+    pub clock: TestClock,
+    pub store: Arc<MailStore>,
+    pub rooms: Mailrooms,
+    pub blobs: Blobs,
+    pub space: Arc<Space>,
+    pub stored: Arc<Notify>,
+    pub shutdown: CancellationToken,
+    pub serving: JoinHandle<()>,
+    _dir: tempfile::TempDir,
+}
+
+/// The limits that most stories need not reach.
+pub fn limits() -> SmtpLimits {
+    SmtpLimits {
+        hostname: "mx.mailbell.test".into(),
+        message_bytes_max: 25 << 20,
+        connections_max: 20,
+        idle: Duration::from_mins(5),
+    }
+}
+
+impl Mail {
+    /// One with the mailboxes `agent@mailbell.test` and `other@mailbell.test`.
+    pub async fn start() -> Self {
+        Self::with(limits()).await
+    }
+
+    /// The same, with other limits.
+    pub async fn with(limits: SmtpLimits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = TestClock::default();
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let ids = Arc::new(Ids::new(shared.clone(), Arc::new(Counting::default())));
+        let store = Arc::new(MailStore::open(&dir.path().join("mail.db"), CancellationToken::new()).await.unwrap());
+        let blobs = Blobs::open(&dir.path().join("blobs")).unwrap();
+        let space = Arc::new(Space(AtomicU64::new(u64::MAX)));
+        let stored = Arc::new(Notify::new());
+        let domains = vec!["mailbell.test".to_owned(), "second.test".to_owned()];
+        let rooms = Mailrooms::new(store.clone(), ids.clone(), shared.clone(), &domains);
+        let room = Arc::new(Reception::new(Furnishing {
+            store: store.clone(),
+            blobs: blobs.clone(),
+            ids,
+            clock: shared.clone(),
+            domains,
+            space: space.clone(),
+            free_bytes_min: 1 << 20,
+            stored: stored.clone(),
+        }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let serving = tokio::spawn(smtp::serve(listener, room, limits, shared, shutdown.clone()));
+        let mail = Self { addr, clock, store, rooms, blobs, space, stored, shutdown, serving, _dir: dir };
+        for address in ["agent@mailbell.test", "other@mailbell.test"] {
+            mail.add(address).await;
+        }
+        mail
+    }
+
+    /// Adds a mailbox.
+    pub async fn add(&self, address: &str) -> Mailbox {
+        match self.rooms.add(address.parse().unwrap(), None).await.unwrap() {
+            Added::Fresh(mailbox) => mailbox,
+            Added::Exists(mailbox) => panic!("{} was there", mailbox.address),
+        }
+    }
+
+    /// The mailbox of that address.
+    pub async fn mailbox(&self, address: &str) -> Mailbox {
+        let address: Address = address.parse().unwrap();
+        self.store.mailbox_at(&address).await.unwrap().unwrap()
+    }
+
+    /// All messages of a mailbox, the newest first.
+    pub async fn inbox(&self, address: &str) -> Vec<MessageSummary> {
+        self.list(address, MessageFilter::default()).await
+    }
+
+    /// The messages of a mailbox that pass `filter`, the newest first.
+    pub async fn list(&self, address: &str, filter: MessageFilter) -> Vec<MessageSummary> {
+        let page = MessagePage { filter, before: None, limit: 1000 };
+        self.store.messages(&self.mailbox(address).await.id, &page).await.unwrap()
+    }
+
+    /// The newest message of a mailbox, with its text and its raw bytes.
+    pub async fn newest(&self, address: &str) -> (Message, Vec<u8>) {
+        let mailbox = self.mailbox(address).await.id;
+        let id = self.inbox(address).await.remove(0).id;
+        let message = self.store.message(&mailbox, &id).await.unwrap().unwrap();
+        let blob = self.store.blob_of(&mailbox, &id).await.unwrap().unwrap();
+        (message, self.blobs.get(&blob).await.unwrap())
+    }
+}

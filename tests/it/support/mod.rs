@@ -1,0 +1,14 @@
+//! What the stories are told with.
+
+pub mod agent;
+pub mod api;
+pub mod bell;
+pub mod clock;
+pub mod entropy;
+pub mod hooks;
+pub mod http;
+pub mod mail;
+pub mod mail_api;
+pub mod mailroom;
+pub mod receiver;
+pub mod smtp_peer;

@@ -1,0 +1,127 @@
+//! Who is at a line: one worker at a time, whatever dies and whenever.
+
+use std::time::Duration;
+
+use mailbell::{
+    domain::clock::{Clock as _, UnixMillis},
+    mail::webhooks::{
+        egress::TIMEOUT,
+        worker::{LEASE, LEASE_MARGIN, LeaseTooShort, Worker},
+    },
+    store::deliveries::{Answer, Attempt, ClaimLines, ClaimedLines, Deliveries as _, Owed, Recorded, State, Verdict},
+};
+
+use crate::support::{
+    hooks::Hooks,
+    mailroom::{MemoryMailroom, mailbox},
+    receiver::Receiver,
+};
+
+async fn claim(hooks: &Hooks, token: &str) -> ClaimedLines {
+    let claim = ClaimLines {
+        token: token.into(),
+        limit: 64,
+        per_endpoint_max: 8,
+        own_reachable: true,
+        now: hooks.clock.now(),
+        boot: hooks.clock.boot_time(),
+        lease_millis: i64::try_from(LEASE.as_millis()).unwrap(),
+    };
+    hooks.store.claim_lines(&claim).await.expect("a claim")
+}
+
+fn attempt(owed: &Owed, at: UnixMillis) -> Attempt {
+    Attempt { number: owed.attempt, at, answer: Answer::Status(200), duration_millis: 1, response_bytes: 0 }
+}
+
+async fn record(hooks: &Hooks, owed: &Owed, verdict: Verdict) -> Recorded {
+    hooks.store.record(owed, &attempt(owed, hooks.clock.now()), &verdict, None).await.expect("recorded")
+}
+
+#[tokio::test]
+async fn a_line_that_a_worker_left_is_taken_over_and_the_late_worker_changes_nothing() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    hooks.register("http://127.0.0.1:9/").await;
+    let ann = mailbox("ann@mailbell.test");
+    hooks.happen(&ann, "evt_1").await;
+    hooks.happen(&ann, "evt_2").await;
+    let first = claim(&hooks, "one").await.owed.remove(0);
+    assert_eq!((first.event_id.as_str(), first.attempt), ("evt_1", 1));
+    let while_held = claim(&hooks, "two").await;
+    assert!(while_held.owed.is_empty());
+    assert_eq!(while_held.next_expiry_millis, Some(30_000));
+
+    hooks.clock.advance(LEASE.saturating_sub(Duration::from_millis(1)));
+    assert!(claim(&hooks, "two").await.owed.is_empty(), "a lease runs its whole time");
+    hooks.clock.advance(Duration::from_millis(1));
+    let second = claim(&hooks, "two").await.owed.remove(0);
+    assert_eq!((second.event_id.as_str(), second.attempt), ("evt_1", 2), "repeated, not skipped");
+
+    assert!(matches!(record(&hooks, &first, Verdict::Delivered).await, Recorded::Stale));
+    assert_eq!(hooks.deliveries().await[0].state, State::Pending);
+    assert!(matches!(record(&hooks, &second, Verdict::Delivered).await, Recorded::Kept));
+    assert!(matches!(record(&hooks, &second, Verdict::Delivered).await, Recorded::Stale), "let go once recorded");
+    assert_eq!(claim(&hooks, "three").await.owed[0].event_id.as_str(), "evt_2");
+}
+
+#[tokio::test]
+async fn a_lease_of_an_earlier_boot_is_over() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    hooks.register("http://127.0.0.1:9/").await;
+    hooks.happen(&mailbox("ann@mailbell.test"), "evt_1").await;
+    assert_eq!(claim(&hooks, "one").await.owed.len(), 1);
+    hooks.clock.reboot("boot-2");
+    assert_eq!(claim(&hooks, "two").await.owed[0].attempt, 2);
+}
+
+#[tokio::test]
+async fn one_endpoint_s_crowd_leaves_room_for_the_others() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    hooks.register("http://127.0.0.1:9/crowded").await;
+    for number in 0..20 {
+        hooks.happen(&mailbox(&format!("a{number}@mailbell.test")), &format!("evt_{number}")).await;
+    }
+    hooks.register("http://127.0.0.1:9/quiet").await;
+    let ann = mailbox("ann@mailbell.test");
+    hooks.happen(&ann, "evt_ann").await;
+
+    let claimed = claim(&hooks, "one").await.owed;
+    let to =
+        |claimed: &[Owed], path: &str| claimed.iter().filter(|owed| owed.endpoint.to_string().ends_with(path)).count();
+    assert_eq!((to(&claimed, "crowded"), to(&claimed, "quiet")), (8, 1));
+    assert!(claim(&hooks, "two").await.owed.is_empty(), "eight at once, over all claims");
+    record(&hooks, &claimed[0], Verdict::Delivered).await;
+    record(&hooks, &claimed[1], Verdict::Delivered).await;
+    let freed = to(&claimed[..2], "crowded");
+    assert_eq!(to(&claim(&hooks, "three").await.owed, "crowded"), freed);
+}
+
+#[tokio::test]
+async fn a_worker_begins_where_a_killed_one_stopped_without_waiting_for_its_lease() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    let receiver = Receiver::answering(hooks.clock.clone(), []).await;
+    hooks.register(&receiver.url()).await;
+    let ann = mailbox("ann@mailbell.test");
+    hooks.happen(&ann, "evt_1").await;
+    hooks.happen(&ann, "evt_2").await;
+    // Killed after the post, before the record: nobody knows whether the endpoint has it.
+    assert_eq!(claim(&hooks, "killed").await.owed.len(), 1);
+
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let (worker, until) = (hooks.worker.clone(), shutdown.clone());
+    let running = tokio::spawn(async move { worker.run(until).await });
+    receiver.wait_for(2).await;
+    shutdown.cancel();
+    running.await.unwrap();
+    assert_eq!(receiver.event_ids(), ["evt_1", "evt_2"]);
+    assert_eq!(receiver.hits()[0].header("x-multimail-attempt"), "2");
+}
+
+#[tokio::test]
+async fn a_lease_that_a_slow_try_could_outlast_is_refused() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    let lease = TIMEOUT + LEASE_MARGIN;
+    assert!(Worker::new(hooks.parts(), lease).is_ok());
+    let short = lease.saturating_sub(Duration::from_millis(1));
+    assert_eq!(Worker::new(hooks.parts(), short).err(), Some(LeaseTooShort { lease: short }));
+}

@@ -1,0 +1,128 @@
+//! What an endpoint sees: each mailbox's events in order, whatever happens to the others'; every one signed.
+
+use std::collections::HashSet;
+
+use mailbell::{domain::secret::Secret, mail::webhooks::registry::NewWebhook, store::deliveries::State};
+
+use crate::support::{
+    hooks::Hooks,
+    mailroom::{MemoryMailroom, mailbox},
+    receiver::{Hit, Receiver, Reply},
+};
+
+#[tokio::test]
+async fn a_failing_head_holds_its_own_line_and_no_other() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    let (ann, ben) = (mailbox("ann@mailbell.test"), mailbox("ben@mailbell.test"));
+    let refused = std::sync::Mutex::new(HashSet::from(["evt_a1".to_owned()]));
+    let once = move |hit: &Hit| {
+        if refused.lock().unwrap().remove(&hit.event_id()) { Reply::Status(503) } else { Reply::Status(200) }
+    };
+    let receiver = Receiver::start(hooks.clock.clone(), once).await;
+    let (_, secret) = hooks.register(&receiver.url()).await;
+    for (mailbox, id) in [(&ann, "evt_a1"), (&ann, "evt_a2"), (&ben, "evt_b1"), (&ann, "evt_a3"), (&ben, "evt_b2")] {
+        assert_eq!(hooks.happen(mailbox, id).await, 1);
+    }
+
+    assert!(hooks.go_on().await);
+    let of = |prefix: &str| receiver.event_ids().into_iter().filter(|id| id.starts_with(prefix)).collect::<Vec<_>>();
+    assert_eq!(of("evt_a"), ["evt_a1"], "nothing overtakes the failing head");
+    assert_eq!(of("evt_b"), ["evt_b1", "evt_b2"], "the other mailbox goes on");
+
+    assert!(!hooks.go_on().await);
+    assert_eq!(of("evt_a"), ["evt_a1", "evt_a1", "evt_a2", "evt_a3"]);
+    assert!(receiver.hits().iter().all(|hit| hit.is_signed_with(&secret)));
+    assert!(hooks.deliveries().await.iter().all(|delivery| delivery.state == State::Delivered));
+}
+
+#[tokio::test]
+async fn a_request_carries_the_same_bytes_at_every_try_and_says_which_try_it_is() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    let receiver = Receiver::answering(hooks.clock.clone(), [Reply::Status(500), Reply::Status(204)]).await;
+    let secret = Secret::new("chosen-by-the-client");
+    let (webhook, _) = hooks
+        .register_as(NewWebhook {
+            endpoint: receiver.url(),
+            events: vec!["email.received".into()],
+            secret: Some(secret.clone()),
+            ..NewWebhook::default()
+        })
+        .await;
+    hooks.happen(&mailbox("ann@mailbell.test"), "evt_1").await;
+    while hooks.go_on().await {}
+
+    let hits = receiver.hits();
+    assert_eq!(hits.len(), 2);
+    assert_eq!(hits[0].body, hits[1].body);
+    for (hit, attempt) in hits.iter().zip(["1", "2"]) {
+        assert!(hit.is_signed_with(&secret));
+        assert!(!hit.is_signed_with(&Secret::new("another")));
+        assert!(hit.header("x-multimail-signature").starts_with("sha256="), "the spelling of the email.* vocabulary");
+        assert!(hit.header("x-multimail-signature-256").starts_with("sha256="));
+        assert_eq!(hit.header("x-multimail-event-id"), "evt_1");
+        assert_eq!(hit.header("webhook-id"), "evt_1");
+        assert_eq!(hit.header("x-multimail-attempt"), attempt);
+        assert_eq!(hit.header("content-type"), "application/json");
+        assert_eq!(hit.path, "/hook");
+    }
+    assert_ne!(hits[0].header("webhook-timestamp"), hits[1].header("webhook-timestamp"), "signed when sent");
+    assert_eq!(hits[0].field("event"), "email.received");
+    assert_eq!(hits[0].field("event_type"), "inbound");
+    assert_eq!(hits[0].field("webhook_id"), webhook.id.as_str());
+    assert_eq!(hits[0].field("subject"), "Grüße");
+}
+
+#[tokio::test]
+async fn an_event_goes_to_each_webhook_whose_scope_and_kinds_it_falls_under() {
+    let ann = mailbox("ann@mailbell.test");
+    let hooks = Hooks::start(MemoryMailroom::default().with_mailbox(ann.clone()), &[]).await;
+    let receiver = Receiver::answering(hooks.clock.clone(), []).await;
+    let asked = |mailbox: Option<&str>, domain: Option<&str>, event: &str| NewWebhook {
+        endpoint: receiver.url(),
+        mailbox: mailbox.map(Into::into),
+        domain: domain.map(Into::into),
+        events: vec![event.into()],
+        ..NewWebhook::default()
+    };
+    let mut wanting = HashSet::new();
+    for right in [
+        asked(None, None, "inbound"),
+        asked(None, Some("MailBell.test"), "message.received"),
+        asked(Some("Ann@mailbell.test"), None, "inbound"),
+        asked(Some("mbx_ann"), None, "email.received"),
+    ] {
+        wanting.insert(hooks.register_as(right).await.0.id.to_string());
+    }
+    for wrong in [asked(None, None, "bounce"), asked(None, Some("example.test"), "inbound")] {
+        hooks.register_as(wrong).await;
+    }
+
+    assert_eq!(hooks.happen(&ann, "evt_1").await, 4);
+    assert_eq!(hooks.happen(&mailbox("ben@mailbell.test"), "evt_2").await, 2);
+    assert_eq!(hooks.happen(&mailbox("cat@sub.mailbell.test"), "evt_3").await, 1, "a domain is not its subdomains");
+    hooks.worker.run_until_idle().await;
+    let told = receiver.hits().into_iter().filter(|hit| hit.event_id() == "evt_1");
+    let told: HashSet<_> = told.map(|hit| hit.field("webhook_id").as_str().unwrap().to_owned()).collect();
+    assert_eq!(told, wanting);
+}
+
+#[tokio::test]
+async fn our_own_receiver_is_found_where_it_listens_now() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    hooks.register("self").await;
+    let ann = mailbox("ann@mailbell.test");
+    hooks.happen(&ann, "evt_1").await;
+    assert_eq!(hooks.worker.run_until_idle().await, None, "nobody listens, so nothing is tried");
+    assert_eq!(hooks.deliveries().await[0].attempts, 0);
+
+    let first = Receiver::answering(hooks.clock.clone(), []).await;
+    hooks.own.send_replace(Some(first.address()));
+    hooks.worker.run_until_idle().await;
+    assert_eq!(first.hits()[0].path, "/hooks/multimail");
+
+    let second = Receiver::answering(hooks.clock.clone(), []).await;
+    hooks.own.send_replace(Some(second.address()));
+    hooks.happen(&ann, "evt_2").await;
+    hooks.worker.run_until_idle().await;
+    assert_eq!((first.event_ids(), second.event_ids()), (vec!["evt_1".into()], vec!["evt_2".into()]));
+}
