@@ -92,12 +92,14 @@ impl House {
             (Some(api), _) => api,
             (None, None) => return Err(StartError::NoApiToken),
             (None, Some(sockets)) => {
-                let (api_at, smtp_at) = (
+                let (api_at, smtp_at, lmtp_at) = (
                     reachable(&sockets.api).map_err(StartError::Socket)?,
                     reachable(&sockets.smtp).map_err(StartError::Socket)?,
+                    reachable(&sockets.lmtp).map_err(StartError::Socket)?,
                 );
                 let base = format!("http://{api_at}");
                 addresses.smtp = Some(smtp_at.to_string());
+                addresses.lmtp = Some(lmtp_at.to_string());
                 let url = base.parse().expect("a socket's address makes a URL");
                 addresses.api = Some(base);
                 let inside = mail_side::Inside {

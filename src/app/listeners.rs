@@ -41,8 +41,10 @@ pub struct Listeners {
 pub struct MailListeners {
     /// The API.
     pub api: TcpListener,
-    /// Mail in.
+    /// Mail in by SMTP.
     pub smtp: TcpListener,
+    /// Mail in by LMTP.
+    pub lmtp: TcpListener,
 }
 
 impl Listeners {
@@ -66,6 +68,7 @@ impl Listeners {
             Some(MailListeners {
                 api: bind("api", config.api.addr).await?,
                 smtp: bind("smtp", config.smtp.addr).await?,
+                lmtp: bind("lmtp", config.lmtp.addr).await?,
             })
         } else {
             None

@@ -148,7 +148,9 @@ impl MailSide {
     pub(super) fn open_doors(self, sockets: MailListeners, parts: &TaskTracker, shutdown: &CancellationToken) {
         let Self { api, reception, worker, limits, clock, allowed_hosts, .. } = self;
         parts.spawn(http::listen::serve("api", sockets.api, http::v1::router(api, &allowed_hosts), shutdown.clone()));
-        parts.spawn(smtp::serve(sockets.smtp, reception, limits, clock, shutdown.clone()));
+        let (room, time) = (reception.clone(), clock.clone());
+        parts.spawn(smtp::serve(sockets.smtp, room, limits.clone(), time, shutdown.clone()));
+        parts.spawn(smtp::serve_lmtp(sockets.lmtp, reception, limits, clock, shutdown.clone()));
         let shutdown = shutdown.clone();
         parts.spawn(async move { worker.run(shutdown).await });
     }

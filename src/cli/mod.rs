@@ -112,7 +112,7 @@ struct Settings {
     /// Where the embedded service takes mail by SMTP [default: 127.0.0.1:7425]
     #[arg(long, value_name = "ADDR")]
     smtp_addr: Option<String>,
-    /// Where the embedded service takes mail by LMTP (not built yet) [default: 127.0.0.1:7424]
+    /// Where the embedded service takes mail by LMTP [default: 127.0.0.1:7424]
     #[arg(long, value_name = "ADDR")]
     lmtp_addr: Option<String>,
     /// Where health is served [default: 127.0.0.1:7414]

@@ -4,7 +4,7 @@
 //! killed at any instruction after it. When it answers with a refusal, no row tells of the message; its raw file may
 //! have stayed, which nobody sees and a second try uses.
 
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, Semaphore};
 
@@ -57,7 +57,7 @@ pub struct Furnishing {
     pub stored: Arc<Notify>,
 }
 
-/// Takes mail in; every way in (SMTP, later LMTP) comes here.
+/// Takes mail in; every way in (SMTP, LMTP) comes here.
 pub struct Reception {
     with: Furnishing,
     reading: Arc<Semaphore>,
@@ -70,6 +70,15 @@ pub struct Envelope {
     pub from: String,
     /// The mailboxes, each once.
     pub recipients: Vec<Mailbox>,
+}
+
+/// Who handed a message over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Where it connected from.
+    pub address: IpAddr,
+    /// The name it gave itself; empty if none.
+    pub hello: String,
 }
 
 /// Whom a message is meant for.
@@ -166,7 +175,12 @@ impl Reception {
         }
     }
 
-    /// Takes in the message `raw`, once for each mailbox of `envelope`.
+    /// Takes in the message `raw` that `peer` handed over, once for each mailbox of `envelope`.
+    pub async fn receive_from(&self, _peer: &Peer, envelope: &Envelope, raw: Vec<u8>) -> Result<Receipt, Refusal> {
+        self.receive(envelope, raw).await
+    }
+
+    /// Takes in the message `raw`, which nobody handed over but this house, once for each mailbox of `envelope`.
     pub async fn receive(&self, envelope: &Envelope, raw: Vec<u8>) -> Result<Receipt, Refusal> {
         self.has_room_for(raw.len() as u64)?;
         let raw = Arc::new(raw);

@@ -18,7 +18,7 @@ async fn a_message_is_stored_before_it_is_acknowledged() {
     assert_eq!(peer.reply().await, (220, "mx.mailbell.test ESMTP mailbell".into()));
     let (code, extensions) = peer.say("EHLO peer.test").await;
     assert_eq!(code, 250);
-    assert_eq!(extensions, "mx.mailbell.test\nSIZE 26214400\n8BITMIME\nPIPELINING\nENHANCEDSTATUSCODES");
+    assert_eq!(extensions, "mx.mailbell.test\nSIZE 26214400\n8BITMIME\nPIPELINING\nENHANCEDSTATUSCODES\nSMTPUTF8");
     let id =
         peer.deliver(&[AGENT], "From: Ann <ann@a.test>\r\nSubject: Hi\r\n\r\nHello\r\n..dot\r\nbare\nlf\rcr").await;
 

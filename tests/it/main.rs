@@ -9,6 +9,7 @@ mod intake_answers;
 mod intake_commits;
 mod leases_walk;
 mod mail_listing;
+mod mail_lmtp;
 mod mail_reception;
 mod mail_smtp;
 mod mail_smtp_limits;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     content::{Content, Overflow},
+    dialect::Dialect,
     limits::{CONTENT_TIME_MAX, GRACE, RECEIVED_MAX, SmtpLimits},
     lines::{Incoming, Line},
     reply::Reply,
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     domain::clock::Clock,
-    mail::reception::{Reception, Unreachable},
+    mail::reception::{Envelope, Peer, Receipt, Reception, Unreachable},
 };
 
 /// What is read at once, in bytes.
@@ -29,6 +30,7 @@ const REPLIES_BYTES_MAX: usize = 16 * 1024;
 
 /// What all conversations share.
 pub(super) struct Shared {
+    pub(super) dialect: Dialect,
     pub(super) room: Arc<Reception>,
     pub(super) limits: Arc<SmtpLimits>,
     pub(super) clock: Arc<dyn Clock>,
@@ -61,7 +63,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(stream: TcpStream, peer: IpAddr, shared: Arc<Shared>) -> Self {
-        let session = Session::new(shared.limits.clone());
+        let session = Session::new(shared.dialect, shared.limits.clone());
         Self { stream, peer, incoming: Incoming::default(), replies: Vec::new(), session, shared }
     }
 
@@ -88,7 +90,7 @@ impl Connection {
     }
 
     async fn converse(&mut self) -> Result<(), Ending> {
-        self.say(&Reply::greeting(&self.shared.limits));
+        self.say(&Reply::greeting(self.shared.dialect, &self.shared.limits));
         loop {
             while let Some(line) = self.incoming.line() {
                 let mut step = match line {
@@ -133,7 +135,7 @@ impl Connection {
         self.say(&Reply::new(354, "", "send the message; end it with a dot on a line of its own"));
         self.flush().await?;
         let Shared { limits, clock, memory, .. } = &*self.shared.clone();
-        let before = trace(self.session.from(), self.session.hello(), self.peer, &limits.hostname, clock.now());
+        let before = trace(&self.session.handed_over(), self.peer, &limits.hostname, clock.now());
         let mut content = Content::new(before, limits.message_bytes_max, memory.clone());
         let mut out_of_time = pin!(out_of_time(self.shared.clone()));
         loop {
@@ -144,37 +146,50 @@ impl Connection {
             }
             self.fill(out_of_time.as_mut()).await?;
         }
-        let reply = self.take_in(content).await;
-        self.say(&reply);
+        for reply in self.take_in(content).await {
+            self.say(&reply);
+        }
         Ok(())
     }
 
-    async fn take_in(&mut self, content: Content) -> Reply {
-        let envelope = self.session.end_message();
+    /// What to say to a message that has come in: by SMTP one reply, by LMTP one for each recipient taken.
+    async fn take_in(&mut self, content: Content) -> Vec<Reply> {
+        let taken = self.session.taken().to_vec();
+        let (envelope, hello) = (self.session.end_message(), self.session.hello());
+        let peer = Peer { address: self.peer, hello: hello.map_or_else(String::new, |hello| hello.name.clone()) };
+        match (self.shared.dialect, self.store(&peer, &envelope, content).await) {
+            (Dialect::Smtp, Ok(receipt)) => vec![Reply::stored(&receipt)],
+            (Dialect::Smtp, Err(reply)) => vec![reply],
+            (Dialect::Lmtp, Ok(receipt)) => taken.iter().map(|mailbox| Reply::stored_one(&receipt, *mailbox)).collect(),
+            (Dialect::Lmtp, Err(reply)) => vec![reply; taken.len()],
+        }
+    }
+
+    async fn store(&self, peer: &Peer, envelope: &Envelope, content: Content) -> Result<Receipt, Reply> {
         if received_count(content.as_sent()) > RECEIVED_MAX {
-            return Reply::new(554, "5.4.6", "the message has passed too many servers; it goes round in circles");
+            return Err(Reply::new(554, "5.4.6", "the message has passed too many servers; it goes round in circles"));
         }
         let (raw, memory) = match content.finish() {
             Ok(whole) => whole,
-            Err(Overflow::TooBig) => return Reply::too_big(&self.shared.limits),
+            Err(Overflow::TooBig) => return Err(Reply::too_big(&self.shared.limits)),
             Err(Overflow::NoMemory) => {
                 tracing::warn!("a message was refused for now: those that are coming in take too much memory");
-                return Reply::new(452, "4.3.1", "too much mail is coming in at once; try again later");
+                return Err(Reply::new(452, "4.3.1", "too much mail is coming in at once; try again later"));
             }
         };
         let size_bytes = raw.len();
-        let received = self.shared.room.receive(&envelope, raw).await;
+        let received = self.shared.room.receive_from(peer, envelope, raw).await;
         drop(memory);
         match received {
             Ok(receipt) => {
                 let mailboxes = receipt.messages.len();
                 tracing::info!(size_bytes, mailboxes, "took in a message");
-                Reply::stored(&receipt)
+                Ok(receipt)
             }
             Err(refusal) => {
                 let error = &refusal as &(dyn std::error::Error + 'static);
                 tracing::warn!(error, size_bytes, "refused a message for now");
-                Reply::refused(&refusal)
+                Err(Reply::refused(&refusal))
             }
         }
     }

@@ -1,8 +1,14 @@
-//! The SMTP listener (RFC 5321): takes mail for mailboxes here, and is never a relay.
+//! The SMTP and LMTP listeners (RFC 5321, RFC 2033): take mail for mailboxes here, and are never a relay.
 //!
 //! [`server`] accepts, [`connection`] reads and writes, [`session`] decides what to answer and does no I/O, [`content`]
 //! undoes the framing of a message. Extensions: SIZE (RFC 1870), 8BITMIME (RFC 6152), PIPELINING (RFC 2920),
-//! ENHANCEDSTATUSCODES (RFC 2034).
+//! ENHANCEDSTATUSCODES (RFC 2034), SMTPUTF8 (RFC 6531).
+//!
+//! # What LMTP changes
+//!
+//! The greeting is LHLO, and after the message comes one reply for each RCPT that was taken, in their order, also where
+//! two of them name one mailbox (RFC 2033 section 4.2). A message is still stored for all mailboxes at once or for none,
+//! so those replies differ in nothing but the id.
 //!
 //! # Why only CRLF.CRLF ends a message
 //!
@@ -18,6 +24,7 @@
 
 mod connection;
 mod content;
+mod dialect;
 mod limits;
 mod lines;
 mod reply;
@@ -26,4 +33,4 @@ mod session;
 mod trace;
 
 pub use limits::SmtpLimits;
-pub use server::serve;
+pub use server::{serve, serve_lmtp};

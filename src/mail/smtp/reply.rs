@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::limits::SmtpLimits;
+use super::{dialect::Dialect, limits::SmtpLimits};
 use crate::mail::reception::{Receipt, Refusal, Unreachable};
 
 /// A reply: its code, its enhanced status code where it has one, and its lines.
@@ -39,11 +39,11 @@ impl Reply {
         }
     }
 
-    pub(super) fn greeting(limits: &SmtpLimits) -> Self {
-        Self::new(220, "", format!("{} ESMTP mailbell", limits.hostname))
+    pub(super) fn greeting(dialect: Dialect, limits: &SmtpLimits) -> Self {
+        Self::new(220, "", format!("{} {} mailbell", limits.hostname, dialect.in_greeting()))
     }
 
-    /// To EHLO: the name and the extensions. These lines carry no enhanced code (RFC 2034 section 4).
+    /// To EHLO or LHLO: the name and the extensions. These lines carry no enhanced code (RFC 2034 section 4).
     pub(super) fn extensions(limits: &SmtpLimits) -> Self {
         let lines = [
             limits.hostname.clone(),
@@ -51,6 +51,7 @@ impl Reply {
             "8BITMIME".into(),
             "PIPELINING".into(),
             "ENHANCEDSTATUSCODES".into(),
+            "SMTPUTF8".into(),
         ];
         Self { code: 250, enhanced: "", lines: lines.into_iter().map(Cow::Owned).collect() }
     }
@@ -92,6 +93,12 @@ impl Reply {
             many => format!("stored as {first} and {} more", many - 1),
         };
         Self::new(250, "2.0.0", text)
+    }
+
+    /// To a recipient by LMTP, whose mailbox stands at `place` in the envelope, of a message that was taken in.
+    pub(super) fn stored_one(receipt: &Receipt, place: usize) -> Self {
+        let id = receipt.messages.get(place).map_or("", |id| id.as_str());
+        Self::new(250, "2.0.0", format!("stored as {id}"))
     }
 
     /// To a message that was not taken in.

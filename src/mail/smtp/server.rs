@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     connection::{Connection, Shared},
     content::Content,
+    dialect::Dialect,
     limits::{END_TIME_MAX, IN_FLIGHT_BYTES_MAX, SmtpLimits},
     reply::Reply,
 };
@@ -21,9 +22,31 @@ use crate::{domain::clock::Clock, mail::reception::Reception};
 /// soon.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Takes mail on `listener` for `room` until `shutdown`; then silent peers are sent away, and a message that is coming
-/// in may still end. It returns within 3 seconds.
+/// Takes mail by SMTP on `listener` for `room` until `shutdown`; then silent peers are sent away, and a message that is
+/// coming in may still end. It returns within 3 seconds.
 pub async fn serve(
+    listener: TcpListener,
+    room: Arc<Reception>,
+    limits: SmtpLimits,
+    clock: Arc<dyn Clock>,
+    shutdown: CancellationToken,
+) {
+    serve_as(Dialect::Smtp, listener, room, limits, clock, shutdown).await;
+}
+
+/// The same by LMTP, for an MTA on the same machine or network; as RFC 2033 section 5 has it, never on port 25.
+pub async fn serve_lmtp(
+    listener: TcpListener,
+    room: Arc<Reception>,
+    limits: SmtpLimits,
+    clock: Arc<dyn Clock>,
+    shutdown: CancellationToken,
+) {
+    serve_as(Dialect::Lmtp, listener, room, limits, clock, shutdown).await;
+}
+
+async fn serve_as(
+    dialect: Dialect,
     listener: TcpListener,
     room: Arc<Reception>,
     limits: SmtpLimits,
@@ -32,7 +55,7 @@ pub async fn serve(
 ) {
     let connections = Arc::new(Semaphore::new(limits.connections_max));
     let memory = Arc::new(Semaphore::new(Content::permits(IN_FLIGHT_BYTES_MAX)));
-    let shared = Arc::new(Shared { room, limits: Arc::new(limits), clock, shutdown, memory });
+    let shared = Arc::new(Shared { dialect, room, limits: Arc::new(limits), clock, shutdown, memory });
     let mut running = JoinSet::new();
     loop {
         // Those that have ended are let go of, so that the set stays as small as the house is full.

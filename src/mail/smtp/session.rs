@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
-use smtp_proto::{Error, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MailFrom, RcptTo, Request};
+use smtp_proto::{Error, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_SMTPUTF8, MailFrom, RcptTo, Request};
 
 use super::{
+    dialect::Dialect,
     limits::{COMMANDS_BETWEEN_MAX, COMMANDS_MAX, COMPLAINTS_MAX, RECIPIENTS_MAX, SmtpLimits},
     reply::Reply,
 };
@@ -18,6 +19,9 @@ use crate::{
 /// Methods of HTTP. A browser that a web page sends here must not get as far as to have its body read as commands.
 const HTTP_METHODS: [&[u8]; 10] =
     [b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE", b"PRI"];
+
+/// Commands that carry an address, which may be in any script (RFC 6531 section 3.4).
+const WITH_ADDRESSES: [&[u8]; 4] = [b"MAIL", b"RCPT", b"VRFY", b"EXPN"];
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,10 +43,11 @@ pub(super) enum Step {
 
 /// One conversation.
 pub(super) struct Session {
+    dialect: Dialect,
     limits: Arc<SmtpLimits>,
     hello: Option<Hello>,
     /// A sender that waits for the answer about room.
-    announced: Option<String>,
+    announced: Option<Announced>,
     transaction: Option<Transaction>,
     complaints: u32,
     commands_since_message: u32,
@@ -53,20 +58,37 @@ pub(super) struct Session {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hello {
     pub(super) name: String,
-    /// With EHLO.
+    /// With EHLO or LHLO.
     pub(super) extended: bool,
+}
+
+/// How a message was handed over, for its trace.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HandedOver<'a> {
+    pub(super) from: &'a str,
+    /// The name that the peer gave itself.
+    pub(super) hello: Option<&'a str>,
+    pub(super) with: &'static str,
+}
+
+struct Announced {
+    from: String,
+    /// The peer asked for SMTPUTF8.
+    utf8: bool,
 }
 
 struct Transaction {
     from: String,
+    utf8: bool,
     recipients: Vec<Mailbox>,
-    /// Recipients taken, those of the same mailbox counted each.
-    taken: usize,
+    /// For each recipient taken, in order, where its mailbox stands in `recipients`.
+    taken: Vec<usize>,
 }
 
 impl Session {
-    pub(super) fn new(limits: Arc<SmtpLimits>) -> Self {
+    pub(super) fn new(dialect: Dialect, limits: Arc<SmtpLimits>) -> Self {
         Self {
+            dialect,
             limits,
             hello: None,
             announced: None,
@@ -94,8 +116,13 @@ impl Session {
         if HTTP_METHODS.iter().any(|method| verb.eq_ignore_ascii_case(method)) {
             return Step::Drop;
         }
-        if !text.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
-            return self.complain(Reply::new(500, "5.5.2", "commands are made of printable ASCII characters only"));
+        let with_address = WITH_ADDRESSES.iter().any(|command| verb.eq_ignore_ascii_case(command));
+        if !is_printable(text, with_address) {
+            return self.complain(Reply::new(
+                500,
+                "5.5.2",
+                "commands are made of printable ASCII characters only; addresses may be in UTF-8",
+            ));
         }
         let mut whole = text.to_vec();
         whole.extend_from_slice(b"\r\n");
@@ -112,11 +139,15 @@ impl Session {
 
     fn request<T: AsRef<str>>(&mut self, request: Request<T>, text: &[u8]) -> Step {
         match request {
-            Request::Ehlo { host } => {
+            Request::Ehlo { host } if self.dialect == Dialect::Smtp => {
                 self.introduce(host.as_ref(), true);
                 Step::Say(Reply::extensions(&self.limits))
             }
-            Request::Helo { host } => {
+            Request::Lhlo { host } if self.dialect == Dialect::Lmtp => {
+                self.introduce(host.as_ref(), true);
+                Step::Say(Reply::extensions(&self.limits))
+            }
+            Request::Helo { host } if self.dialect == Dialect::Smtp => {
                 self.introduce(host.as_ref(), false);
                 Step::Say(Reply::hello(&self.limits))
             }
@@ -138,10 +169,17 @@ impl Session {
             Request::Help { .. } => Step::Say(Reply::new(
                 214,
                 "2.0.0",
-                "EHLO, HELO, MAIL, RCPT, DATA, RSET, NOOP, VRFY, HELP, QUIT; see RFC 5321",
+                match self.dialect {
+                    Dialect::Smtp => "EHLO, HELO, MAIL, RCPT, DATA, RSET, NOOP, VRFY, HELP, QUIT; see RFC 5321",
+                    Dialect::Lmtp => "LHLO, MAIL, RCPT, DATA, RSET, NOOP, VRFY, HELP, QUIT; see RFC 2033",
+                },
             )),
             Request::Quit => Step::End(Reply::new(221, "2.0.0", "bye")),
             Request::Lhlo { .. } => self.complain(Reply::new(500, "5.5.1", "this is SMTP, not LMTP; say EHLO")),
+            // RFC 2033 section 4.1.
+            Request::Ehlo { .. } | Request::Helo { .. } => {
+                self.complain(Reply::new(500, "5.5.1", "this is LMTP, not SMTP; say LHLO"))
+            }
             Request::Expn { .. }
             | Request::Bdat { .. }
             | Request::Auth { .. }
@@ -159,7 +197,7 @@ impl Session {
 
     fn sender<T: AsRef<str>>(&mut self, from: &MailFrom<T>) -> Step {
         if self.hello.is_none() {
-            return self.complain(Reply::new(503, "5.5.1", "say EHLO first"));
+            return self.complain(Reply::new(503, "5.5.1", format!("say {} first", self.dialect.hello())));
         }
         if self.transaction.is_some() {
             return self.complain(Reply::new(503, "5.5.1", "a message is under way already; say RSET to forget it"));
@@ -168,13 +206,20 @@ impl Session {
             return self.complain(Reply::new(
                 555,
                 "5.5.4",
-                "a parameter of MAIL is not offered here; SIZE and BODY are",
+                "a parameter of MAIL is not offered here; SIZE, BODY and SMTPUTF8 are",
             ));
+        }
+        let utf8 = from.flags & MAIL_SMTPUTF8 != 0;
+        if utf8 && !self.hello.as_ref().is_some_and(|hello| hello.extended) {
+            return self.complain(Reply::new(555, "5.5.4", "SMTPUTF8 is an extension; say EHLO to use it"));
+        }
+        if !utf8 && !from.address.as_ref().is_ascii() {
+            return self.complain(Reply::new(550, "5.6.7", "this sender needs SMTPUTF8, which MAIL did not ask for"));
         }
         if from.size > self.limits.message_bytes_max {
             return Step::Say(Reply::too_big(&self.limits));
         }
-        self.announced = Some(from.address.as_ref().to_owned());
+        self.announced = Some(Announced { from: from.address.as_ref().to_owned(), utf8 });
         Step::Sender { bytes: from.size }
     }
 
@@ -182,8 +227,8 @@ impl Session {
     pub(super) fn sender_answered(&mut self, room: Result<(), Reply>) -> Step {
         let announced = self.announced.take();
         match (room, announced) {
-            (Ok(()), Some(from)) => {
-                self.transaction = Some(Transaction { from, recipients: Vec::new(), taken: 0 });
+            (Ok(()), Some(Announced { from, utf8 })) => {
+                self.transaction = Some(Transaction { from, utf8, recipients: Vec::new(), taken: Vec::new() });
                 Step::Say(Reply::new(250, "2.1.0", "sender ok"))
             }
             (Ok(()), None) => self.complain(Reply::new(503, "5.5.1", "say MAIL first")),
@@ -198,7 +243,7 @@ impl Session {
         if to.orcpt.is_some() || to.flags != 0 || to.rrvs != 0 {
             return self.complain(Reply::new(555, "5.5.4", "a parameter of RCPT is not offered here"));
         }
-        if transaction.taken >= RECIPIENTS_MAX {
+        if transaction.taken.len() >= RECIPIENTS_MAX {
             return Step::Say(Reply::new(
                 452,
                 "4.5.3",
@@ -206,6 +251,13 @@ impl Session {
             ));
         }
         let address = to.address.as_ref();
+        if !transaction.utf8 && !address.is_ascii() {
+            return self.complain(Reply::new(
+                553,
+                "5.6.7",
+                "this recipient needs SMTPUTF8, which MAIL did not ask for",
+            ));
+        }
         if address.is_empty() && text.to_ascii_lowercase().windows(12).any(|part| part == b"<postmaster>") {
             return Step::Recipient(Recipient::Postmaster);
         }
@@ -219,8 +271,9 @@ impl Session {
     pub(super) fn recipient_answered(&mut self, found: Result<Mailbox, Reply>) -> Step {
         match (found, &mut self.transaction) {
             (Ok(mailbox), Some(transaction)) => {
-                transaction.taken += 1;
-                if transaction.recipients.iter().all(|known| known.id != mailbox.id) {
+                let known = transaction.recipients.iter().position(|known| known.id == mailbox.id);
+                transaction.taken.push(known.unwrap_or(transaction.recipients.len()));
+                if known.is_none() {
                     transaction.recipients.push(mailbox);
                 }
                 Step::Say(Reply::new(250, "2.1.5", "recipient ok"))
@@ -230,9 +283,20 @@ impl Session {
         }
     }
 
-    /// The sender of the message under way.
-    pub(super) fn from(&self) -> &str {
-        self.transaction.as_ref().map_or("", |transaction| &transaction.from)
+    /// How the message under way is handed over.
+    pub(super) fn handed_over(&self) -> HandedOver<'_> {
+        let extended = self.hello.as_ref().is_some_and(|hello| hello.extended);
+        let utf8 = self.transaction.as_ref().is_some_and(|transaction| transaction.utf8);
+        HandedOver {
+            from: self.transaction.as_ref().map_or("", |transaction| &transaction.from),
+            hello: self.hello.as_ref().map(|hello| hello.name.as_str()),
+            with: self.dialect.with(extended, utf8),
+        }
+    }
+
+    /// For each recipient taken for the message under way, where its mailbox stands in the envelope.
+    pub(super) fn taken(&self) -> &[usize] {
+        self.transaction.as_ref().map_or(&[], |transaction| &transaction.taken)
     }
 
     /// Ends the message under way, whatever becomes of it, and tells whom it is from and for.
@@ -273,9 +337,17 @@ impl Session {
     }
 }
 
+/// Whether a command line is made of printable characters: of ASCII, and with an address in it, of any script.
+fn is_printable(text: &[u8], with_address: bool) -> bool {
+    if text.is_ascii() {
+        return text.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+    }
+    with_address && std::str::from_utf8(text).is_ok_and(|text| text.chars().all(|c| c == '\t' || !c.is_control()))
+}
+
 /// Whether MAIL carries a parameter of an extension that EHLO did not name (RFC 5321 section 4.1.1.11).
 fn wants_what_is_not_offered<T>(from: &MailFrom<T>) -> bool {
-    from.flags & !(MAIL_BODY_7BIT | MAIL_BODY_8BITMIME) != 0
+    from.flags & !(MAIL_BODY_7BIT | MAIL_BODY_8BITMIME | MAIL_SMTPUTF8) != 0
         || from.trans_id.is_some()
         || from.by != 0
         || from.env_id.is_some()

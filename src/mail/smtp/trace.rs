@@ -2,23 +2,22 @@
 
 use std::net::IpAddr;
 
-use super::session::Hello;
+use super::session::HandedOver;
 use crate::domain::clock::UnixMillis;
 
 /// The longest name that a peer gives itself that is repeated, in bytes: the longest domain.
 const NAME_BYTES_MAX: usize = 255;
 
 /// `Return-Path` and `Received`.
-pub(super) fn trace(from: &str, hello: Option<&Hello>, peer: IpAddr, hostname: &str, now: UnixMillis) -> Vec<u8> {
-    let name = hello.map_or("unknown", |hello| hello.name.as_str());
+pub(super) fn trace(how: &HandedOver<'_>, peer: IpAddr, hostname: &str, now: UnixMillis) -> Vec<u8> {
+    let HandedOver { from, hello, with } = how;
+    let name = hello.unwrap_or("unknown");
     let plain = |c: char| if c.is_ascii_graphic() && !"()<>;\\\"".contains(c) { c } else { '?' };
     let name: String = name.chars().take(NAME_BYTES_MAX).map(plain).collect();
     let address = match peer.to_canonical() {
         IpAddr::V4(peer) => format!("[{peer}]"),
         IpAddr::V6(peer) => format!("[IPv6:{peer}]"),
     };
-    // RFC 3848 names the ways in.
-    let with = if hello.is_some_and(|hello| hello.extended) { "ESMTP" } else { "SMTP" };
     format!(
         "Return-Path: <{from}>\r\nReceived: from {name} ({address})\r\n\tby {hostname} (mailbell) with {with};\r\n\t{}\r\n",
         date(now)
@@ -47,10 +46,9 @@ mod tests {
 
     #[test]
     fn the_trace_says_who_how_and_when_and_nothing_of_the_peers_can_break_out() {
-        let hello = Hello { name: "mx(evil);\r\nX: y".into(), extended: true };
+        let how = HandedOver { from: "ann@a.test", hello: Some("mx(evil);\r\nX: y"), with: "ESMTP" };
         let now = UnixMillis(1_795_514_400_123);
-        let text =
-            trace("ann@a.test", Some(&hello), "::ffff:10.0.0.1".parse().expect("an address"), "mailbell.test", now);
+        let text = trace(&how, "::ffff:10.0.0.1".parse().expect("an address"), "mailbell.test", now);
         assert_eq!(
             String::from_utf8(text).expect("text"),
             "Return-Path: <ann@a.test>\r\nReceived: from mx?evil????X:?y ([10.0.0.1])\r\n\tby mailbell.test (mailbell) \

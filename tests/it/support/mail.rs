@@ -43,9 +43,10 @@ impl FreeSpace for Space {
     }
 }
 
-/// A mailroom with an SMTP listener on a free port.
+/// A mailroom with an SMTP and an LMTP listener on free ports.
 pub struct Mail {
     pub addr: SocketAddr,
+    pub lmtp: SocketAddr,
     pub clock: TestClock,
     pub store: Arc<MailStore>,
     pub rooms: Mailrooms,
@@ -98,8 +99,12 @@ impl Mail {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
+        let lmtp_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let lmtp = lmtp_listener.local_addr().unwrap();
+        let (also, time) = (room.clone(), shared.clone());
+        tokio::spawn(smtp::serve_lmtp(lmtp_listener, also, limits.clone(), time, shutdown.clone()));
         let serving = tokio::spawn(smtp::serve(listener, room, limits, shared, shutdown.clone()));
-        let mail = Self { addr, clock, store, rooms, blobs, space, stored, shutdown, serving, _dir: dir };
+        let mail = Self { addr, lmtp, clock, store, rooms, blobs, space, stored, shutdown, serving, _dir: dir };
         for address in ["agent@mailbell.test", "other@mailbell.test"] {
             mail.add(address).await;
         }

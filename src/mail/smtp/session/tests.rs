@@ -6,12 +6,17 @@ use super::*;
 use crate::domain::{clock::UnixMillis, id::MailboxId};
 
 fn session() -> Session {
-    Session::new(Arc::new(SmtpLimits {
+    speaking(Dialect::Smtp)
+}
+
+fn speaking(dialect: Dialect) -> Session {
+    let limits = SmtpLimits {
         hostname: "mailbell.test".into(),
         message_bytes_max: 1_000,
         connections_max: 1,
         idle: Duration::from_secs(1),
-    }))
+    };
+    Session::new(dialect, Arc::new(limits))
 }
 
 /// Answers for the world: there is room, and every mailbox is there but `nobody@…`.
@@ -92,7 +97,7 @@ fn conversations_go_by_the_book() {
         ],
         &[
             ("EHLO x", "250"),
-            ("MAIL FROM:<a@b.test> SMTPUTF8", "555 5.5.4"),
+            ("MAIL FROM:<ü@b.test>", "550 5.6.7"),
             ("MAIL FROM:<a@b.test> BODY=BINARYMIME", "555 5.5.4"),
             ("MAIL FROM:<a@b.test> RET=HDRS", "555 5.5.4"),
             ("MAIL FROM:<a@b.test> SIZE=many", "501 5.5.4"),
@@ -123,7 +128,21 @@ fn conversations_go_by_the_book() {
             ("EHLO", "501 5.5.2"),
             ("NO\0OP", "500 5.5.2"),
             ("NOOP \u{fc}", "500 5.5.2"),
+            ("VRFY \u{fc}", "252 2.1.5"),
+            ("VRFY \u{fc}\u{85}", "500 5.5.2"),
             ("QUIT", "221 2.0.0"),
+        ],
+        &[
+            ("EHLO x", "250"),
+            ("MAIL FROM:<grüße@b.test> SMTPUTF8 BODY=8BITMIME", "250 2.1.0"),
+            ("RCPT TO:<ünna@mailbell.test>", "250 2.1.5"),
+            ("DATA", "354"),
+        ],
+        &[
+            ("HELO x", "250"),
+            ("MAIL FROM:<a@b.test> SMTPUTF8", "555 5.5.4"),
+            ("MAIL FROM:<a@b.test>", "250 2.1.0"),
+            ("RCPT TO:<ünna@mailbell.test>", "553 5.6.7"),
         ],
         &[("GET / HTTP/1.1", "closed")],
         &[("post /v1 HTTP/1.1", "closed")],
@@ -134,6 +153,27 @@ fn conversations_go_by_the_book() {
             assert_eq!(code(&mut session, line), *expected, "{line:?} in {lines:?}");
         }
     }
+}
+
+#[test]
+fn lmtp_differs_in_its_hello() {
+    let mut session = speaking(Dialect::Lmtp);
+    for (line, expected) in [
+        ("EHLO x", "500 5.5.1"),
+        ("HELO x", "500 5.5.1"),
+        ("MAIL FROM:<a@b.test>", "503 5.5.1"),
+        ("LHLO x", "250"),
+        ("MAIL FROM:<a@b.test>", "250 2.1.0"),
+        ("RCPT TO:<agent@mailbell.test>", "250 2.1.5"),
+        ("RCPT TO:<nobody@mailbell.test>", "550 5.1.1"),
+        ("RCPT TO:<other@mailbell.test>", "250 2.1.5"),
+        ("RCPT TO:<Agent@mailbell.test>", "250 2.1.5"),
+        ("DATA", "354"),
+    ] {
+        assert_eq!(code(&mut session, line), expected, "{line}");
+    }
+    assert_eq!(session.taken(), [0, 1, 0], "a reply for each that was taken, in their order");
+    assert_eq!(session.handed_over().with, "LMTP");
 }
 
 #[test]
