@@ -88,6 +88,8 @@ impl House {
         };
 
         let parts = TaskTracker::new();
+        let hooks_url = format!("http://{hooks_at}").parse().expect("a socket's address makes a URL");
+        let mut tracking = None;
         let api = match (hosted(config), listeners.mail) {
             (Some(api), _) => api,
             (None, None) => return Err(StartError::NoApiToken),
@@ -111,9 +113,11 @@ impl House {
                     // The receiver listens as long as the house stands.
                     own_receiver: watch::channel(Some(hooks_at)).1,
                     disk_failed: disk_failed.clone(),
+                    images: config.hooks.public_url.clone().unwrap_or(hooks_url),
                 };
                 let mail = MailSide::open(inside).await?;
                 mail.furnish(&api_token, &own_secret).await?;
+                tracking = Some(mail.tracking());
                 mail.open_doors(sockets, &parts, &shutdown);
                 MailApi { base: watch::channel(Some(url)).1, key: api_token }
             }
@@ -129,7 +133,10 @@ impl House {
         };
         let gate = Arc::new(TokenGate(store.clone()));
         let mcp = http::mcp::router(server.clone(), gate, reach, shutdown.clone());
-        let hooks = http::hooks::router(Arc::new(intake));
+        let mut hooks = http::hooks::router(Arc::new(intake));
+        if let Some(tracking) = tracking {
+            hooks = hooks.merge(http::opens::router(tracking));
+        }
         let health = http::health::router(store);
         for (name, listener, router) in
             [("mcp", listeners.mcp, mcp), ("hooks", listeners.hooks, hooks), ("console", listeners.console, health)]

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
 
 use super::{StartError, data_dir::DataDir, listeners::MailListeners, tokens};
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
         reception::{Furnishing, Reception},
         smtp::{self, SmtpLimits},
         space::FileSystemOf,
+        tracking::{self, Tracking},
         webhooks::{
             egress::Egress,
             registry::{NewWebhook, Registry},
@@ -43,6 +45,8 @@ pub(super) struct Inside<'a> {
     /// Where our own receiver listens.
     pub(super) own_receiver: watch::Receiver<Option<SocketAddr>>,
     pub(super) disk_failed: CancellationToken,
+    /// Under which URL recipients reach the tracking images.
+    pub(super) images: Url,
 }
 
 /// The embedded mail service.
@@ -50,6 +54,7 @@ pub(super) struct MailSide {
     mailrooms: Mailrooms,
     api: Arc<Api>,
     reception: Arc<Reception>,
+    tracking: Arc<Tracking>,
     worker: Worker,
     limits: SmtpLimits,
     clock: Arc<dyn Clock>,
@@ -60,7 +65,7 @@ pub(super) struct MailSide {
 impl MailSide {
     /// Opens the service's database and makes its parts.
     pub(super) async fn open(inside: Inside<'_>) -> Result<Self, StartError> {
-        let Inside { dir, config, clock, ids, entropy, own_receiver, disk_failed } = inside;
+        let Inside { dir, config, clock, ids, entropy, own_receiver, disk_failed, images } = inside;
         let store = Arc::new(MailStore::open(&dir.mail_db(), disk_failed).await?);
         let blobs = Blobs::open(&dir.blobs()).map_err(StartError::Blobs)?;
         let owed = Arc::new(Notify::new());
@@ -76,6 +81,8 @@ impl MailSide {
         );
         let api = Api::new(mail::api::Parts {
             mailroom: store.clone(),
+            blobs: blobs.clone(),
+            opens: store.clone(),
             deliveries: store.clone(),
             registry,
             keys: Keys::new(store.clone(), clock.clone(), ids.clone()),
@@ -85,7 +92,7 @@ impl MailSide {
         });
         let reception = Arc::new(Reception::new(Furnishing {
             store: store.clone(),
-            blobs: blobs.clone(),
+            blobs,
             ids: ids.clone(),
             clock: clock.clone(),
             domains: config.mail.domains.clone(),
@@ -93,6 +100,13 @@ impl MailSide {
             free_bytes_min: config.mail.free_bytes_min,
             stored: owed.clone(),
         }));
+        let tracking = Tracking::new(tracking::Parts {
+            opens: store.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            base: images,
+            stored: owed.clone(),
+        });
         let parts = Parts {
             deliveries: store,
             egress: Egress::new(clock.clone())?,
@@ -106,6 +120,7 @@ impl MailSide {
         Ok(Self {
             api: Arc::new(api),
             mailrooms,
+            tracking: Arc::new(tracking),
             reception,
             worker: Worker::new(parts, LEASE)?,
             limits: SmtpLimits {
@@ -142,6 +157,11 @@ impl MailSide {
             self.api.registry().register(everything, Asker::House).await?;
         }
         Ok(())
+    }
+
+    /// The tracking images, for the listener that the world reaches.
+    pub(super) fn tracking(&self) -> Arc<Tracking> {
+        self.tracking.clone()
     }
 
     /// Starts serving on `sockets`, until `shutdown`.

@@ -4,4 +4,5 @@ pub mod health;
 pub mod hooks;
 pub mod listen;
 pub mod mcp;
+pub mod opens;
 pub mod v1;

@@ -17,6 +17,7 @@ pub mod relay;
 pub mod smtp;
 pub mod space;
 pub mod threading;
+pub mod tracking;
 pub mod webhooks;
 
 use crate::{

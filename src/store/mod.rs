@@ -11,6 +11,7 @@ pub mod leases;
 pub mod log;
 pub mod mail;
 pub mod mailroom;
+pub mod opens;
 pub mod sources;
 pub mod sqlite;
 pub mod tokens;

@@ -2,6 +2,7 @@
 #![expect(unreachable_pub, reason = "stories share their support within one binary")]
 #![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect should end")]
 
+mod api_attachments;
 mod api_emails;
 mod api_gate;
 mod api_webhooks;
@@ -10,6 +11,7 @@ mod intake_commits;
 mod leases_walk;
 mod mail_listing;
 mod mail_lmtp;
+mod mail_opens;
 mod mail_reception;
 mod mail_smtp;
 mod mail_smtp_limits;

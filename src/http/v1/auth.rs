@@ -4,12 +4,12 @@ use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, header, uri::Authority},
+    http::{HeaderMap, Uri, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
-use super::answer::Failure;
+use super::{answer::Failure, attachments::SIGNATURE};
 use crate::{domain::key::ApiKey, mail::api::Api};
 
 /// What clients of ours and theirs send a key in, beside `Authorization`.
@@ -55,13 +55,23 @@ pub(super) async fn pass(State(gate): State<Arc<Gate>>, mut request: Request, ne
     if request.uri().path() == HEALTH {
         return next.run(request).await;
     }
-    match gate.api.authenticate(token(request.headers())).await {
+    let token = token(request.headers());
+    if token.is_none() && is_link(request.uri()) {
+        return next.run(request).await;
+    }
+    match gate.api.authenticate(token).await {
         Ok(key) => {
             request.extensions_mut().insert(Caller(key));
             next.run(request).await
         }
         Err(error) => Failure::from(error).into_response(),
     }
+}
+
+/// Whether the request brings a signature in the place of a key. Only the route that checks signatures answers without a
+/// [`Caller`].
+fn is_link(uri: &Uri) -> bool {
+    url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).any(|(name, _)| name == SIGNATURE)
 }
 
 fn token(headers: &HeaderMap) -> Option<&str> {

@@ -58,7 +58,11 @@ pub(super) async fn read(
     At((mailbox, email)): At<(String, String)>,
 ) -> Result<Json<Value>, Failure> {
     let (mailbox, message) = api.read_email(&key, &mailbox, &MessageId::new(email)).await?;
-    Ok(Json(shapes::email(&mailbox, &message)))
+    let mut shape = shapes::email(&mailbox, &message);
+    if message.summary.direction == Direction::Outbound {
+        shape["opens"] = api.opens(&key, &message.summary.id).await?.iter().map(shapes::open_day).collect();
+    }
+    Ok(Json(shape))
 }
 
 pub(super) async fn thread(

@@ -1,6 +1,6 @@
 //! `/v1/mailboxes`
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
@@ -38,7 +38,9 @@ pub(super) async fn add(
         )
     })?;
     let mailbox = api.add_mailbox(&key, &address, new.display_name).await?;
-    Ok((CREATED, Json(shapes::mailbox(&mailbox))))
+    let mut shape = shapes::mailbox(&mailbox);
+    shape["track_opens"] = false.into();
+    Ok((CREATED, Json(shape)))
 }
 
 pub(super) async fn show(
@@ -46,7 +48,34 @@ pub(super) async fn show(
     Caller(key): Caller,
     At(mailbox): At<String>,
 ) -> Result<Json<Value>, Failure> {
-    Ok(Json(shapes::mailbox(&api.mailbox(&key, &mailbox).await?)))
+    let mailbox = api.mailbox(&key, &mailbox).await?;
+    let mut shape = shapes::mailbox(&mailbox);
+    shape["track_opens"] = api.tracks_opens(&mailbox).await?.into();
+    Ok(Json(shape))
+}
+
+/// What there is to change; the service documents more, which this one does not have.
+#[derive(Deserialize)]
+pub(super) struct Changes {
+    track_opens: Option<bool>,
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
+}
+
+/// Names what it did not change, so that nobody takes silence for consent.
+pub(super) async fn change(
+    State(api): State<Arc<Api>>,
+    Caller(key): Caller,
+    At(mailbox): At<String>,
+    JsonBody(changes): JsonBody<Changes>,
+) -> Result<Json<Value>, Failure> {
+    let Changes { track_opens, others } = changes;
+    let Some(on) = track_opens else {
+        return Err(Failure::Malformed("give `track_opens`, true or false; nothing else of a mailbox changes".into()));
+    };
+    api.track_opens(&key, &mailbox, on).await?;
+    let ignored: Vec<_> = others.keys().collect();
+    Ok(Json(json!({ "status": "updated", "track_opens": on, "ignored": ignored })))
 }
 
 pub(super) async fn remove(

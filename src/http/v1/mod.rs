@@ -1,11 +1,13 @@
 //! `/v1`, the embedded mail service's API, in the shapes that MultiMail's own clients expect.
 //!
-//! What they depend on: every answer is JSON, errors, deletes and unknown paths included; never a 204; a POST without a body
-//! is fine whatever its Content-Type says; an error is `{"error": "a sentence"}`. Everything but `/health` needs a key.
+//! What they depend on: every answer but the bytes of a file is JSON, errors, deletes and unknown paths included; never a 204; a POST without a body
+//! is fine whatever its Content-Type says; an error is `{"error": "a sentence"}`. Everything but `/health` needs a key, or for a file a
+//! link that this API made.
 //! There are no CORS headers, and a request that names a host by a foreign name is refused: a page in a browser on this
 //! machine must not reach the API by pointing its own name at us.
 
 mod answer;
+mod attachments;
 mod auth;
 mod deliveries;
 mod emails;
@@ -35,9 +37,11 @@ pub fn router(api: Arc<Api>, allowed_hosts: &[String]) -> Router {
         .route("/health", get(service::health))
         .route("/v1/account", get(service::account))
         .route("/v1/mailboxes", get(mailboxes::list).post(mailboxes::add))
-        .route("/v1/mailboxes/{mailbox}", get(mailboxes::show).delete(mailboxes::remove))
+        .route("/v1/mailboxes/{mailbox}", get(mailboxes::show).patch(mailboxes::change).delete(mailboxes::remove))
         .route("/v1/mailboxes/{mailbox}/emails", get(emails::list))
         .route("/v1/mailboxes/{mailbox}/emails/{email}", get(emails::read))
+        .route("/v1/mailboxes/{mailbox}/emails/{email}/attachments/{filename}", get(attachments::bytes))
+        .route("/v1/mailboxes/{mailbox}/emails/{email}/attachments/{filename}/url", get(attachments::link))
         .route("/v1/mailboxes/{mailbox}/emails/{email}/tags", get(tags::list).put(tags::put))
         .route("/v1/mailboxes/{mailbox}/emails/{email}/tags/{key}", delete(tags::remove))
         .route("/v1/mailboxes/{mailbox}/threads/{thread}", get(emails::thread))

@@ -10,7 +10,10 @@ use crate::{
         webhook::{Scope, Webhook},
     },
     mail::api::ThreadView,
-    store::deliveries::{Answer, Attempt, Delivery, State},
+    store::{
+        deliveries::{Answer, Attempt, Delivery, State},
+        opens::OpenDay,
+    },
 };
 
 pub(super) fn mailbox(mailbox: &Mailbox) -> Value {
@@ -113,6 +116,17 @@ pub(super) fn email(mailbox: &Mailbox, message: &Message) -> Value {
     fields.insert("approved_at".to_owned(), Value::Null);
     fields.insert("approved_by".to_owned(), Value::Null);
     Value::Object(fields)
+}
+
+/// Who opened an email on a day.
+pub(super) fn open_day(day: &OpenDay) -> Value {
+    json!({
+        "recipient": day.recipient,
+        "fetches": day.fetches,
+        "by_machines": day.by_machines,
+        "first_at": day.first_at,
+        "last_at": day.last_at,
+    })
 }
 
 pub(super) fn thread(thread: &ThreadView) -> Value {

@@ -1,17 +1,23 @@
 //! The use cases behind `/v1`: who may do what, in domain words. The wire's spelling is `http::v1`'s.
 
+mod attachments;
 mod mailboxes;
 mod messages;
+mod opens;
 mod tags;
 mod webhooks;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
+pub use attachments::{File, LINK_LIFE, Link};
 pub use messages::{EMAILS_MAX, EmailQuery, OFFSET_MAX, Page, ThreadView};
 pub use tags::Tags;
 pub use webhooks::DELIVERIES_MAX;
 
 use super::{
+    blobs::Blobs,
     find_mailbox,
     keys::Keys,
     webhooks::registry::{RegisterError, Registry},
@@ -22,10 +28,11 @@ use crate::{
         id::MessageId,
         key::{ApiKey, KeyScope},
         message::Mailbox,
+        secret::Secret,
     },
     ids::Ids,
     mail::mailroom::Mailrooms,
-    store::{Refusal, StoreError, deliveries::Deliveries, mailroom::Mailroom},
+    store::{Refusal, StoreError, deliveries::Deliveries, mailroom::Mailroom, opens::Opens},
 };
 
 /// Why a request was not served; each says what is wrong, what is allowed, and what to do next.
@@ -81,6 +88,10 @@ impl From<RegisterError> for ApiError {
 pub struct Parts {
     /// Mailboxes and messages.
     pub mailroom: Arc<dyn Mailroom>,
+    /// The raw bytes of messages.
+    pub blobs: Blobs,
+    /// Tracking images.
+    pub opens: Arc<dyn Opens>,
     /// Deliveries of webhooks.
     pub deliveries: Arc<dyn Deliveries>,
     /// Webhooks.
@@ -98,18 +109,25 @@ pub struct Parts {
 /// The API. Every use case but [`Api::is_healthy`] and [`Api::authenticate`] takes the caller's key first.
 pub struct Api {
     mailroom: Arc<dyn Mailroom>,
+    blobs: Blobs,
+    opens: Arc<dyn Opens>,
     deliveries: Arc<dyn Deliveries>,
     mailboxes: Mailrooms,
     registry: Registry,
     keys: Keys,
+    clock: Arc<dyn Clock>,
+    link_secret: Secret,
+    reading: Arc<Semaphore>,
 }
 
 impl Api {
     /// An API over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { mailroom, deliveries, registry, keys, domains, clock, ids } = parts;
-        let mailboxes = Mailrooms::new(mailroom.clone(), ids, clock, &domains);
-        Self { mailroom, deliveries, mailboxes, registry, keys }
+        let Parts { mailroom, blobs, opens, deliveries, registry, keys, domains, clock, ids } = parts;
+        let link_secret = attachments::link_secret(&ids);
+        let mailboxes = Mailrooms::new(mailroom.clone(), ids, clock.clone(), &domains);
+        let reading = attachments::turns();
+        Self { mailroom, blobs, opens, deliveries, mailboxes, registry, keys, clock, link_secret, reading }
     }
 
     /// The key that `token` is.

@@ -132,10 +132,27 @@ impl Walk {
         if subtype == "alternative" { chosen(of_parts) } else { of_parts.into_iter().flatten().collect() }
     }
 
+    /// A name that no file before has: by its name each can be fetched.
+    fn not_yet_taken(&self, name: String) -> String {
+        let taken = |name: &str| self.files.iter().any(|file| file.attachment.name == name);
+        if !taken(&name) {
+            return name;
+        }
+        let (stem, ending) = match name.rfind('.') {
+            Some(dot) if dot > 0 => name.split_at(dot),
+            _ => (name.as_str(), ""),
+        };
+        // There are fewer files than numbers, so one is free.
+        let first = self.files.len() + 1;
+        let mut numbered = (first..=first + PARTS_MAX).map(|number| format!("{stem} ({number}){ending}"));
+        numbered.find(|candidate| !taken(candidate)).unwrap_or(name)
+    }
+
     fn file(&mut self, entity: &Entity<'_>, kind: &str) {
         let number = self.files.len() + 1;
         let name = entity.file_name().map(file_name).filter(|name| !name.is_empty());
         let name = name.unwrap_or_else(|| format!("attachment-{number}.{}", extension(kind)));
+        let name = self.not_yet_taken(name);
         let content = decode::bytes(entity);
         let size_bytes = content.len() as u64;
         let bytes = if self.keep.as_deref() == Some(&name) { Cow::into_owned(content) } else { Vec::new() };

@@ -7,6 +7,7 @@ mod lines;
 mod listing;
 mod mailboxes;
 mod messages;
+mod opens;
 mod record;
 mod rows;
 mod tags;

@@ -15,6 +15,7 @@ use mailbell::{
     ids::{Entropy, Ids},
     mail::{
         api::{self, Api},
+        blobs::Blobs,
         keys::{HOUSE_SCOPES, Keys},
         webhooks::{
             egress::Egress,
@@ -81,6 +82,8 @@ impl Hooks {
         keys.install(ApiKey::OF_THE_HOUSE, &Secret::new(HOUSE_TOKEN), &HOUSE_SCOPES).await.expect("a key");
         let api = Api::new(api::Parts {
             mailroom,
+            blobs: Blobs::open(&directory.path().join("blobs")).expect("opens"),
+            opens: stored.clone(),
             deliveries: stored,
             registry,
             keys,

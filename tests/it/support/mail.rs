@@ -14,25 +14,35 @@ use mailbell::{
     domain::{
         address::Address,
         clock::Clock,
+        key::ApiKey,
         message::{Mailbox, Message, MessageFilter, MessagePage, MessageSummary},
+        secret::Secret,
     },
     ids::Ids,
     mail::{
+        api::{self, Api},
         blobs::Blobs,
+        keys::{HOUSE_SCOPES, Keys},
         mailroom::Mailrooms,
         reception::{Furnishing, Reception},
         smtp::{self, SmtpLimits},
         space::FreeSpace,
+        tracking::{self, Tracking},
+        webhooks::{registry::Registry, targets::Targets},
     },
     store::{
         mail::MailStore,
         mailroom::{Added, Mailroom},
     },
 };
-use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{clock::TestClock, entropy::Counting};
+use super::{api::ApiServer, clock::TestClock, entropy::Counting, hooks::HOUSE_TOKEN};
 
 /// Free space in the test's hand.
 pub struct Space(pub AtomicU64);
@@ -48,6 +58,7 @@ pub struct Mail {
     pub addr: SocketAddr,
     pub lmtp: SocketAddr,
     pub clock: TestClock,
+    pub ids: Arc<Ids>,
     pub store: Arc<MailStore>,
     pub rooms: Mailrooms,
     pub blobs: Blobs,
@@ -89,7 +100,7 @@ impl Mail {
         let room = Arc::new(Reception::new(Furnishing {
             store: store.clone(),
             blobs: blobs.clone(),
-            ids,
+            ids: ids.clone(),
             clock: shared.clone(),
             domains,
             space: space.clone(),
@@ -104,11 +115,45 @@ impl Mail {
         let (also, time) = (room.clone(), shared.clone());
         tokio::spawn(smtp::serve_lmtp(lmtp_listener, also, limits.clone(), time, shutdown.clone()));
         let serving = tokio::spawn(smtp::serve(listener, room, limits, shared, shutdown.clone()));
-        let mail = Self { addr, lmtp, clock, store, rooms, blobs, space, stored, shutdown, serving, _dir: dir };
+        let mail = Self { addr, lmtp, ids, clock, store, rooms, blobs, space, stored, shutdown, serving, _dir: dir };
         for address in ["agent@mailbell.test", "other@mailbell.test"] {
             mail.add(address).await;
         }
         mail
+    }
+
+    /// The API over this mailroom, served.
+    pub async fn api(&self) -> ApiServer {
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let (store, ids) = (self.store.clone(), self.ids.clone());
+        let keys = Keys::new(store.clone(), clock.clone(), ids.clone());
+        keys.install(ApiKey::OF_THE_HOUSE, &Secret::new(HOUSE_TOKEN), &HOUSE_SCOPES).await.unwrap();
+        let targets = Targets::new(&[], true);
+        let own = watch::channel(None).1;
+        let registry = Registry::new(store.clone(), store.clone(), targets, own, clock.clone(), ids.clone());
+        let parts = api::Parts {
+            mailroom: store.clone(),
+            blobs: self.blobs.clone(),
+            opens: store.clone(),
+            deliveries: store,
+            registry,
+            keys,
+            domains: vec!["mailbell.test".into()],
+            clock,
+            ids,
+        };
+        ApiServer::start(Arc::new(Api::new(parts))).await
+    }
+
+    /// Tracking images under `https://img.test/base/`.
+    pub fn tracking(&self) -> Arc<Tracking> {
+        Arc::new(Tracking::new(tracking::Parts {
+            opens: self.store.clone(),
+            clock: Arc::new(self.clock.clone()),
+            ids: self.ids.clone(),
+            base: "https://img.test/base/".parse().unwrap(),
+            stored: self.stored.clone(),
+        }))
     }
 
     /// Adds a mailbox.
