@@ -37,6 +37,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("figment", &["config"]),
     ("smtp_proto", &["mail::smtp"]),
     ("lettre", &["mail::relay"]),
+    ("mail_auth", &["mail::verdict"]),
     ("mail_parser", &["mail"]),
     ("mail_builder", &["mail"]),
     ("html2text", &["mail::html"]),

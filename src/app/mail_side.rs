@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{StartError, data_dir::DataDir, listeners::MailListeners, tokens};
 use crate::{
-    config::Config,
+    config::{Config, MailAuth},
     domain::{address::Address, clock::Clock, event::EventKind, secret::Secret},
     http,
     ids::{Entropy, Ids},
@@ -22,6 +22,7 @@ use crate::{
         smtp::{self, SmtpLimits},
         space::FileSystemOf,
         tracking::{self, Tracking},
+        verdict::{Judge, Lookups, NoResolver, Trust},
         webhooks::{
             egress::Egress,
             registry::{NewWebhook, Registry},
@@ -90,7 +91,7 @@ impl MailSide {
             clock: clock.clone(),
             ids: ids.clone(),
         });
-        let reception = Arc::new(Reception::new(Furnishing {
+        let reception = Reception::new(Furnishing {
             store: store.clone(),
             blobs,
             ids: ids.clone(),
@@ -99,7 +100,11 @@ impl MailSide {
             space: Arc::new(FileSystemOf(dir.root().to_owned())),
             free_bytes_min: config.mail.free_bytes_min,
             stored: owed.clone(),
-        }));
+        });
+        let reception = Arc::new(match judge(config, &clock)? {
+            Some(judge) => reception.with_judge(judge),
+            None => reception,
+        });
         let tracking = Tracking::new(tracking::Parts {
             opens: store.clone(),
             clock: clock.clone(),
@@ -174,4 +179,17 @@ impl MailSide {
         let shutdown = shutdown.clone();
         parts.spawn(async move { worker.run(shutdown).await });
     }
+}
+
+/// Who says of a message whether it is from whom it says; nobody unless the settings want it.
+fn judge(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Judge>, NoResolver> {
+    let MailAuth { verify, resolver, authserv_id, trusted_peers } = &config.mail.auth;
+    if !verify && authserv_id.is_none() {
+        return Ok(None);
+    }
+    // The settings were checked when they were loaded.
+    let peers = trusted_peers.iter().filter_map(|peer| peer.parse().ok()).collect();
+    let trust = Trust { authserv_id: authserv_id.clone(), peers };
+    let lookups = if *verify { Some(Lookups::new(*resolver, &config.smtp.hostname)?) } else { None };
+    Ok(Some(Judge::new(trust, lookups, clock.clone())))
 }

@@ -20,6 +20,7 @@ use crate::{
     bell::upstream::UpstreamError,
     mail::{
         mailroom::NotAdded,
+        verdict::NoResolver,
         webhooks::{egress::EgressError, registry::RegisterError, worker::LeaseTooShort},
     },
     store::{StoreError, sources::SourceError, sqlite::OpenError},
@@ -51,6 +52,8 @@ pub enum StartError {
     Webhook(#[from] RegisterError),
     #[error(transparent)]
     Egress(#[from] EgressError),
+    #[error(transparent)]
+    Resolver(#[from] NoResolver),
     #[error(transparent)]
     Lease(#[from] LeaseTooShort),
     #[error("could not find out where a socket listens")]

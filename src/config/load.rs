@@ -91,6 +91,17 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
             return invalid(format!("{key} must be an http or https URL, such as https://bell.example.com"));
         }
     }
+    let auth = &config.mail.auth;
+    if let Some(wrong) = auth.trusted_peers.iter().find(|peer| peer.parse::<std::net::IpAddr>().is_err()) {
+        return invalid(format!("mail.auth.trusted_peers holds `{wrong}`; write IP addresses, such as 192.0.2.7"));
+    }
+    if auth.authserv_id.is_some() == auth.trusted_peers.is_empty() {
+        return invalid(
+            "mail.auth.authserv_id and mail.auth.trusted_peers need each other: anybody can write that name, so say who \
+             may"
+                .into(),
+        );
+    }
     Ok(())
 }
 
@@ -162,6 +173,8 @@ mod tests {
             ("mcp.addr", "nonsense", "127.0.0.1:7411"),
             ("mail.domains", "a b", "`a b`"),
             ("mail.base_url", "ftp://x", "mail.api_key"),
+            ("mail.auth.authserv_id", "mx.example.com", "trusted_peers"),
+            ("mail.auth.trusted_peers", "mx.example.com", "IP addresses"),
         ] {
             let error = with(&[(key, value)]).expect_err(key).to_string();
             assert!(error.contains(said), "{key}: {error}");

@@ -82,6 +82,19 @@ pub struct Mail {
     pub base_url: Option<Url>,
     pub api_key: Option<Secret>,
     pub free_bytes_min: u64,
+    pub auth: MailAuth,
+}
+
+/// `[mail.auth]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml says what each key means, once")]
+pub struct MailAuth {
+    pub verify: bool,
+    pub resolver: Option<SocketAddr>,
+    pub authserv_id: Option<String>,
+    #[serde(deserialize_with = "list")]
+    pub trusted_peers: Vec<String>,
 }
 
 /// `[webhooks]`

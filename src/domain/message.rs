@@ -6,6 +6,7 @@ use super::{
     address::Address,
     clock::UnixMillis,
     id::{MailboxId, MessageId, ThreadId},
+    verdict::Verdict,
 };
 
 /// A mailbox of the embedded service.
@@ -94,6 +95,8 @@ pub struct Message {
     pub text: String,
     /// What a person should know of how it was read, such as "the HTML part was cut at 1 MiB"; empty for most.
     pub notes: Vec<String>,
+    /// Whether it is from whom it says; none where nobody looked.
+    pub verdict: Option<Verdict>,
 }
 
 /// Which messages of a mailbox to list; each part narrows.

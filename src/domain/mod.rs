@@ -11,4 +11,5 @@ pub mod key;
 pub mod message;
 pub mod payload;
 pub mod secret;
+pub mod verdict;
 pub mod webhook;

@@ -12,12 +12,14 @@ pub mod html;
 pub mod keys;
 pub mod mailroom;
 pub mod mime;
+pub mod quoted;
 pub mod reception;
 pub mod relay;
 pub mod smtp;
 pub mod space;
 pub mod threading;
 pub mod tracking;
+pub mod verdict;
 pub mod webhooks;
 
 use crate::{

@@ -13,6 +13,7 @@ use super::{
     mime::{self, Reading},
     space::FreeSpace,
     threading,
+    verdict::Judge,
 };
 use crate::{
     domain::{
@@ -21,6 +22,7 @@ use crate::{
         event::{Detail, NewEvent},
         id::{EventId, MessageId, ThreadId},
         message::{Direction, Mailbox, Message, MessageSummary, Status},
+        verdict::Verdict,
     },
     ids::Ids,
     store::{
@@ -60,7 +62,14 @@ pub struct Furnishing {
 /// Takes mail in; every way in (SMTP, LMTP) comes here.
 pub struct Reception {
     with: Furnishing,
+    judge: Option<Judge>,
     reading: Arc<Semaphore>,
+}
+
+/// What is known of a message once it was looked at.
+struct Read {
+    reading: Reading,
+    verdict: Option<Verdict>,
 }
 
 /// Who a message is from and for, as the conversation said, whatever its header says.
@@ -131,7 +140,13 @@ impl Reception {
         for domain in &mut with.domains {
             *domain = domain.to_lowercase();
         }
-        Self { with, reading: Arc::new(Semaphore::new(READING_AT_ONCE_MAX)) }
+        Self { with, judge: None, reading: Arc::new(Semaphore::new(READING_AT_ONCE_MAX)) }
+    }
+
+    /// The same, where `judge` says of each message that a peer hands over whether it is from whom it says.
+    #[must_use]
+    pub fn with_judge(self, judge: Judge) -> Self {
+        Self { judge: Some(judge), ..self }
     }
 
     /// The mailbox that takes mail for `recipient`.
@@ -176,15 +191,26 @@ impl Reception {
     }
 
     /// Takes in the message `raw` that `peer` handed over, once for each mailbox of `envelope`.
-    pub async fn receive_from(&self, _peer: &Peer, envelope: &Envelope, raw: Vec<u8>) -> Result<Receipt, Refusal> {
-        self.receive(envelope, raw).await
+    pub async fn receive_from(&self, peer: &Peer, envelope: &Envelope, raw: Vec<u8>) -> Result<Receipt, Refusal> {
+        self.take_in(Some(peer), envelope, raw).await
     }
 
     /// Takes in the message `raw`, which nobody handed over but this house, once for each mailbox of `envelope`.
     pub async fn receive(&self, envelope: &Envelope, raw: Vec<u8>) -> Result<Receipt, Refusal> {
+        self.take_in(None, envelope, raw).await
+    }
+
+    async fn take_in(&self, peer: Option<&Peer>, envelope: &Envelope, raw: Vec<u8>) -> Result<Receipt, Refusal> {
         self.has_room_for(raw.len() as u64)?;
         let raw = Arc::new(raw);
-        let (blob, reading) = tokio::join!(self.with.blobs.put(raw.clone()), self.read(raw.clone()));
+        let judging = async {
+            match (&self.judge, peer) {
+                (Some(judge), Some(peer)) => judge.judge(peer, &envelope.from, raw.clone()).await,
+                _ => None,
+            }
+        };
+        let (blob, reading, verdict) = tokio::join!(self.with.blobs.put(raw.clone()), self.read(raw.clone()), judging);
+        let read = Read { reading, verdict };
         let blob = blob.map_err(|error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Refusal::NoSpace,
             _ => Refusal::NotWritten(error),
@@ -193,7 +219,7 @@ impl Reception {
         let new: Vec<NewMessage> = envelope
             .recipients
             .iter()
-            .map(|mailbox| self.message(mailbox, envelope, &reading, &blob, raw.len() as u64, now))
+            .map(|mailbox| self.message(mailbox, envelope, &read, &blob, raw.len() as u64, now))
             .collect();
         let messages = new.iter().map(|one| one.message.summary.id.clone()).collect();
         self.with.store.store_messages(new).await.map_err(|error| match error {
@@ -233,7 +259,7 @@ impl Reception {
         &self,
         mailbox: &Mailbox,
         envelope: &Envelope,
-        reading: &Reading,
+        Read { reading, verdict }: &Read,
         blob: &str,
         size_bytes: u64,
         now: UnixMillis,
@@ -278,7 +304,7 @@ impl Reception {
             tags: BTreeMap::new(),
         };
         NewMessage {
-            message: Message { summary, text: reading.text.clone(), notes },
+            message: Message { summary, text: reading.text.clone(), notes, verdict: verdict.clone() },
             blob: blob.to_owned(),
             size_bytes,
             internet_id: reading.internet_id.clone(),

@@ -15,6 +15,7 @@ mod mail_opens;
 mod mail_reception;
 mod mail_smtp;
 mod mail_smtp_limits;
+mod mail_verdicts;
 mod mcp_arguments;
 mod mcp_fence;
 mod mcp_http;

@@ -150,3 +150,31 @@ async fn a_thread_is_handled_until_something_new_comes_in() {
     assert_eq!(tagged["handled"], false);
     assert_eq!(wing.api.tags_of("em_1"), ["vip"], "what others set stays, though this API replaces");
 }
+
+#[tokio::test]
+async fn a_reply_is_shown_without_what_it_quotes_and_with_its_verdict() {
+    let wing = Wing::start().await;
+    let quoting = format!("Yes.\n\nOn 24 Nov 2026 Bob wrote:\n{}", "> Will you come?\n".repeat(2_000));
+    let mut message = email("em_1", "thr_1", 0, "s", &quoting);
+    message["extracted_text"] = "Yes.".into();
+    message["auth_results"] = json!({
+        "by": "mailbell", "spf": { "result": "pass", "domain": "x\"y" }, "dkim": [], "dmarc": { "result": "fail" },
+    });
+    wing.api.add_email("mbx_1", message);
+    let agent = wing.agent(Era::Modern).await;
+    let read = agent.call("read_email", json!({ "message_id": "em_1" })).await;
+    assert_eq!(unfenced(&read, &read["extracted_text"]), "Yes.");
+    assert!(unfenced(&read, &read["body_text"]).starts_with("Yes.\n\nOn 24"));
+    assert_eq!(read["auth_results"]["by"], "mailbell");
+    assert_eq!(read["auth_results"]["spf"]["result"], "pass");
+    assert_eq!(unfenced(&read, &read["auth_results"]["spf"]["domain"]), "x\"y");
+    assert_eq!(read["auth_results"]["dmarc"], json!({ "result": "fail" }));
+    assert!(read.to_string().chars().count() <= 8_000);
+    let next = json!({ "message_id": "em_1", "offset": read["next_offset"] });
+    assert!(agent.call("read_email", next).await.get("extracted_text").is_none(), "once is enough");
+    // What a service tells in another shape is passed over.
+    let mut odd = email("em_2", "thr_1", 0, "s", "t");
+    odd["auth_results"] = json!({ "spf": 7 });
+    wing.api.add_email("mbx_1", odd);
+    assert!(agent.call("read_email", json!({ "message_id": "em_2" })).await.get("auth_results").is_none());
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::{
     clock::UnixMillis,
     id::{MailboxId, MessageId, ThreadId},
+    verdict::Verdict,
 };
 
 /// The tag that says that an agent is done with a message.
@@ -84,6 +85,10 @@ pub struct Email {
     pub summary: Summary,
     /// The text.
     pub text: String,
+    /// The text without what it quotes, where the service tells it.
+    pub extracted_text: Option<String>,
+    /// Whether it is from whom it says, where the service tells it.
+    pub verdict: Option<Verdict>,
     /// The files.
     pub attachments: Vec<Attachment>,
     /// What the service remarks on how it read the message.

@@ -14,6 +14,7 @@ use super::{
 use crate::domain::{
     clock::UnixMillis,
     id::{DeliveryId, MailboxId, MessageId, ThreadId, WebhookId},
+    verdict::Verdict,
 };
 
 #[derive(Deserialize)]
@@ -87,6 +88,9 @@ pub(super) struct EmailBody {
     body_text: Option<String>,
     text_body: Option<String>,
     body: Option<String>,
+    extracted_text: Option<String>,
+    #[serde(deserialize_with = "verdict")]
+    auth_results: Option<Verdict>,
     notes: Option<Vec<String>>,
 }
 
@@ -127,7 +131,14 @@ impl EmailBody {
         let summary = self.summary(mailbox)?;
         let text = self.markdown.or(self.body_text).or(self.text_body).or(self.body).unwrap_or_default();
         let attachments = self.attachments.unwrap_or_default().into_iter().map(Attachment::from).collect();
-        Some(Email { summary, text, attachments, notes: self.notes.unwrap_or_default() })
+        Some(Email {
+            summary,
+            text,
+            extracted_text: self.extracted_text,
+            verdict: self.auth_results,
+            attachments,
+            notes: self.notes.unwrap_or_default(),
+        })
     }
 }
 
@@ -247,6 +258,11 @@ fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UnixMilli
         serde_json::Value::Number(number) => number.as_i64().map(UnixMillis),
         _ => None,
     })
+}
+
+/// A verdict as the embedded service tells it; another shape tells nothing.
+fn verdict<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Verdict>, D::Error> {
+    Ok(serde_json::from_value(serde_json::Value::deserialize(deserializer)?).ok())
 }
 
 fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

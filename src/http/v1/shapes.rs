@@ -9,7 +9,7 @@ use crate::{
         message::{Direction, Mailbox, Message, MessageSummary, Status},
         webhook::{Scope, Webhook},
     },
-    mail::api::ThreadView,
+    mail::{api::ThreadView, quoted},
     store::{
         deliveries::{Answer, Attempt, Delivery, State},
         opens::OpenDay,
@@ -111,8 +111,10 @@ pub(super) fn email(mailbox: &Mailbox, message: &Message) -> Value {
     for name in ["markdown", "body_text", "text_body", "body"] {
         fields.insert(name.to_owned(), json!(message.text));
     }
+    fields.insert("extracted_text".to_owned(), json!(quoted::reply_of(&message.text)));
     fields.insert("mailbox".to_owned(), json!(mailbox.address));
     fields.insert("notes".to_owned(), json!(message.notes));
+    fields.insert("auth_results".to_owned(), json!(message.verdict));
     fields.insert("approved_at".to_owned(), Value::Null);
     fields.insert("approved_by".to_owned(), Value::Null);
     Value::Object(fields)

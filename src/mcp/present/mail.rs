@@ -4,10 +4,16 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Clip, Fence, Fenced, json};
-use crate::bell::upstream::{Email, Mailbox, Summary};
+use crate::{
+    bell::upstream::{Email, Mailbox, Summary},
+    domain::verdict::{Finding, Outcome, Verdict},
+};
 
 /// Files named in one result; their number is told anyway.
 const ATTACHMENTS_SHOWN_MAX: usize = 20;
+
+/// Signatures named in one result.
+const SIGNATURES_SHOWN_MAX: usize = 5;
 
 /// A mailbox.
 #[derive(Serialize)]
@@ -98,6 +104,44 @@ struct AttachmentView {
     size_bytes: u64,
 }
 
+/// One check's result. The results are words of ours; a domain is the sender's.
+#[derive(Serialize)]
+struct FindingView {
+    result: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<Fenced>,
+}
+
+impl FindingView {
+    fn new(fence: &Fence, finding: &Finding) -> Self {
+        Self { result: finding.result, domain: finding.domain.as_deref().map(|domain| fence.code(domain)) }
+    }
+}
+
+/// Whether a message is from whom it says.
+#[derive(Serialize)]
+struct VerdictView {
+    by: Fenced,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spf: Option<FindingView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dkim: Vec<FindingView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dmarc: Option<FindingView>,
+}
+
+impl VerdictView {
+    fn new(fence: &Fence, verdict: &Verdict) -> Self {
+        let view = |finding: &Finding| FindingView::new(fence, finding);
+        Self {
+            by: fence.code(&verdict.by),
+            spf: verdict.spf.as_ref().map(view),
+            dkim: verdict.dkim.iter().take(SIGNATURES_SHOWN_MAX).map(view).collect(),
+            dmarc: verdict.dmarc.as_ref().map(view),
+        }
+    }
+}
+
 /// A message without its text, which is shown in parts.
 #[derive(Serialize)]
 pub(in crate::mcp) struct EmailHead {
@@ -107,6 +151,8 @@ pub(in crate::mcp) struct EmailHead {
     attachments: Vec<AttachmentView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attachments_left_out: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_results: Option<VerdictView>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<Fenced>,
 }
@@ -131,6 +177,7 @@ impl EmailHead {
                 })
                 .collect(),
             attachments_left_out: (left_out > 0).then_some(left_out),
+            auth_results: email.verdict.as_ref().map(|verdict| VerdictView::new(fence, verdict)),
             notes: email.notes.iter().take(5).map(|note| fence.text_up_to(note, clip.text_chars)).collect(),
         }
     }

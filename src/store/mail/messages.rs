@@ -18,6 +18,7 @@ const INSERT: &str = "INSERT INTO message (id, mailbox_id, thread_id, direction,
 const MAILBOX_OF: &str = "SELECT mailbox_id FROM message WHERE id = ?1";
 const BLOB_OF: &str = "SELECT blob FROM message WHERE id = ?1 AND mailbox_id = ?2";
 const MARK_READ: &str = "UPDATE message SET status = 'read' WHERE id = ?1 AND mailbox_id = ?2 AND status = 'unread'";
+const INSERT_VERDICT: &str = "INSERT INTO verdict (seq, verdict) VALUES (last_insert_rowid(), ?1)";
 const SEQ_OF: &str = "SELECT seq FROM message WHERE id = ?1 AND mailbox_id = ?2";
 
 /// Stores the messages of one handing-over, each in its thread, and owes their events.
@@ -39,7 +40,7 @@ pub(super) async fn store(conn: &mut SqliteConnection, new: &[NewMessage]) -> Re
 }
 
 async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread: &ThreadId) -> Result<(), StoreError> {
-    let Message { summary, text, notes } = &new.message;
+    let Message { summary, text, notes, verdict } = &new.message;
     let sender = format!("{}\n{}", summary.from, summary.from_name.as_deref().unwrap_or("")).to_lowercase();
     sqlx::query(INSERT)
         .bind(summary.id.as_str())
@@ -65,9 +66,16 @@ async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread: &ThreadId
         .bind(sender)
         .bind(summary.subject.to_lowercase())
         .bind(text)
-        .execute(conn)
+        .execute(&mut *conn)
         .await
         .map_err(failed("store a message"))?;
+    if let Some(verdict) = verdict {
+        sqlx::query(INSERT_VERDICT)
+            .bind(serde_json::to_string(verdict).expect("words and domains are always JSON"))
+            .execute(conn)
+            .await
+            .map_err(failed("store the verdict on a message"))?;
+    }
     Ok(())
 }
 
@@ -78,8 +86,11 @@ pub(super) async fn by_id(
     id: &MessageId,
 ) -> Result<Option<Message>, StoreError> {
     const DOING: &str = "read a message";
-    let select =
-        format!("SELECT {}, m.notes, m.text FROM message m WHERE m.id = ?1 AND m.mailbox_id = ?2", rows::SUMMARY);
+    let select = format!(
+        "SELECT {}, m.notes, m.text, v.verdict FROM message m LEFT JOIN verdict v ON v.seq = m.seq \
+         WHERE m.id = ?1 AND m.mailbox_id = ?2",
+        rows::SUMMARY
+    );
     let row: Option<SqliteRow> = sqlx::query(sqlx::AssertSqlSafe(select))
         .bind(id.as_str())
         .bind(mailbox.as_str())
@@ -90,12 +101,12 @@ pub(super) async fn by_id(
     let summary = rows::SummaryRow::from_row(&row).map_err(failed(DOING))?.read()?;
     let notes: String = row.try_get("notes").map_err(failed(DOING))?;
     let text = row.try_get("text").map_err(failed(DOING))?;
-    let notes = rows::list(&notes).ok_or_else(|| StoreError::Corrupt {
-        table: "message",
-        row: id.to_string(),
-        why: "its notes are no list",
-    })?;
-    Ok(Some(Message { summary, text, notes }))
+    let verdict: Option<String> = row.try_get("verdict").map_err(failed(DOING))?;
+    let corrupt = |why| StoreError::Corrupt { table: "message", row: id.to_string(), why };
+    let notes = rows::list(&notes).ok_or_else(|| corrupt("its notes are no list"))?;
+    let verdict = verdict.map(|json| serde_json::from_str(&json)).transpose();
+    let verdict = verdict.map_err(|_| corrupt("its verdict is none"))?;
+    Ok(Some(Message { summary, text, notes, verdict }))
 }
 
 /// The mailbox that a message is in.

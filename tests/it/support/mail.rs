@@ -28,6 +28,7 @@ use mailbell::{
         smtp::{self, SmtpLimits},
         space::FreeSpace,
         tracking::{self, Tracking},
+        verdict::{Judge, Trust},
         webhooks::{registry::Registry, targets::Targets},
     },
     store::{
@@ -87,6 +88,11 @@ impl Mail {
 
     /// The same, with other limits.
     pub async fn with(limits: SmtpLimits) -> Self {
+        Self::trusting(limits, Trust::default()).await
+    }
+
+    /// The same, where a server in front of it may be believed.
+    pub async fn trusting(limits: SmtpLimits, trust: Trust) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = TestClock::default();
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -97,7 +103,7 @@ impl Mail {
         let stored = Arc::new(Notify::new());
         let domains = vec!["mailbell.test".to_owned(), "second.test".to_owned()];
         let rooms = Mailrooms::new(store.clone(), ids.clone(), shared.clone(), &domains);
-        let room = Arc::new(Reception::new(Furnishing {
+        let room = Reception::new(Furnishing {
             store: store.clone(),
             blobs: blobs.clone(),
             ids: ids.clone(),
@@ -106,7 +112,8 @@ impl Mail {
             space: space.clone(),
             free_bytes_min: 1 << 20,
             stored: stored.clone(),
-        }));
+        });
+        let room = Arc::new(room.with_judge(Judge::new(trust, None, shared.clone())));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();

@@ -56,6 +56,7 @@ pub fn message(id: &str, mailbox: &Mailbox, thread: &str) -> Message {
         },
         text: format!("The text of {id}"),
         notes: vec![],
+        verdict: None,
     }
 }
 

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod api;
 pub mod bell;
 pub mod clock;
+pub mod dns;
 pub mod entropy;
 pub mod hooks;
 pub mod http;
