@@ -6,6 +6,7 @@ mod api_attachments;
 mod api_emails;
 mod api_gate;
 mod api_webhooks;
+mod fuzz_mail;
 mod intake_answers;
 mod intake_commits;
 mod leases_walk;

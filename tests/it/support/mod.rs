@@ -6,6 +6,7 @@ pub mod bell;
 pub mod clock;
 pub mod dns;
 pub mod entropy;
+pub mod fuzz;
 pub mod hooks;
 pub mod http;
 pub mod mail;
