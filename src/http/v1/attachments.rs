@@ -3,7 +3,7 @@
 //! They are for saving, never for showing: whatever they are, a browser is told to store them, not to guess at them,
 //! and to run nothing in them. What a browser would run is not even called by its name.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use axum::{
     Json,
@@ -116,7 +116,8 @@ fn disposition(name: &str) -> HeaderValue {
         if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
             exact.push(char::from(byte));
         } else {
-            exact.push_str(&format!("%{byte:02X}"));
+            // Writing to a text never fails.
+            let _ = write!(exact, "%{byte:02X}");
         }
     }
     let whole = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}");

@@ -92,10 +92,9 @@ fn of_spf(output: &SpfOutput) -> Finding {
 fn of_dkim(output: &DkimOutput<'_>) -> Finding {
     let result = match output.result() {
         DkimResult::Pass => Outcome::Pass,
-        // RFC 6376 section 6.1.3 has it fail.
-        DkimResult::Neutral(Error::Dkim(DkimError::FailedBodyHashMatch)) => Outcome::Fail,
+        // RFC 6376 section 6.1.3 has a body that does not match fail.
+        DkimResult::Fail(_) | DkimResult::Neutral(Error::Dkim(DkimError::FailedBodyHashMatch)) => Outcome::Fail,
         DkimResult::Neutral(_) => Outcome::Neutral,
-        DkimResult::Fail(_) => Outcome::Fail,
         DkimResult::PermError(_) => Outcome::Permerror,
         DkimResult::TempError(_) => Outcome::Temperror,
         DkimResult::None => Outcome::None,

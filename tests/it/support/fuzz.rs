@@ -64,7 +64,12 @@ impl Fuzz {
 
     /// The next input, until the run is over. It also looks at how long the one before took.
     pub fn next(&mut self) -> Option<Vec<u8>> {
-        assert!(self.made == 0 || self.began.elapsed() < TIME_MAX, "{}: too slow; see {:?}", self.name, self.kept);
+        assert!(
+            self.made == 0 || self.began.elapsed() < TIME_MAX,
+            "{}: too slow; see {}",
+            self.name,
+            self.kept.display()
+        );
         let over = self.until.map_or(self.made >= SHORT_RUN, |until| Instant::now() > until);
         if over {
             return None;
