@@ -1,6 +1,9 @@
 //! Where the demo plays: the house, a clock for the audience, and the means to send mail and to post like a stranger.
 
-use std::{net::SocketAddr, time::Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use ::http::HeaderMap;
 use serde_json::{Value, json};
@@ -9,7 +12,11 @@ use crate::{
     app::{data_dir::DataDir, house::House, system::SystemClock},
     bell::waiting::{ListRequest, Position},
     cli::{Failure, say, try_kind::deliver},
-    domain::{address::Address, event::EventFilter, secret::Secret},
+    domain::{
+        address::Address,
+        event::{Event, EventFilter},
+        secret::Secret,
+    },
     mail::{
         compose::{Draft, compose},
         webhooks::{
@@ -19,10 +26,13 @@ use crate::{
     },
     signing::multimail,
     store::log::Order,
+    wake::Topic,
 };
 
 /// Who the demo's agent is.
 pub(super) const AGENT: &str = "agent@mailbell.test";
+/// How long the audience waits for an event to arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Who writes to it.
 const CUSTOMER: &str = "zoe@customer.test";
 
@@ -52,7 +62,8 @@ impl Stage {
 
     /// Sends a mail to the agent by SMTP; answers with what the listener said once it was stored.
     pub(super) async fn mail(&self, subject: &str, text: &str) -> Result<String, Failure> {
-        let BellParts { smtp, clock_now, id } = self.parts()?;
+        let smtp: SocketAddr = self.house.addresses().smtp.as_deref().ok_or("the house takes no mail")?.parse()?;
+        let bell = self.house.bell();
         let (from, to): (Address, Address) = (CUSTOMER.parse()?, AGENT.parse()?);
         let message = compose(&Draft {
             from: &from,
@@ -60,8 +71,8 @@ impl Stage {
             to: std::slice::from_ref(&to),
             subject,
             text,
-            date: clock_now,
-            internet_id: &format!("{id}@{}", from.domain()),
+            date: bell.clock.now(),
+            internet_id: &format!("{}@{}", bell.ids.next("demo-"), from.domain()),
             in_reply_to: None,
             references: &[],
             files: &[],
@@ -69,14 +80,8 @@ impl Stage {
         deliver(smtp, &from, &to, &message).await
     }
 
-    fn parts(&self) -> Result<BellParts, Failure> {
-        let smtp = self.house.addresses().smtp.as_deref().ok_or("the house takes no mail")?.parse()?;
-        let bell = self.house.bell();
-        Ok(BellParts { smtp, clock_now: bell.clock.now(), id: bell.ids.next("demo-") })
-    }
-
-    /// How many events of this message the log holds.
-    pub(super) async fn in_the_log(&self, event_id: &str) -> Result<usize, Failure> {
+    /// Every event of the log, the oldest first.
+    async fn events(&self) -> Result<Vec<Event>, Failure> {
         let request = ListRequest {
             filter: EventFilter::default(),
             after: Position::Earliest,
@@ -84,30 +89,24 @@ impl Stage {
             order: Order::Ascending,
             limit: 500,
         };
-        let listed = self.house.bell().waiting().list(request).await?;
-        Ok(listed.events.iter().filter(|event| event.fact.event_id.as_str() == event_id).count())
+        Ok(self.house.bell().waiting().list(request).await?.events)
+    }
+
+    /// How often the log holds the event of that id.
+    pub(super) async fn in_the_log(&self, event_id: &str) -> Result<usize, Failure> {
+        Ok(self.events().await?.iter().filter(|event| event.fact.event_id.as_str() == event_id).count())
     }
 
     /// Waits until the log holds `count` events: the webhook that follows a mail is posted within milliseconds.
     pub(super) async fn until_in_the_log(&self, count: usize) -> Result<(), Failure> {
-        let (waiting, bell) = (self.house.bell().waiting(), &self.house.bell().bell);
-        let mut ear = bell.listen([crate::wake::Topic::All]);
+        let mut ear = self.house.bell().bell.listen([Topic::All]);
         let waited = async {
-            loop {
-                let request = ListRequest {
-                    filter: EventFilter::default(),
-                    after: Position::Earliest,
-                    before: None,
-                    order: Order::Ascending,
-                    limit: 500,
-                };
-                if waiting.list(request).await?.events.len() >= count {
-                    return Ok(());
-                }
+            while self.events().await?.len() < count {
                 ear.rung().await;
             }
+            Ok(())
         };
-        tokio::time::timeout(std::time::Duration::from_secs(10), waited).await?
+        tokio::time::timeout(PATIENCE, waited).await?
     }
 
     /// Posts an event to the receiver as a mail service would, signed with `secret`; answers with the status.
@@ -133,10 +132,4 @@ impl Stage {
             "diagnostic": "550 5.1.1 no such user",
         })
     }
-}
-
-struct BellParts {
-    smtp: SocketAddr,
-    clock_now: crate::domain::clock::UnixMillis,
-    id: String,
 }
