@@ -4,10 +4,11 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// What a server logs where nobody says otherwise.
-pub const OF_SERVERS: &str = "warn,mailbell=info";
+/// What a server logs where nobody says otherwise. Below an error, rmcp logs what it answers: addresses, and whatever an agent
+/// called things.
+pub const OF_SERVERS: &str = "warn,rmcp=error,mailbell=info";
 /// What any other command does.
-pub const OF_COMMANDS: &str = "warn";
+pub const OF_COMMANDS: &str = "warn,rmcp=error";
 
 /// Why logging did not start.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! The body of a MultiMail webhook: its fields, flat or in a `data` envelope, and the event they tell of.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::super::{Malformed, fields::Field};
 use crate::{
@@ -63,19 +64,25 @@ struct Fields<'a> {
     feedback_type: Field<'a>,
     machine: Field<'a>,
     provider_kind: Field<'a>,
-    /// The envelope of one of the spellings; the flat fields win.
-    data: Option<Box<Fields<'a>>>,
+    /// The envelope of one of the spellings; the flat fields win. It is read in a second step, because a type that holds
+    /// itself is read by recursion, and a body of nested envelopes would end the process by its stack.
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
 }
 
 /// The event that `body` tells of.
 pub(super) fn event(body: &[u8]) -> Result<NewEvent, Malformed> {
+    // The error's message may quote the body; its place does not.
     let fields: Fields = serde_json::from_slice(body).map_err(|error| {
-        // The error's message may quote the body; its place does not.
         let (line, column) = (error.line(), error.column());
         Malformed(format!("the body must be one JSON object with each field once; line {line}, column {column} is not"))
     })?;
-    let none = Fields::default();
-    Payload { flat: &fields, data: fields.data.as_deref().unwrap_or(&none) }.event()
+    let data = match fields.data {
+        Some(data) => serde_json::from_str(data.get())
+            .map_err(|_| Malformed("`data` must be one JSON object with each field once".into()))?,
+        None => Fields::default(),
+    };
+    Payload { flat: &fields, data: &data }.event()
 }
 
 /// The kind that a name in one of the vocabularies stands for.

@@ -46,6 +46,22 @@ fn another_webhook_s_copy_is_the_same_event() {
 }
 
 #[test]
+fn envelopes_within_envelopes_cost_no_stack() {
+    for depth in [2, 100, 5_000] {
+        let (open, close) = (r#"{"data":"#.repeat(depth), "}".repeat(depth));
+        let body = format!(
+            r#"{{"event":"email.opened","email_id":"em_1","timestamp":"2026-11-24T10:00:00Z","data":{open}7{close}}}"#
+        );
+        // The stack of a thread that has little: what is nested in the envelope is not looked into.
+        let thread = std::thread::Builder::new().stack_size(256 * 1024).spawn(move || told(&body));
+        let told = thread.expect("a thread").join().expect("it ends");
+        assert_eq!(told.map(|event| event.detail.kind()), Ok(EventKind::Open), "{depth}");
+    }
+    let text = r#"{"event":"email.opened","email_id":"em_1","timestamp":"2026-11-24T10:00:00Z","data":"x"}"#;
+    assert!(told(text).expect_err("no object").0.contains("`data`"));
+}
+
+#[test]
 fn an_envelope_is_understood_and_its_derived_id_is_steady() {
     let body = r#"{"event":"email.received","timestamp":"2026-03-09T14:22:00.000Z","data":{"email_id":"em_4b",
         "from":"bob@example.com","to":["agent@mailbell.test"],"subject":"Hi","direction":"inbound","has_attachments":false}}"#;
