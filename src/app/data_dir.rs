@@ -8,15 +8,22 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use etcetera::BaseStrategy as _;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
 
 /// Readable by the owner alone: the directory holds mail and secrets.
 const DIR_MODE: u32 = 0o700;
 /// The same for each file with a secret in it.
 const FILE_MODE: u32 = 0o600;
+/// How long to wait for a lock behind which nobody has published: a command has it for a moment, a keeper that starts for
+/// little longer, and one that ends for up to 4 seconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often to look meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A data directory.
 #[derive(Debug, Clone)]
@@ -148,9 +155,24 @@ impl DataDir {
         }
     }
 
+    /// Becomes the keeper, unless one has published where it listens. A process that holds the lock and has not is waited
+    /// for: it either gives the lock back soon or publishes.
+    pub async fn keep_or_join(&self) -> Result<Option<KeeperLock>, DataDirError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(lock) = self.try_keep()? {
+                return Ok(Some(lock));
+            }
+            if self.published()?.is_some() || Instant::now() >= deadline {
+                return Ok(None);
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Becomes the keeper, or says who is.
-    pub fn keep(&self) -> Result<KeeperLock, DataDirError> {
-        match self.try_keep()? {
+    pub async fn keep(&self) -> Result<KeeperLock, DataDirError> {
+        match self.keep_or_join().await? {
             Some(lock) => Ok(lock),
             None => Err(DataDirError::Kept {
                 path: self.root.clone(),
@@ -235,20 +257,35 @@ pub fn write_secret_file(path: &Path, secret: &str) -> Result<(), DataDirError> 
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_keeper_at_a_time_and_its_addresses_go_with_it() {
+    #[tokio::test]
+    async fn one_keeper_at_a_time_and_its_addresses_go_with_it() {
         let home = tempfile::tempdir().expect("a directory");
         let dir = DataDir::open(Some(home.path().join("a/b"))).expect("made");
         assert_eq!(fs::metadata(dir.root()).expect("there").permissions().mode() & 0o777, DIR_MODE);
-        let lock = dir.keep().expect("nobody keeps it");
+        let lock = dir.keep().await.expect("nobody keeps it");
         let addresses = Addresses { mcp: None, hooks: None, api: None, smtp: None, lmtp: None, console: None, pid: 7 };
         dir.publish(&addresses).expect("published");
         assert!(dir.try_keep().expect("asked").is_none());
-        let refused = dir.keep().expect_err("kept").to_string();
+        let refused = dir.keep().await.expect_err("kept").to_string();
         assert!(refused.contains("process 7"), "{refused}");
         drop(lock);
-        let _lock = dir.keep().expect("free again");
+        let _lock = dir.keep().await.expect("free again");
         assert_eq!(dir.published().expect("read"), None);
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_is_held_for_a_moment_is_waited_for() {
+        let home = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::open(Some(home.path().into())).expect("opened");
+        let command = dir.try_keep().expect("asked").expect("nobody keeps it");
+        let (kept, ()) = tokio::join!(dir.keep(), async { drop(command) });
+        let keeper = kept.expect("the command gave it back");
+
+        let addresses = Addresses { mcp: None, hooks: None, api: None, smtp: None, lmtp: None, console: None, pid: 7 };
+        let (joined, ()) = tokio::join!(dir.keep_or_join(), async { dir.publish(&addresses).expect("published") });
+        assert!(joined.expect("asked").is_none(), "it joins the keeper as soon as that can be found");
+        assert_eq!(dir.published().expect("read"), Some(addresses));
+        drop(keeper);
     }
 
     #[test]

@@ -189,12 +189,13 @@ impl House {
 
     /// Closes the doors, lets what is in progress end, and gives the data directory back.
     pub async fn close(self) {
+        // First, so that whoever starts meanwhile waits for the lock and does not join a house that is closing.
+        if let Err(error) = self.dir.unpublish() {
+            tracing::warn!(%error, "could not take back where this house listened");
+        }
         self.shutdown.cancel();
         if tokio::time::timeout(CLOSING, self.parts.wait()).await.is_err() {
             tracing::warn!("some parts did not end in time; what they had not committed is repeated at the next start");
-        }
-        if let Err(error) = self.dir.unpublish() {
-            tracing::warn!(%error, "could not take back where this house listened");
         }
     }
 }

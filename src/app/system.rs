@@ -3,11 +3,24 @@
 use std::{future::Future, pin::Pin, time::Duration};
 
 use rand::{TryRng as _, rngs::SysRng};
+use rustix::{
+    fs::Mode,
+    process::{Resource, Rlimit, getrlimit, setrlimit, umask},
+};
 
 use crate::{
     domain::clock::{BootTime, Clock, UnixMillis},
     ids::Entropy,
 };
+
+/// What a process asks of the operating system before anything else: that the files it makes are its owner's alone, and as
+/// many file descriptors as it may have. Many systems begin with 1,024 of them, which a few thousand connections exceed.
+pub fn settle_in() {
+    umask(Mode::RWXG | Mode::RWXO);
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Where the system refuses, what there is has to do; connections beyond it wait.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
 
 /// Where Linux names the current boot.
 #[cfg(target_os = "linux")]

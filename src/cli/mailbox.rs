@@ -92,7 +92,7 @@ async fn with_api(
     act: impl AsyncFnOnce(Arc<Upstream>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let dir = place.open()?;
-    if let Some(lock) = dir.try_keep()? {
+    if let Some(lock) = dir.keep_or_join().await? {
         let loaded = settings.load(&super::FREE_PORTS)?;
         let house = House::start(super::plan(dir, lock, loaded)).await?.0;
         let done = act(house.upstream()).await;

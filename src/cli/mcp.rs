@@ -3,10 +3,9 @@
 //! The first on a data directory keeps the house; any other, and one beside a `serve`, binds nothing and shares the log.
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Settings, Where, plan, time_and_ids};
+use super::{Failure, Settings, Where, plan, serve::Signals, time_and_ids};
 use crate::{
     app::{follower::Follower, house::House},
     mcp::{Server, stdio},
@@ -25,10 +24,12 @@ impl Mcp {
         let loaded = self.settings.load(&[])?;
         let dir = self.place.open()?;
         let shutdown = CancellationToken::new();
-        if let Some(lock) = dir.try_keep()? {
+        let kept = dir.keep_or_join().await?;
+        let signals = Signals::listen()?;
+        if let Some(lock) = kept {
             let (house, _) = House::start(plan(dir, lock, loaded)).await?;
             let served = tokio::select! {
-                served = speak(house.server(), &shutdown) => served,
+                served = speak(house.server(), signals, &shutdown) => served,
                 fault = house.failed() => Err(fault.into()),
             };
             house.close().await;
@@ -37,7 +38,7 @@ impl Mcp {
             let (clock, ids) = time_and_ids();
             let follower = Follower::join(dir, &loaded, clock, ids, &shutdown).await?;
             let served = tokio::select! {
-                served = speak(follower.server(), &shutdown) => served,
+                served = speak(follower.server(), signals, &shutdown) => served,
                 fault = follower.failed() => Err(fault.into()),
             };
             shutdown.cancel();
@@ -47,11 +48,9 @@ impl Mcp {
 }
 
 /// Serves the client on stdin and stdout until it leaves or a signal ends the process.
-async fn speak(server: Server, shutdown: &CancellationToken) -> Result<(), Failure> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+async fn speak(server: Server, signals: Signals, shutdown: &CancellationToken) -> Result<(), Failure> {
     tokio::select! {
         ended = stdio::serve(server, shutdown.clone()) => Ok(ended?),
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        () = signals.received() => Ok(()),
     }
 }

@@ -11,7 +11,7 @@ mod source;
 mod token;
 mod try_kind;
 
-use std::{error::Error, io::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{error::Error, io::Write as _, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -21,7 +21,7 @@ use crate::{
         data_dir::{DataDir, DataDirError, default_config_file},
         house::Plan,
         listeners::BusyDefault,
-        system::{SystemClock, SystemEntropy},
+        system::{SystemClock, SystemEntropy, settle_in},
         tokens::ShowOperatorToken,
     },
     config::load::{ConfigError, Loaded, Overrides, load},
@@ -32,6 +32,9 @@ use crate::{
 
 /// What a command fails with: a sentence, with its causes behind it.
 type Failure = Box<dyn Error + Send + Sync>;
+
+/// How long blocking work, such as a write to disk that nobody waits for any more, may still take when a command has ended.
+const BLOCKING_WORK_MAX: Duration = Duration::from_millis(200);
 
 /// Tells LLM agents what happened to their email the moment it happens.
 #[derive(Parser)]
@@ -144,13 +147,17 @@ pub fn main() -> ExitCode {
     if let Err(error) = telemetry::start(cli.log.as_deref().unwrap_or(cli.command.log_by_default())) {
         return failed(&error);
     }
+    settle_in();
     // The one place that chooses the cryptography behind TLS.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    match runtime.block_on(run(cli.command)) {
+    let ended = runtime.block_on(run(cli.command));
+    // Not by dropping it, which waits for blocking work: a read of stdin lasts as long as the client keeps that open.
+    runtime.shutdown_timeout(BLOCKING_WORK_MAX);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failed(&*failure),
     }

@@ -1,12 +1,12 @@
 //! `mailbell serve`: the whole house, until a signal ends it.
 
 use std::{
-    io::{IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     path::PathBuf,
 };
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Failure, Settings, Where, plan, say};
 use crate::app::{
@@ -30,12 +30,14 @@ impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let loaded = self.settings.load(&[])?;
         let dir = self.place.open()?;
-        let lock = dir.keep()?;
+        let lock = dir.keep().await?;
         let operator = match self.operator_token_file {
             Some(file) => ShowOperatorToken::InFile(file),
             None if std::io::stderr().is_terminal() => ShowOperatorToken::OnTerminal,
             None => ShowOperatorToken::Nowhere,
         };
+        // Before anybody can know that it runs: from here on a signal ends it cleanly.
+        let signals = Signals::listen()?;
         let plan = Plan { busy: BusyDefault::Fail, operator, ..plan(dir, lock, loaded) };
         let (house, operator_token) = House::start(plan).await?;
         if let Some(token) = operator_token {
@@ -47,18 +49,37 @@ impl Serve {
             )?;
         }
         say(house.ready_line())?;
-        let ended = until_ended(&house).await;
+        let ended = signals.or_fault(&house).await;
         house.close().await;
         ended
     }
 }
 
-/// Resolves at SIGTERM or SIGINT, or with what made the house end by itself.
-pub(super) async fn until_ended(house: &House) -> Result<(), Failure> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-        fault = house.failed() => Err(fault.into()),
+/// The signals that end a process.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Takes hold of them.
+    pub(super) fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Resolves at SIGTERM or SIGINT.
+    pub(super) async fn received(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Resolves at a signal, or with what made the house end by itself.
+    pub(super) async fn or_fault(self, house: &House) -> Result<(), Failure> {
+        tokio::select! {
+            () = self.received() => Ok(()),
+            fault = house.failed() => Err(fault.into()),
+        }
     }
 }

@@ -7,6 +7,7 @@ mod api_emails;
 mod api_gate;
 mod api_webhooks;
 mod fuzz_mail;
+mod house_process;
 mod intake_answers;
 mod intake_commits;
 mod leases_walk;

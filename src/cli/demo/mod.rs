@@ -9,7 +9,7 @@ mod steps;
 use clap::Args;
 
 use self::stage::Stage;
-use super::{FREE_PORTS, Failure, Settings, plan, say, serve::until_ended};
+use super::{FREE_PORTS, Failure, Settings, plan, say, serve::Signals};
 use crate::app::{data_dir::DataDir, house::House, tokens};
 
 #[derive(Args)]
@@ -29,7 +29,7 @@ impl Demo {
         if loaded.config.mail.base_url.is_some() {
             return Err("the demo shows the embedded mail service; unset mail.base_url for it".into());
         }
-        let lock = dir.keep()?;
+        let lock = dir.keep().await?;
         let (house, _) = House::start(plan(dir.clone(), lock, loaded)).await?;
 
         let mut stage = Stage::new(house, dir);
@@ -40,8 +40,9 @@ impl Demo {
         let Stage { house, dir, .. } = stage;
         let ended = match (&shown, self.stay) {
             (Ok(()), true) => {
+                let signals = Signals::listen()?;
                 stay(&house, &dir)?;
-                until_ended(&house).await
+                signals.or_fault(&house).await
             }
             _ => Ok(()),
         };

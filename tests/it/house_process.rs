@@ -1,0 +1,141 @@
+//! The house as a process: what it asks of the operating system, and how it ends.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_mailbell");
+const FREE_PORTS: [&str; 12] = [
+    "--mcp-addr",
+    ":0",
+    "--hooks-addr",
+    ":0",
+    "--api-addr",
+    ":0",
+    "--smtp-addr",
+    ":0",
+    "--lmtp-addr",
+    ":0",
+    "--console-addr",
+    ":0",
+];
+/// What DESIGN promises of SIGTERM.
+const END_MAX: Duration = Duration::from_secs(5);
+
+/// A process that does not outlive its test.
+struct Running(Child);
+
+impl Running {
+    /// Starts `command` with few file descriptors and files open to all, as a careless shell would.
+    fn start(command: &str, dir: &Path) -> Self {
+        let child = Command::new("sh")
+            .args([
+                "-c",
+                r#"ulimit -Sn 256; umask 000; exec "$0" "$@""#,
+                BINARY,
+                command,
+                "--log",
+                "error",
+                "--data-dir",
+            ])
+            .arg(dir)
+            .args(FREE_PORTS)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    fn first_line(&mut self) -> String {
+        let mut line = String::new();
+        BufReader::new(self.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        line
+    }
+
+    fn terminate(&self) {
+        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
+    }
+
+    /// How it ended; it must within [`END_MAX`].
+    fn ended(&mut self) -> ExitStatus {
+        let asked = Instant::now();
+        loop {
+            match self.0.try_wait().unwrap() {
+                Some(status) => return status,
+                None => assert!(asked.elapsed() < END_MAX, "it goes on"),
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn open_to_others(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        // What SQLite and a starting house rename or remove under our feet is looked at when it stays.
+        let Ok(metadata) = fs::metadata(&path) else { continue };
+        if metadata.permissions().mode() & 0o077 != 0 {
+            found.push(path.display().to_string());
+        }
+        if metadata.is_dir() {
+            found.extend(open_to_others(&path));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_it_keeps_is_its_owner_s_alone_and_it_takes_the_descriptors_it_may_have() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut house = Running::start("serve", dir.path());
+    assert!(house.first_line().starts_with(r#"{"ready":true,"mcp":"#));
+    assert!(dir.path().join("mail.db").exists());
+    assert_eq!(open_to_others(dir.path()), [""; 0]);
+    if let Ok(limits) = fs::read_to_string(format!("/proc/{}/limits", house.0.id())) {
+        let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        let [soft, hard, _] = files.split_whitespace().skip(3).collect::<Vec<_>>()[..] else { panic!("{files}") };
+        assert_eq!(soft, hard);
+    }
+}
+
+#[test]
+fn a_server_on_stdin_ends_by_a_signal_while_its_client_keeps_stdin_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Running::start("mcp", dir.path());
+    let mut stdin = server.0.stdin.take().unwrap();
+    let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "a test", "version": "1" },
+    } });
+    writeln!(stdin, "{hello}").unwrap();
+    assert!(server.first_line().contains("serverInfo"));
+    server.terminate();
+    assert!(server.ended().success());
+    drop(stdin);
+}
+
+#[test]
+fn a_signal_right_after_the_ready_line_ends_it_cleanly() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut house = Running::start("serve", dir.path());
+    assert!(house.first_line().contains("ready"));
+    house.terminate();
+    assert!(house.ended().success());
+    assert!(!dir.path().join("keeper.json").exists());
+}
