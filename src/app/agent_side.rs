@@ -14,7 +14,7 @@ use crate::{
         webhooks::{OwnReceiver, Webhooks},
     },
     config::Config,
-    domain::secret::Secret,
+    domain::{allow_hosts::AllowHosts, secret::Secret},
     http::mcp::Gate,
     mcp::{Rooms, Server, over_http::Principal},
     signing::digest::sha256,
@@ -45,7 +45,7 @@ pub(super) fn upstream(bell: &BellSide, api: MailApi) -> Result<Arc<Upstream>, U
 /// The MCP server of this process.
 pub(super) fn server(bell: &BellSide, upstream: Arc<Upstream>, config: &Config) -> Server {
     let receiver = match &config.mail.base_url {
-        None => OwnReceiver::Embedded,
+        None => OwnReceiver::Embedded(AllowHosts::new(&config.webhooks.allow_hosts)),
         Some(_) => OwnReceiver::Hosted(config.hooks.public_url.clone()),
     };
     let BellSide { store, bell: rung, ids, clock } = bell.clone();

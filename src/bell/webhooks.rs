@@ -7,10 +7,12 @@ use url::Url;
 use super::upstream::{Created, DeliveryPage, NewWebhook, Upstream, UpstreamError, Webhook, WebhookScope};
 use crate::{
     domain::{
+        allow_hosts::{AllowHosts, is_loopback},
         clock::Clock,
         event::EventKind,
         id::{SourceName, WebhookId},
         secret::Secret,
+        webhook::Endpoint,
     },
     ids::Ids,
     store::{
@@ -21,16 +23,15 @@ use crate::{
 
 /// The source that the mail service posts to; it exists from the first start.
 pub const SOURCE: &str = "multimail";
-/// What the embedded service takes for "our own receiver, wherever it listens".
-const OWN_ENDPOINT: &str = "self";
 /// What a signing secret of ours begins with, as the mail API's do.
 const SECRET_PREFIX: &str = "whsec_";
 
 /// How our own receiver is reached from the mail service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnReceiver {
-    /// The service is the embedded one, which resolves `self` when it sends.
-    Embedded,
+    /// The service is the embedded one, which resolves `self` when it sends. To others of this machine it sends only what the
+    /// operator has listed: the key that we speak to it with may name any loopback URL, and an agent must not.
+    Embedded(AllowHosts),
     /// The service is hosted, and reaches us under this base URL, if there is one.
     Hosted(Option<Url>),
 }
@@ -56,6 +57,11 @@ pub enum WebhookError {
         "the mail service is hosted and cannot reach this receiver; the operator must set hooks.public_url (--public-url), or pass `endpoint_url`"
     )]
     NoPublicUrl,
+    /// An agent named another service of this machine.
+    #[error(
+        "an agent cannot have webhooks sent to other services on this machine; leave `endpoint_url` out for mailbell's own receiver, or the operator puts the host and port on `webhooks.allow_hosts`"
+    )]
+    Loopback,
     /// The mail API did not do it.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -95,10 +101,17 @@ impl Webhooks {
             // It would be ignored there, and the webhook told of every mailbox.
             return Err(UpstreamError::NotOffered("a webhook for a whole domain").into());
         }
-        let own = endpoint_url.as_deref().is_none_or(|url| url == OWN_ENDPOINT);
+        if let (OwnReceiver::Embedded(allowed), Some(Ok(url))) =
+            (&self.receiver, endpoint_url.as_deref().map(|text| text.trim().parse::<Url>()))
+            && url.host().is_some_and(|host| is_loopback(&host))
+            && !allowed.lists(&url)
+        {
+            return Err(WebhookError::Loopback);
+        }
+        let own = endpoint_url.as_deref().is_none_or(|url| url == Endpoint::OWN);
         let (endpoint_url, secret) = match (&self.receiver, endpoint_url) {
             (_, Some(url)) if !own => (url, None),
-            (OwnReceiver::Embedded, _) => (OWN_ENDPOINT.to_owned(), Some(self.own_secret().await?)),
+            (OwnReceiver::Embedded(_), _) => (Endpoint::OWN.to_owned(), Some(self.own_secret().await?)),
             (OwnReceiver::Hosted(public_url), _) => (receiver_url(public_url.as_ref())?, None),
         };
         let chosen = secret.is_some();

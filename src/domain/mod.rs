@@ -1,6 +1,7 @@
 //! The words of the house and their rules: no I/O, no clock of its own, no wire format of anybody else's.
 
 pub mod address;
+pub mod allow_hosts;
 pub mod clock;
 pub mod code;
 pub mod consumer;

@@ -65,6 +65,16 @@ async fn a_webhook_is_registered_in_either_dialect_and_answered_in_both() {
 }
 
 #[tokio::test]
+async fn webhooks_to_our_own_receiver_share_the_secret_that_it_knows() {
+    let (_hooks, api) = start().await;
+    let post = |body: Value| api.send(Method::POST, "/v1/webhooks", body);
+    post(json!({ "url": "https://hooks.example.com/a", "events": ["inbound"], "secret": "of somebody else" })).await;
+    let known = post(json!({ "url": "self", "events": ["inbound"], "secret": "known to the receiver" })).await.1;
+    let second = post(json!({ "url": "self", "events": ["bounce"], "mailbox": "ann@mailbell.test" })).await.1;
+    assert_eq!(second["signing_secret"], known["signing_secret"]);
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_refused_with_a_reason() {
     let (_hooks, api) = start().await;
     let with = |changes: Value| {

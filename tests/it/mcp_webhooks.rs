@@ -2,7 +2,7 @@
 
 use mailbell::{
     bell::webhooks::{OwnReceiver, SOURCE},
-    domain::id::SourceName,
+    domain::{allow_hosts::AllowHosts, id::SourceName},
     store::sources::Sources as _,
 };
 use serde_json::{Value, json};
@@ -107,4 +107,26 @@ async fn a_webhook_whose_secret_cannot_be_stored_is_not_kept() {
     let sentence = agent.refused("register_webhook", json!({})).await;
     assert!(sentence.contains("not kept") && !sentence.contains("whsec_"), "{sentence}");
     assert_eq!(agent.call("list_webhooks", json!({})).await["webhooks"], json!([]));
+}
+
+#[tokio::test]
+async fn an_agent_cannot_aim_webhooks_at_other_services_of_this_machine() {
+    let listed = AllowHosts::new(&["127.0.0.1:9001".to_owned()]);
+    let wing = Wing::with_receiver(OwnReceiver::Embedded(listed)).await;
+    let agent = wing.agent(Era::Modern).await;
+    for url in [
+        "http://127.0.0.1:9000/hook",
+        "http://localhost:5984/_users",
+        "http://[::1]:80/",
+        " http://2130706433/",
+        "http://127.0.0.1:7412/hooks/other",
+    ] {
+        let sentence = agent.refused("register_webhook", json!({ "endpoint_url": url })).await;
+        assert!(sentence.contains("webhooks.allow_hosts"), "{url}: {sentence}");
+    }
+    assert!(wing.api.asked().iter().all(|asked| asked.path != "/v1/webhooks"), "the service was not even asked");
+    let listed = agent.call("register_webhook", json!({ "endpoint_url": "http://127.0.0.1:9001/hook" })).await;
+    assert!(listed["note"].as_str().unwrap().contains("signing secret"), "{listed}");
+    let own = agent.call("register_webhook", json!({ "endpoint_url": "self" })).await;
+    assert_eq!((&own["endpoint_url"], own.get("note")), (&json!("self"), None));
 }

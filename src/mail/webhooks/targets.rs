@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
+use crate::domain::allow_hosts::{AllowHosts, is_loopback};
+
 /// Longer URLs are a mistake or an attack.
 pub const URL_BYTES_MAX: usize = 2048;
 
@@ -68,7 +70,7 @@ pub enum TargetRefusal {
 /// The rule, with what the operator has set.
 #[derive(Debug, Clone)]
 pub struct Targets {
-    allow_hosts: Vec<String>,
+    allow_hosts: AllowHosts,
     api_on_loopback: bool,
 }
 
@@ -76,7 +78,7 @@ impl Targets {
     /// `allow_hosts` as in the settings: `name` for any port or `name:port`; `api_on_loopback`: whether the API listens
     /// on loopback only.
     pub fn new(allow_hosts: &[String], api_on_loopback: bool) -> Self {
-        Self { allow_hosts: allow_hosts.iter().map(|host| host.trim().to_ascii_lowercase()).collect(), api_on_loopback }
+        Self { allow_hosts: AllowHosts::new(allow_hosts), api_on_loopback }
     }
 
     /// Whether `asker` may have webhooks sent to `url`, and where connections for it may go.
@@ -94,7 +96,9 @@ impl Targets {
         if is_loopback(&host) {
             return match url.scheme() {
                 "https" => Err(TargetRefusal::LoopbackHttps),
-                _ if self.lists(url) || (asker == Asker::House && self.api_on_loopback) => Ok(Reach::Loopback),
+                _ if self.allow_hosts.lists(url) || (asker == Asker::House && self.api_on_loopback) => {
+                    Ok(Reach::Loopback)
+                }
                 _ => Err(TargetRefusal::Loopback),
             };
         }
@@ -103,16 +107,10 @@ impl Targets {
         {
             return Err(TargetRefusal::Special(host.to_string()));
         }
-        if !self.lists(url) {
+        if !self.allow_hosts.lists(url) {
             return Err(TargetRefusal::NotListed(host.to_string()));
         }
         if url.scheme() == "https" { Ok(Reach::Public) } else { Err(TargetRefusal::Scheme) }
-    }
-
-    fn lists(&self, url: &Url) -> bool {
-        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return false };
-        let with_port = format!("{host}:{port}");
-        self.allow_hosts.iter().any(|listed| *listed == host || *listed == with_port)
     }
 }
 
@@ -122,16 +120,6 @@ pub(super) fn literal(host: &Host<&str>) -> Option<IpAddr> {
         Host::Domain(_) => None,
         Host::Ipv4(ip) => Some(IpAddr::V4(*ip)),
         Host::Ipv6(ip) => Some(IpAddr::V6(*ip)),
-    }
-}
-
-/// `localhost` and the loopback addresses themselves. Mapped spellings, other names under `localhost` and a dot behind
-/// are not among them: who means loopback can say so.
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost",
-        Host::Ipv4(ip) => ip.is_loopback(),
-        Host::Ipv6(ip) => ip.is_loopback(),
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     bell::{upstream::WebhookScope, webhooks::Registration},
-    domain::event::EventKind,
+    domain::{event::EventKind, webhook::Endpoint},
 };
 
 /// The words for the kinds that webhooks carry.
@@ -86,7 +86,8 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
         Some(webhook) => Answer {
             webhook: Some(WebhookView::json(&fence, &webhook, Clip::ROOMY)),
             status: "active",
-            note: elsewhere
+            // Our own receiver knows its secret.
+            note: (elsewhere && webhook.endpoint_url != Endpoint::OWN)
                 .then_some("the operator reads its signing secret at GET /v1/webhooks/{webhook_id} with the api token"),
         },
         None => Answer { webhook: None, status: "pending_approval", note: Some("an operator must approve it first") },

@@ -10,6 +10,7 @@ use mailbell::{
         webhooks::{OwnReceiver, SOURCE, Webhooks},
     },
     domain::{
+        allow_hosts::AllowHosts,
         clock::{Clock as _, UnixMillis},
         event::{Auth, Detail, NewEvent},
         id::{EventId, MessageId, SourceName, ThreadId},
@@ -45,7 +46,7 @@ pub struct Wing {
 impl Wing {
     /// With one mailbox, `agent@mailbell.test`, and the source `multimail`.
     pub async fn start() -> Self {
-        Self::with_receiver(OwnReceiver::Embedded).await
+        Self::with_receiver(OwnReceiver::Embedded(AllowHosts::default())).await
     }
 
     pub async fn with_receiver(receiver: OwnReceiver) -> Self {
