@@ -2,7 +2,7 @@
 //!
 //! The one place that reads the environment's `MAILBELL_…` variables.
 
-use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
+use std::{collections::BTreeSet, fmt::Write as _, ops::RangeInclusive, path::PathBuf};
 
 use figment::{
     Figment,
@@ -15,6 +15,15 @@ use super::Config;
 const DEFAULTS: &str = include_str!("default.toml");
 /// What the name of a variable begins with; `__` stands between section and key.
 const PREFIX: &str = "MAILBELL_";
+/// The keys whose values no message may repeat, and which are texts whatever they look like: an API key of digits is no
+/// number.
+const SECRETS: [&str; 1] = ["mail.api_key"];
+/// A message larger than all that may be in flight at once (256 MiB, see `mail::smtp`) could never be taken.
+const MESSAGE_BYTES: RangeInclusive<usize> = 1024..=256 << 20;
+/// More connections than a process can have file descriptors for.
+const CONNECTIONS: RangeInclusive<usize> = 1..=100_000;
+/// At zero every peer would be too slow; a day is for ever.
+const IDLE_SECS: RangeInclusive<u64> = 1..=86_400;
 /// The sections that have an address.
 const LISTENERS: [&str; 6] = ["mcp", "hooks", "api", "smtp", "lmtp", "console"];
 
@@ -60,6 +69,11 @@ pub fn load(overrides: Overrides) -> Result<Loaded, ConfigError> {
     }
     // A variable without a section, such as MAILBELL_TOKEN, is not a setting.
     figment = figment.merge(Env::prefixed(PREFIX).filter(|key| key.as_str().contains("__")).split("__"));
+    for key in SECRETS {
+        if let Some(value) = variable(key) {
+            figment = figment.merge((key, value));
+        }
+    }
     for (key, value) in overrides.values {
         figment = figment.merge((key, value));
     }
@@ -73,6 +87,12 @@ pub fn load(overrides: Overrides) -> Result<Loaded, ConfigError> {
     Ok(Loaded { config, explicit })
 }
 
+/// The text of the variable for `key`, as it is.
+fn variable(key: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "this is where settings are read")]
+    std::env::var(format!("{PREFIX}{}", key.replace('.', "__").to_uppercase())).ok()
+}
+
 fn validate(config: &Config) -> Result<(), ConfigError> {
     let invalid = |text: String| Err(ConfigError::Invalid(text));
     if let Some(wrong) = config.mail.domains.iter().find(|domain| !crate::domain::address::is_domain(domain)) {
@@ -81,10 +101,23 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
     if config.mail.domains.is_empty() && config.mail.base_url.is_none() {
         return invalid("mail.domains is empty; name at least one domain whose mail is taken".into());
     }
-    if config.mail.base_url.is_some() && config.mail.api_key.is_none() {
+    if config.mail.base_url.is_some() && config.mail.api_key.as_ref().is_none_or(|key| key.expose().trim().is_empty()) {
         return invalid(
             "mail.base_url is set without mail.api_key; set MAILBELL_MAIL__API_KEY to the service's key".into(),
         );
+    }
+    let smtp = &config.smtp;
+    if !crate::domain::address::is_domain(&smtp.hostname) {
+        return invalid("smtp.hostname must be a name such as mail.example.com".into());
+    }
+    for (key, fits, allowed) in [
+        ("smtp.message_bytes_max", MESSAGE_BYTES.contains(&smtp.message_bytes_max), format!("{MESSAGE_BYTES:?}")),
+        ("smtp.connections_max", CONNECTIONS.contains(&smtp.connections_max), format!("{CONNECTIONS:?}")),
+        ("smtp.idle_secs", IDLE_SECS.contains(&smtp.idle_secs), format!("{IDLE_SECS:?}")),
+    ] {
+        if !fits {
+            return invalid(format!("{key} must be a whole number from {}", allowed.replace("..=", " to ")));
+        }
     }
     for (key, url) in [("mail.base_url", &config.mail.base_url), ("hooks.public_url", &config.hooks.public_url)] {
         if url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https") || url.host().is_none()) {
@@ -122,7 +155,8 @@ fn sentence(errors: figment::Error) -> String {
         let key = error.path.join(".");
         let _ = match &error.kind {
             Kind::UnknownField(name, allowed) => {
-                let name = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                // The path ends with the unknown name itself.
+                let name = if key.is_empty() { name.clone() } else { key };
                 let wrong = name.rsplit('.').next().unwrap_or(&name);
                 let nearest = allowed
                     .iter()
@@ -130,10 +164,20 @@ fn sentence(errors: figment::Error) -> String {
                 let hint = nearest.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
                 write!(text, "{place}: there is no setting `{name}`{hint} It may be one of {}", allowed.join(", "))
             }
+            _ if SECRETS.contains(&key.as_str()) => {
+                write!(text, "{place}: `{key}` must be a text; put it in quotation marks")
+            }
+            Kind::Message(said) if key.is_empty() => write!(text, "{place}: {}", without_quotation(said)),
             kind => write!(text, "{place}: `{key}`: {kind}"),
         };
     }
     text
+}
+
+/// What a parser says, without the lines of the file that it shows beside: there may be a key in them.
+fn without_quotation(said: &str) -> String {
+    let quotes = |line: &&str| line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
+    said.lines().filter(|line| !quotes(line)).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
@@ -182,12 +226,46 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_that_would_stop_the_service_is_refused() {
+        for (key, value) in [
+            ("smtp.idle_secs", "0"),
+            ("smtp.connections_max", "0"),
+            ("smtp.connections_max", "9000000000000000000"),
+            ("smtp.message_bytes_max", "0"),
+            ("smtp.message_bytes_max", "268435457"),
+            ("smtp.hostname", "a b"),
+        ] {
+            let mut loaded = with(&[]).expect("the defaults are valid").config;
+            match key {
+                "smtp.idle_secs" => loaded.smtp.idle_secs = value.parse().expect("a number"),
+                "smtp.connections_max" => loaded.smtp.connections_max = value.parse().expect("a number"),
+                "smtp.message_bytes_max" => loaded.smtp.message_bytes_max = value.parse().expect("a number"),
+                _ => loaded.smtp.hostname = value.into(),
+            }
+            let error = validate(&loaded).expect_err(value).to_string();
+            assert!(error.starts_with(key), "{key}: {error}");
+        }
+    }
+
+    #[test]
+    fn no_mistake_repeats_a_key() {
+        for wrong in ["[mail]\napi_key = 31337\n", "[mail]\napi_key = \"31337\n", "[mail]\napi_key = [\"31337\"]\n"] {
+            let file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a file");
+            std::fs::write(file.path(), wrong).expect("written");
+            let error = load(Overrides { file: Some(file.path().into()), ..Overrides::default() }).expect_err(wrong);
+            let said = error.to_string();
+            assert!(!said.replace(&file.path().display().to_string(), "").contains("31337"), "{said}");
+            assert!(said.contains("api_key") || said.contains("line 2"), "{said}");
+        }
+    }
+
+    #[test]
     fn a_file_s_mistake_names_the_file() {
         let file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a file");
         std::fs::write(file.path(), "[smtp]\nhostnam = \"x\"\n").expect("written");
         let error =
             load(Overrides { file: Some(file.path().into()), ..Overrides::default() }).expect_err("unknown key");
-        assert!(error.to_string().contains("smtp.hostnam"), "{error}");
+        assert!(error.to_string().contains("`smtp.hostnam`"), "{error}");
         assert!(error.to_string().contains("did you mean `hostname`?"), "{error}");
     }
 }
