@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     body::Body,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
@@ -31,6 +31,8 @@ const BODY_READ_MAX: Duration = Duration::from_secs(30);
 /// When a source whose events could not be stored should try again, in seconds.
 const RETRY_AFTER_SECS: &str = "5";
 
+const NO_SOURCE: &str = "there is no source of this name";
+
 /// The receiver.
 pub fn router(intake: Arc<Intake>) -> Router {
     Router::new().route("/hooks/{source}", post(receive).fallback(only_post)).fallback(not_here).with_state(intake)
@@ -38,10 +40,12 @@ pub fn router(intake: Arc<Intake>) -> Router {
 
 async fn receive(
     State(intake): State<Arc<Intake>>,
-    Path(source): Path<String>,
+    source: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    // A name that is not UTF-8 is no source's.
+    let Ok(Path(source)) = source else { return say(StatusCode::NOT_FOUND, NO_SOURCE) };
     let source = SourceName::new(source);
     let limit = intake.body_bytes_max(&source).await;
     let read = tokio::select! {
@@ -127,7 +131,7 @@ fn refused(source: &SourceName, refusal: &Refusal) -> Response {
     }
     let mut answer = match refusal {
         // The name in the path is a stranger's; it is not repeated to them.
-        Refusal::UnknownSource(_) => say(status, "there is no source of this name"),
+        Refusal::UnknownSource(_) => say(status, NO_SOURCE),
         known => say(status, &known.to_string()),
     };
     if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -78,13 +78,26 @@ impl Kind {
     /// In words, after "must be".
     fn allowed(self) -> String {
         match self {
-            Self::Text => format!("a text of at most {TEXT_CHARS_MAX} characters"),
+            Self::Text => format!("a text of 1 to {TEXT_CHARS_MAX} characters"),
             Self::Texts => format!("a list of at most {LIST_ITEMS_MAX} texts"),
             Self::Word(words) => format!("one of {}", words.join(", ")),
             Self::Words(words) => format!("a list of some of {}", words.join(", ")),
             Self::Number(min, max) => format!("a whole number from {min} to {max}"),
             Self::Flag => "true or false".into(),
         }
+    }
+
+    /// Of a value that was not taken: what is wrong with it, and the word that was most likely meant.
+    fn wrong(self, given: &Value) -> (&Value, Option<&'static str>) {
+        let (Self::Word(words) | Self::Words(words)) = self else { return (given, None) };
+        let fits = |item: &Value| text(item).is_some_and(|text| word(words, &text).is_some());
+        let wrong = match given {
+            Value::Array(items) if items.len() <= LIST_ITEMS_MAX => {
+                items.iter().find(|item| !fits(item)).unwrap_or(given)
+            }
+            _ => given,
+        };
+        (wrong, wrong.as_str().and_then(|text| nearest(words.iter().copied(), text)))
     }
 
     fn take(self, given: &Value) -> Option<Taken> {
@@ -154,11 +167,13 @@ impl Arguments {
                 continue;
             }
             let value = parameter.kind.take(value).ok_or_else(|| {
+                let (wrong, meant) = parameter.kind.wrong(value);
+                let meant = meant.map(|word| format!("; did you mean `{word}`?")).unwrap_or_default();
                 Failure::Told(format!(
-                    "argument `{}` of {tool} must be {}, not {}",
+                    "argument `{}` of {tool} must be {}, not {}{meant}",
                     parameter.name,
                     parameter.kind.allowed(),
-                    described(value, fence)
+                    described(wrong, fence)
                 ))
             })?;
             taken.insert(parameter.name, value);

@@ -104,7 +104,7 @@ fn wait(fence: &Fence, error: &WaitError) -> String {
         ),
         WaitError::NotACursor(_) | WaitError::NeedsPosition => error.to_string(),
         WaitError::Claim(ClaimError::NotOwned { consumer, kind, owned }) => format!(
-            "consumer {} does not own the kind `{kind}`, so it would wait for ever; it owns {}. Pass `after` (`now`, `earliest` or a cursor) instead of `consumer` to watch for other kinds",
+            "consumer {} does not own the kind `{kind}`, so it would wait for ever; it owns {}. Pass `after` (`now`, `earliest` or a cursor) instead of `consumer` to watch for other kinds, or name another `consumer` to own them",
             fence.code(consumer.as_str()).as_str(),
             // A list of our own words, joined with commas; fenced should it ever be more than that.
             owned.split(", ").map(|kind| fence.code(kind).as_str().to_owned()).collect::<Vec<_>>().join(", "),

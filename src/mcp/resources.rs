@@ -34,6 +34,9 @@ const PAGE: u32 = 20;
 /// Mailboxes whose events are listed as resources; the template serves the others.
 const MAILBOXES_LISTED_MAX: usize = 50;
 
+/// The longest address: an e-mail address with all of it percent-encoded fits twice. What does not fit is not repeated either.
+const URI_BYTES_MAX: usize = 2_000;
+
 /// What a resource's address names.
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
@@ -47,6 +50,9 @@ enum Place {
 
 impl Place {
     fn of(uri: &str) -> Option<Self> {
+        if uri.len() > URI_BYTES_MAX {
+            return None;
+        }
         let path: Vec<String> = uri.strip_prefix(SCHEME)?.split('/').map(decoded).collect::<Option<_>>()?;
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         if path.iter().any(|part| part.is_empty()) {
@@ -214,6 +220,7 @@ mod tests {
             ("mailbell://threads/%zz", None),
             ("mailbell://threads/%ff", None),
             ("https://events", None),
+            (&format!("mailbell://threads/{}", "x".repeat(URI_BYTES_MAX)), None),
         ] {
             assert_eq!(Place::of(uri), place, "{uri}");
         }

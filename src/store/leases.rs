@@ -53,7 +53,7 @@ pub const BACKLOG_MAX: u64 = 10_000;
 /// Why a claim was not served.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClaimError {
-    /// The filter names a kind that the consumer does not own, so it would wait for ever.
+    /// The filter, or the kinds of a later use, name one that the consumer does not own, so it would wait for ever.
     #[error("consumer `{consumer}` does not own the kind `{kind}`; it owns {owned}")]
     NotOwned {
         /// The consumer.

@@ -152,6 +152,13 @@ async fn a_signed_body_that_cannot_be_read_is_told_why_and_kept() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_no_text_is_no_source_s() {
+    let receiver = Receiver::start().await;
+    let answer = send(receiver.addr, "POST", "/hooks/%ff", &[], b"{}").await;
+    assert_eq!((answer.status, &answer.json["error"]), (404, &"there is no source of this name".into()));
+}
+
+#[tokio::test]
 async fn a_body_over_the_limit_is_read_over_so_that_its_sender_sees_the_answer() {
     let receiver = Receiver::start().await;
     let mut fits = body(&inbound(1));

@@ -20,6 +20,12 @@ async fn what_is_wrong_is_named_with_what_is_allowed() {
         ("wait_for_event", json!({ "after": "yesterday" }), &["`after`", "not a cursor", "earliest"]),
         ("wait_for_event", json!({ "mailbox": "nobody" }), &["`mailbox`", "list_mailboxes"]),
         ("wait_for_event", json!({ "consumer": "a b" }), &["`consumer`"]),
+        (
+            "wait_for_event",
+            json!({ "event_types": ["inbound", "bounced"] }),
+            &["not bounced", "did you mean `bounce`?"],
+        ),
+        ("wait_for_event", json!({ "mailbox": "" }), &["`mailbox`", "a text of 1 to 1000 characters"]),
         ("list_events", json!({ "order": "up" }), &["`order`", "one of desc, asc"]),
         ("list_events", json!({ "before": "1" }), &["`before`", "not a cursor"]),
         ("ack_event", json!({}), &["needs the argument `lease_token`"]),
@@ -71,6 +77,11 @@ async fn a_kind_that_a_consumer_does_not_own_points_to_after() {
     agent.call("wait_for_event", json!({ "timeout_secs": 0 })).await;
     let sentence = agent.refused("wait_for_event", json!({ "event_types": ["open"], "timeout_secs": 0 })).await;
     assert!(sentence.contains("`open`") && sentence.contains("`after`"), "{sentence}");
+    // `kinds` counts at the first use; later it would be in vain.
+    let sentence = agent.refused("wait_for_event", json!({ "kinds": ["inbound", "open"], "timeout_secs": 0 })).await;
+    assert!(sentence.contains("`open`") && sentence.contains("another `consumer`"), "{sentence}");
+    let owned = agent.call("wait_for_event", json!({ "kinds": ["inbound"], "timeout_secs": 0 })).await;
+    assert_eq!(owned["timed_out"], true);
 }
 
 #[tokio::test]

@@ -247,6 +247,16 @@ async fn a_message_is_acked_by_whoever_holds_its_events() {
     assert_eq!((settled.done, settled.stale), (vec![EventId::new("evt_3")], vec![]));
     let left = wing.settling.settle(&one.lease_token.unwrap(), None, &ACK).await.unwrap();
     assert_eq!(left.done, [EventId::new("evt_2")]);
+
+    for consumer in ["second", "third"] {
+        wing.work(|request| request.reader = of_consumer(consumer)).await.unwrap();
+    }
+    let settled = wing.settling.ack_message(&message, None, "nobody").await.unwrap();
+    assert_eq!(settled.stale, [EventId::new("evt_1"), EventId::new("evt_3")], "each once, whoever else has it");
+}
+
+fn of_consumer(name: &str) -> Reader {
+    Reader::Worker { consumer: ConsumerName::new(name), start: Start::Earliest, kinds: Vec::new(), lease: LEASE }
 }
 
 #[tokio::test]

@@ -79,6 +79,8 @@ impl Consumers for BellStore {
             Some(consumer) => consumer,
             None => self.add_consumer(claim, &extent).await?,
         };
+        // A consumer owns what it was made with: kinds that are named later would be waited for in vain.
+        consumer.owned(&EventFilter { kinds: claim.kinds.clone(), ..EventFilter::default() })?;
         let filter = consumer.owned(&claim.filter)?;
         let gap = self.pass_gap(&consumer, &extent).await?;
 

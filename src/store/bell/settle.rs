@@ -92,7 +92,11 @@ impl BellStore {
                     if ours {
                         mine.push((consumer, seq, id));
                     } else {
-                        stale.push(EventId::new(id));
+                        // Several consumers may each have leased it to somebody.
+                        let id = EventId::new(id);
+                        if !stale.contains(&id) {
+                            stale.push(id);
+                        }
                     }
                 }
                 let now = BootTime { boot_id: String::new(), millis: 0 };
