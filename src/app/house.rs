@@ -35,6 +35,8 @@ pub struct Plan {
     pub lock: KeeperLock,
     /// The settings.
     pub loaded: Loaded,
+    /// Whether other processes may find it. One that stands for a single command is gone before they could use it.
+    pub publish: bool,
     /// What to do about a busy default port.
     pub busy: BusyDefault,
     /// Where a first start shows the operator's token.
@@ -61,7 +63,7 @@ pub struct House {
 impl House {
     /// Makes a house and opens its doors. Returns the operator's token where this start made one for the terminal.
     pub async fn start(plan: Plan) -> Result<(Self, Option<Secret>), StartError> {
-        let Plan { dir, lock, loaded, busy, operator, clock, entropy } = plan;
+        let Plan { dir, lock, loaded, publish, busy, operator, clock, entropy } = plan;
         let config = &loaded.config;
         let ids = Arc::new(Ids::new(clock.clone(), entropy.clone()));
         let (shutdown, disk_failed) = (CancellationToken::new(), CancellationToken::new());
@@ -145,7 +147,9 @@ impl House {
         }
         parts.spawn(bell.watch(shutdown.clone()));
         parts.close();
-        dir.publish(&addresses)?;
+        if publish {
+            dir.publish(&addresses)?;
+        }
         Ok((Self { addresses, bell, upstream, server, parts, shutdown, disk_failed, dir, _lock: lock }, operator_token))
     }
 

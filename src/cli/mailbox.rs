@@ -5,7 +5,11 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 
 use super::{Failure, Settings, Where, say};
-use crate::{app::house::House, bell::upstream::Upstream, domain::address::Address};
+use crate::{
+    app::house::{House, Plan},
+    bell::upstream::Upstream,
+    domain::address::Address,
+};
 
 #[derive(Subcommand)]
 pub(super) enum Mailbox {
@@ -94,7 +98,8 @@ async fn with_api(
     let dir = place.open()?;
     if let Some(lock) = dir.keep_or_join().await? {
         let loaded = settings.load(&super::FREE_PORTS)?;
-        let house = House::start(super::plan(dir, lock, loaded)).await?.0;
+        let plan = Plan { publish: false, ..super::plan(dir, lock, loaded) };
+        let house = House::start(plan).await?.0;
         let done = act(house.upstream()).await;
         house.close().await;
         done

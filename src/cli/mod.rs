@@ -223,6 +223,7 @@ fn plan(dir: DataDir, lock: KeeperLock, loaded: Loaded) -> Plan {
         dir,
         lock,
         loaded,
+        publish: true,
         busy: BusyDefault::GiveWay,
         operator: ShowOperatorToken::Nowhere,
         clock: Arc::new(SystemClock::new()),

@@ -35,17 +35,11 @@ struct Running(Child);
 
 impl Running {
     /// Starts `command` with few file descriptors and files open to all, as a careless shell would.
-    fn start(command: &str, dir: &Path) -> Self {
+    fn start(command: &[&str], dir: &Path) -> Self {
         let child = Command::new("sh")
-            .args([
-                "-c",
-                r#"ulimit -Sn 256; umask 000; exec "$0" "$@""#,
-                BINARY,
-                command,
-                "--log",
-                "error",
-                "--data-dir",
-            ])
+            .args(["-c", r#"ulimit -Sn 256; umask 000; exec "$0" "$@""#, BINARY, "--log", "error"])
+            .args(command)
+            .arg("--data-dir")
             .arg(dir)
             .args(FREE_PORTS)
             .stdin(Stdio::piped())
@@ -104,7 +98,7 @@ fn open_to_others(dir: &Path) -> Vec<String> {
 #[test]
 fn what_it_keeps_is_its_owner_s_alone_and_it_takes_the_descriptors_it_may_have() {
     let dir = tempfile::tempdir().unwrap();
-    let mut house = Running::start("serve", dir.path());
+    let mut house = Running::start(&["serve"], dir.path());
     assert!(house.first_line().starts_with(r#"{"ready":true,"mcp":"#));
     assert!(dir.path().join("mail.db").exists());
     assert_eq!(open_to_others(dir.path()), [""; 0]);
@@ -118,7 +112,7 @@ fn what_it_keeps_is_its_owner_s_alone_and_it_takes_the_descriptors_it_may_have()
 #[test]
 fn a_server_on_stdin_ends_by_a_signal_while_its_client_keeps_stdin_open() {
     let dir = tempfile::tempdir().unwrap();
-    let mut server = Running::start("mcp", dir.path());
+    let mut server = Running::start(&["mcp"], dir.path());
     let mut stdin = server.0.stdin.take().unwrap();
     let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
         "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "a test", "version": "1" },
@@ -131,9 +125,19 @@ fn a_server_on_stdin_ends_by_a_signal_while_its_client_keeps_stdin_open() {
 }
 
 #[test]
+fn a_server_that_starts_beside_a_command_keeps_the_house_when_the_command_is_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Running::start(&["mailbox", "list"], dir.path());
+    let mut server = Running::start(&["serve"], dir.path());
+    assert!(command.first_line().starts_with("agent@mailbell.test"));
+    assert!(server.first_line().contains(r#""ready":true"#));
+    assert!(command.ended().success());
+}
+
+#[test]
 fn a_signal_right_after_the_ready_line_ends_it_cleanly() {
     let dir = tempfile::tempdir().unwrap();
-    let mut house = Running::start("serve", dir.path());
+    let mut house = Running::start(&["serve"], dir.path());
     assert!(house.first_line().contains("ready"));
     house.terminate();
     assert!(house.ended().success());
