@@ -40,6 +40,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("mail_auth", &["mail::verdict"]),
     ("mail_parser", &["mail"]),
     ("mail_builder", &["mail"]),
+    ("regex", &["mail::reports"]),
+    ("toml", &["mail::reports"]),
     ("html2text", &["mail::html"]),
     ("html5gum", &["mail::html"]),
     ("tracing_subscriber", &["telemetry"]),

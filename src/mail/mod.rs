@@ -15,6 +15,7 @@ pub mod mime;
 pub mod quoted;
 pub mod reception;
 pub mod relay;
+pub mod reports;
 pub mod smtp;
 pub mod space;
 pub mod threading;

@@ -27,6 +27,7 @@ mod mcp_resources;
 mod mcp_upstream;
 mod mcp_wait;
 mod mcp_webhooks;
+mod reports_corpus;
 mod sources_roster;
 mod support;
 mod waiting_onlookers;

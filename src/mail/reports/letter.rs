@@ -1,0 +1,115 @@
+//! A message laid out on the table: its header, what it tells people, what it tells machines, and what it returns.
+
+use mail_parser::{Address, HeaderName, HeaderValue, Message};
+
+use super::{
+    cut, fields,
+    limits::{LINE_BYTES_MAX, REPORT_BYTES_MAX, TEXT_BYTES_MAX, cut as cut_text},
+    markup, parts,
+};
+
+/// A message that may be a report.
+#[derive(Default)]
+pub(super) struct Letter {
+    pub(super) headers: Option<Message<'static>>,
+    /// Its media type, and the `report-type` of a `multipart/report` (RFC 6522).
+    pub(super) media_type: String,
+    pub(super) report_type: String,
+    /// What it says to people, without the message that it returns.
+    pub(super) text: String,
+    /// `message/delivery-status` parts.
+    pub(super) status: Vec<String>,
+    /// `message/feedback-report` parts.
+    pub(super) feedback: Vec<String>,
+    /// The returned message or its header, the surest first.
+    pub(super) returned: Vec<String>,
+}
+
+impl Letter {
+    pub(super) fn open(raw: &[u8]) -> Self {
+        let raw = &raw[..raw.len().min(REPORT_BYTES_MAX)];
+        let root = parts::Part::of(raw);
+        let mut letter = Self {
+            media_type: root.media_type(),
+            report_type: root.parameter("report-type").unwrap_or("").to_ascii_lowercase(),
+            headers: root.headers,
+            ..Self::default()
+        };
+        let (mut plain, mut html) = (String::new(), String::new());
+        for part in parts::leaves(raw) {
+            match part.media_type().as_str() {
+                "message/delivery-status" | "message/global-delivery-status" => letter.status.push(part.text()),
+                "message/feedback-report" => letter.feedback.push(part.text()),
+                "message/rfc822" | "message/global" | "text/rfc822-headers" | "text/rfc822-header"
+                | "message/rfc822-headers" | "message/global-headers" | "message/partial" => {
+                    letter.returned.push(part.text());
+                }
+                "text/html" => add(&mut html, &markup::to_text(&part.text())),
+                kind if kind.starts_with("text/") || kind.starts_with("multipart/") => add(&mut plain, &part.text()),
+                _ => {}
+            }
+        }
+        let said = if plain.trim().is_empty() { html } else { plain };
+        let (said, returned) = cut::at_original(&said);
+        letter.text = said.to_owned();
+        letter.returned.extend(returned.map(str::to_owned));
+        letter
+    }
+
+    /// A header field as it stands, on one line; none if it is absent.
+    pub(super) fn field(&self, name: &'static str) -> Option<String> {
+        let raw = self.headers.as_ref()?.header_raw(name)?;
+        let line = raw.split_whitespace().collect::<Vec<_>>().join(" ");
+        Some(cut_text(&line, LINE_BYTES_MAX).to_owned())
+    }
+
+    /// The subject, decoded.
+    pub(super) fn subject(&self) -> String {
+        let subject = self.headers.as_ref().and_then(|headers| headers.subject()).unwrap_or("");
+        cut_text(subject, LINE_BYTES_MAX).to_owned()
+    }
+
+    /// The sender's name and address, each in lower case.
+    pub(super) fn sender(&self) -> (String, String) {
+        let Some(headers) = &self.headers else { return Default::default() };
+        let Some(person) = headers.from().or_else(|| headers.sender()).and_then(Address::first) else {
+            return Default::default();
+        };
+        let name = person.name().unwrap_or("").to_lowercase();
+        let mut address = person.address().unwrap_or("").to_lowercase();
+        // `From: mailer-daemon` without a domain is read as a name or as an address, by the way it is written.
+        if address.is_empty() {
+            address.clone_from(&name);
+        }
+        (name, address)
+    }
+
+    /// Who the letter itself is for, in lower case.
+    pub(super) fn addressees(&self) -> Vec<String> {
+        let to = self.headers.as_ref().and_then(|headers| headers.to());
+        to.map(Address::iter).into_iter().flatten().filter_map(|person| person.address()).map(str::to_lowercase).collect()
+    }
+
+    /// The Message-IDs that it answers, the nearest first.
+    pub(super) fn answers(&self) -> Vec<String> {
+        let Some(headers) = &self.headers else { return Vec::new() };
+        let ids = |name| match headers.header(name) {
+            Some(HeaderValue::Text(one)) => vec![one.to_string()],
+            Some(HeaderValue::TextList(many)) => many.iter().rev().map(ToString::to_string).collect(),
+            _ => Vec::new(),
+        };
+        [ids(HeaderName::InReplyTo), ids(HeaderName::References)].concat()
+    }
+
+    /// What the text says in the form of header fields, such as `Message-ID: <…>` in a sentence for people.
+    pub(super) fn field_in_text(&self, name: &str) -> Option<String> {
+        fields::read(&self.text).into_iter().flatten().find(|field| field.name == name).map(|field| field.value)
+    }
+}
+
+fn add(whole: &mut String, text: &str) {
+    if !whole.is_empty() {
+        whole.push('\n');
+    }
+    whole.push_str(cut_text(text, TEXT_BYTES_MAX.saturating_sub(whole.len())));
+}

@@ -1,0 +1,177 @@
+//! Tells the lines that name a recipient from those that only mention an address.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::mail::reports::{
+    addresses::{ADDRESS, tidy},
+    classify, codes,
+};
+
+/// A line that names a recipient.
+pub(super) struct Head {
+    pub(super) address: String,
+    /// What the line says of it.
+    pub(super) rest: String,
+    pub(super) rank: Rank,
+}
+
+/// How surely a line names one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// An address of the returned header, repeated in the text.
+    Repeated,
+    /// A sentence about delivery with an address in it.
+    Sentence,
+    /// An address by itself, or with a refusal beside it.
+    Plain,
+}
+
+fn pattern(text: &str) -> Regex {
+    Regex::new(&format!("(?i){}", text.replace("ADDRESS", ADDRESS))).expect("a pattern that the tests compile")
+}
+
+/// Nothing but an address, with what mail systems put around one.
+static ALONE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r#"^[\s*•·\-|]*(?:(?:(?:final|original|failed|bad|e-?mail|mail)[ -])?(?:recipients?|address(?:es)?|user|宛先|受信者|destinatai?r[ei]o?)(?:\(s\)|\(es\))?\s*[:：=]\s*)?(?:rfc822;\s*)?["'<\[(「]*(ADDRESS)["'>\])」]*(?:\s*[<(\[](?:mailto:|smtp:)?ADDRESS[>)\]])?[\s:;,.]*$"#,
+    )
+});
+/// A display name and an address.
+static NAMED: LazyLock<Regex> = LazyLock::new(|| pattern(r#"^\s*["'][^"'@]{1,60}["']?\s*[<(](ADDRESS)[>)][\s:;,.]*$"#));
+/// An address, and something about it.
+static LED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r#"^[\s*•·\-|]*["'<\[(]{0,2}(ADDRESS)["'>\])]{0,2}(?:\s*<(?:mailto:)?ADDRESS>)?\s*(?::|;|,|\.\.\.|-|–|\s|\(|\[|$)\s*(.*)$"#)
+});
+/// A reply code, an address, and something about it: the transcripts of sendmail.
+static CODED: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^[\s>]*[45]\d\d[ -](?:[45]\.\d{1,3}\.\d{1,3}\s+)?<?(ADDRESS)>?\s*(?:\.\.\.|:)\s*(.*)$"));
+/// A sentence about delivery.
+static SENTENCE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r#"(?:deliver(?:ed|ing|y)?(?: (?:your|the|this|of|a)(?: \w+){0,3})? (?:to|for)|reach(?:ed|ing)?|sent to|send(?:ing)? to|addressed to|rejected (?:the )?recipient|recipients?(?: address(?:es)?)?|unknown (?:user|recipient|address)|no such (?:user|address|recipient)|invalid (?:address|recipient|user)|rcpt to|(?:allowed|size|quota)|user|mailbox|account|address(?:es)?|failed|for|to|宛先|アドレス)(?: address| \(s\)|\(s\)| is| was| of| name)?[\s:=：]*["'<(\[「]{0,2}(?:mailto:|smtp:)?(ADDRESS)"#,
+    )
+});
+/// Where an address in a sentence is somebody else's.
+static ELSEWHERE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"contact|support|help ?desk|e-?mail us|assistance|report this|abuse|questions?|mail from|envelope-from|return-path|message-?id|sender|https?://|mailto:|^\s*(?:from|cc|reply-to|received|by|with|id)\b|wrote:|do not reply|administrator|if you",
+    )
+});
+/// The header of the returned message, repeated in the text.
+static REPEATED: LazyLock<Regex> = LazyLock::new(|| pattern(r#"^\s*(?:to|sent to)\s*:\s*(?:[^@<]{0,60}<)?["']?(ADDRESS)"#));
+
+/// The head in `line`, `before` being the line above it.
+pub(super) fn in_line(line: &str, before: &str) -> Option<Head> {
+    if !line.contains('@') {
+        return None;
+    }
+    let head = |address: &str, rest: &str, rank| {
+        Some(Head { address: tidy(address)?, rest: rest.trim().to_owned(), rank })
+    };
+    if let Some(found) = ALONE.captures(line).or_else(|| NAMED.captures(line)) {
+        let before = before.to_lowercase();
+        let elsewhere = ["contact", "e-mail us at", "support"].iter().any(|word| before.contains(word));
+        return head(&found[1], "", if elsewhere { Rank::Repeated } else { Rank::Plain });
+    }
+    if let Some(found) = CODED.captures(line) {
+        // The line as a whole is the reply.
+        let reply = line.trim_start_matches([' ', '\t', '>']);
+        return head(&found[1], reply, Rank::Plain);
+    }
+    if let Some(found) = LED.captures(line)
+        && !line.to_lowercase().contains("wrote:")
+    {
+        let rest = found[2].trim();
+        if rest.is_empty() || says_why(rest) || is_time(rest) || is_expansion(rest) {
+            let rest = if is_time(rest) || is_expansion(rest) { "" } else { rest };
+            return head(&found[1], rest, Rank::Plain);
+        }
+        return head(&found[1], rest, Rank::Repeated);
+    }
+    if let Some(found) = REPEATED.captures(line) {
+        return head(&found[1], "", Rank::Repeated);
+    }
+    let found = SENTENCE.captures(line)?;
+    if ELSEWHERE.is_match(line) && !line.to_lowercase().contains("rcpt to") {
+        return None;
+    }
+    let whole = found.get(0)?;
+    let rest = if says_why(line) { line } else { &line[whole.end()..] };
+    head(&found[1], rest.trim_start_matches(['>', '"', '\'', ')', '.', ' ']), Rank::Sentence)
+}
+
+fn says_why(text: &str) -> bool {
+    codes::find(text).any() || classify::by_words(text).is_some()
+}
+
+/// Exchange says when.
+fn is_time(rest: &str) -> bool {
+    let mut words = rest.split([' ', ',', '.']);
+    let on = words.next().is_some_and(|word| word.eq_ignore_ascii_case("on"));
+    let day = words.next().unwrap_or("");
+    on && (["mon", "tue", "wed", "thu", "fri", "sat", "sun"].contains(&&*day.to_lowercase())
+        || day.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// Exim and sendmail say where an address comes from.
+fn is_expansion(rest: &str) -> bool {
+    let rest = rest.trim_start_matches(['(', ' ']);
+    ["expanded from", "ultimately generated", "generated from", "originally", "alias"].iter().any(|word| rest.starts_with(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(line: &str) -> Option<(String, Rank)> {
+        in_line(line, "").map(|head| (head.address, head.rank))
+    }
+
+    #[test]
+    fn lines_that_name_a_recipient_are_known() {
+        for line in [
+            "<a@b.test>:",
+            "  a@b.test",
+            "\"a@b.test\":",
+            "    Recipient: <a@b.test>",
+            "a@b.test<mailto:a@b.test>",
+            "a@b.test on Thu, 29 Apr 2005 23:34:45 +0000",
+            "<a@b.test>: host mx.b.test said: 550 5.1.1 unknown",
+            " a@b.test ... unknown host",
+            "550 5.1.1 <a@b.test>... User unknown",
+            "a@b.test Invalid Address, ERROR_CODE :550",
+            "'Ann B' <a@b.test>",
+        ] {
+            assert_eq!(head(line), Some(("a@b.test".into(), Rank::Plain)), "{line}");
+        }
+    }
+
+    #[test]
+    fn sentences_name_one_less_surely() {
+        for line in [
+            "There was an error delivering your mail to <a@b.test>.",
+            "Unknown user: a@b.test",
+            "User mailbox exceeds allowed size: a@b.test",
+            "     Could not be delivered to: <a@b.test> ",
+            ">>> RCPT To:<a@b.test>",
+            "SMTP Server <mx.b.test> rejected recipient <a@b.test> (Error following RCPT command).",
+        ] {
+            assert_eq!(head(line), Some(("a@b.test".into(), Rank::Sentence)), "{line}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_others_are_left_alone() {
+        for line in [
+            "For further assistance, please contact <a@b.test>",
+            ">>> MAIL From:<a@b.test> SIZE=378",
+            "Message-ID: <a@b.test>",
+            "On Monday, a@b.test wrote:",
+            "no address here",
+        ] {
+            assert_eq!(head(line), None, "{line}");
+        }
+    }
+}
