@@ -99,7 +99,8 @@ fn bounces_say_who_failed_and_with_which_code() {
         let find = |address: &str| {
             said.iter().find(|said| said.recipient.as_deref().is_some_and(|told| told.eq_ignore_ascii_case(address)))
         };
-        let missing: Vec<_> = expected().filter(|(_, address)| find(address).is_none()).map(|(_, address)| address).collect();
+        let missing: Vec<_> =
+            expected().filter(|(_, address)| find(address).is_none()).map(|(_, address)| address).collect();
         found.count(missing.is_empty(), || format!("{}: {missing:?} not in {said:?}", mail.file));
         for (row, address) in expected() {
             let Some(said) = find(address) else { continue };
@@ -160,7 +161,8 @@ fn what_is_no_bounce_becomes_none() {
     let Some((raw, mails)) = corpus("bounces-dev") else { return };
     for mail in mails.iter().filter(|mail| mail.kind != "bounce") {
         let report = reports::read(&fs::read(raw.join(&mail.file)).unwrap());
-        let failed = statuses(report.as_ref()).iter().any(|said| matches!(said.action, Action::Failed | Action::Delayed));
+        let failed =
+            statuses(report.as_ref()).iter().any(|said| matches!(said.action, Action::Failed | Action::Delayed));
         assert!(!failed, "{} ({}): {report:?}", mail.file, mail.kind);
     }
 }
@@ -177,7 +179,9 @@ fn complaints_say_of_what_kind_they_are() {
         assert_eq!(Some(&complaint.feedback_type), mail.recipients[0].feedback_type.as_ref(), "{}", mail.file);
         for row in &mail.recipients {
             // A pseudo-address stands for one that the report hides.
-            let Some(address) = row.recipient.as_ref().filter(|address| !address.ends_with(".invalid")) else { continue };
+            let Some(address) = row.recipient.as_ref().filter(|address| !address.ends_with(".invalid")) else {
+                continue;
+            };
             found.count(complaint.recipients.contains(address), || format!("{}: {complaint:?}", mail.file));
         }
     }

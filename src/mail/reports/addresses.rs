@@ -43,7 +43,7 @@ pub(super) fn tidy(address: &str) -> Option<String> {
 
 /// Whether two texts name the same address.
 pub(super) fn same(one: &str, other: &str) -> bool {
-    one.eq_ignore_ascii_case(other) || one.to_lowercase() == other.to_lowercase()
+    one.eq_ignore_ascii_case(other) || !one.is_ascii() && one.to_lowercase() == other.to_lowercase()
 }
 
 #[cfg(test)]

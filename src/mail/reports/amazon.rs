@@ -91,7 +91,9 @@ fn delivered(delivery: &Value) -> Vec<super::RecipientStatus> {
 fn complaint(complaint: &Value) -> Complaint {
     Complaint {
         recipients: list(complaint, "complainedRecipients").filter_map(address).collect(),
-        feedback_type: text_of(complaint, "complaintFeedbackType").unwrap_or_else(|| "abuse".into()).to_ascii_lowercase(),
+        feedback_type: text_of(complaint, "complaintFeedbackType")
+            .unwrap_or_else(|| "abuse".into())
+            .to_ascii_lowercase(),
         reporting_domain: Some("amazonses.com".into()),
     }
 }
@@ -101,7 +103,8 @@ fn about(notice: &Value) -> Original {
     let common = mail.get("commonHeaders").unwrap_or(&Value::Null);
     let header = |name: &str| {
         let headers = list(mail, "headers");
-        let named = headers.filter(|header| text_of(header, "name").is_some_and(|said| said.eq_ignore_ascii_case(name)));
+        let named =
+            headers.filter(|header| text_of(header, "name").is_some_and(|said| said.eq_ignore_ascii_case(name)));
         named.filter_map(|header| text_of(header, "value")).next()
     };
     let bare = |id: String| id.trim().trim_matches(['<', '>']).to_owned();

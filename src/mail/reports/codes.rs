@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::limits::cut;
 use crate::domain::code::{Class, EnhancedStatusCode};
 
 static ENHANCED: LazyLock<Regex> =
@@ -30,7 +31,7 @@ impl Codes {
 pub(super) fn find(text: &str) -> Codes {
     let (mut status, mut status_rank, mut at) = (None, 0, None);
     for found in ENHANCED.find_iter(text) {
-        let (before, after) = (&text[..found.start()], &text[found.end()..]);
+        let (before, after) = (end_of(&text[..found.start()]), cut(&text[found.end()..], NEIGHBOURHOOD_BYTES));
         let rank = enhanced_rank(before, after);
         let code = found.as_str().parse::<EnhancedStatusCode>().ok().filter(|code| code.class() != Class::Success);
         if rank > status_rank && code.is_some() {
@@ -39,7 +40,7 @@ pub(super) fn find(text: &str) -> Codes {
     }
     let (mut reply, mut reply_rank) = (None, 0);
     for found in REPLY.find_iter(text) {
-        let rank = reply_rank_at(&text[..found.start()], &text[found.end()..]);
+        let rank = reply_rank_at(end_of(&text[..found.start()]), cut(&text[found.end()..], NEIGHBOURHOOD_BYTES));
         if rank > reply_rank {
             (reply, reply_rank) = (found.as_str().parse().ok(), rank);
             if at.is_none_or(|at| found.start() < at) {
@@ -48,6 +49,17 @@ pub(super) fn find(text: &str) -> Codes {
         }
     }
     Codes { status, reply, at }
+}
+
+/// How much before and after a number is looked at, in bytes: the longest phrase that announces a code.
+const NEIGHBOURHOOD_BYTES: usize = 40;
+
+fn end_of(before: &str) -> &str {
+    let mut start = before.len().saturating_sub(NEIGHBOURHOOD_BYTES);
+    while !before.is_char_boundary(start) {
+        start += 1;
+    }
+    &before[start..]
 }
 
 /// How likely this is a code: 0 not at all, 3 beside a reply code.
@@ -65,7 +77,8 @@ fn enhanced_rank(before: &str, after: &str) -> u8 {
     // In an address in brackets, or the number of a version.
     let trimmed = before.trim_end_matches([' ', '-', '#', '(', '\'', '"', ':', ';', ',']);
     let word = trimmed.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or("").to_ascii_lowercase();
-    if before.ends_with('[') && next == Some(']') || ["version", "exim", "sendmail", "postfix", "ver", "build"].contains(&&*word)
+    if before.ends_with('[') && next == Some(']')
+        || ["version", "exim", "sendmail", "postfix", "ver", "build"].contains(&&*word)
     {
         return 0;
     }
@@ -86,18 +99,39 @@ fn reply_rank_at(before: &str, after: &str) -> u8 {
         Some('.') => !after[1..].starts_with(|c: char| c.is_alphanumeric()),
         Some(c) => c.is_whitespace() || matches!(c, '-' | ':' | ']' | ')' | '\'' | '"' | ',' | ';' | '<' | '#'),
     };
-    if !ends || before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '/' | '-' | '_' | '=' | '#' | '@' | '$')) {
+    if !ends || before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '/' | '-' | '_' | '=' | '@' | '$'))
+    {
         return 0;
     }
     let rest = after.trim_start_matches([' ', '-', '#', '(', ':']);
     let code_follows = rest.len() >= 5 && ENHANCED.find(rest).is_some_and(|found| found.start() == 0);
-    let line_start = before.is_empty() || before.ends_with('\n') || before.trim_end_matches([' ', '\t', '>']).ends_with('\n');
+    if before.ends_with('#') && !code_follows {
+        return 0;
+    }
+    let line_start =
+        before.is_empty() || before.ends_with('\n') || before.trim_end_matches([' ', '\t', '>']).ends_with('\n');
     let trimmed = before.trim_end();
     let said = trimmed.ends_with("<<<")
-        || ["said:", "reason:", "was:", "returned", "responded:", "error:", "code:", "error", "code", "response:", "reply:", "with:", "error_code :"]
-            .iter()
-            .any(|word| trimmed.to_ascii_lowercase().ends_with(word));
-    let punctuated = trimmed.ends_with([':', ']', ')', '>', '\'', '"', '[', '(', ';', ','])
+        || [
+            "said:",
+            "reason:",
+            "was:",
+            "returned",
+            "responded:",
+            "error:",
+            "code:",
+            "error",
+            "code",
+            "response:",
+            "reply:",
+            "with:",
+            "error_code :",
+        ]
+        .iter()
+        .any(|word| trimmed.to_ascii_lowercase().ends_with(word));
+    let punctuated = (trimmed.ends_with([':', ']', ')', '>', '\'', '"', '[', '(', ';'])
+        || trimmed.ends_with("],")
+        || trimmed.ends_with("),"))
         && after.starts_with([' ', '-', ':', ']', '\n', '\'', '"']);
     if code_follows {
         4
@@ -132,6 +166,8 @@ mod tests {
             ("ERROR_CODE :550, ERROR_CODE :5.2.1 <a@b>", Some("5.2.1"), Some(550)),
             ("5.1.0 - Unknown address error 550-'5.2.2 <a@b> Mailbox Full'", Some("5.2.2"), Some(550)),
             ("It responded as follows: [550 5.1.1 User unknown]", Some("5.1.1"), Some(550)),
+            ("#550 5.1.1 RESOLVER.ADR.RecipNotFound; not found ##", Some("5.1.1"), Some(550)),
+            ("<mx.b.test #5.2.1 smtp;550 5.2.1 no>", Some("5.2.1"), Some(550)),
             ("421 4.7.650 rate limited (S3113)", Some("4.7.650"), Some(421)),
         ] {
             assert_eq!(found(text), (status.map(str::to_owned), reply), "{text}");

@@ -27,7 +27,7 @@ static FIELD: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Fields that no sentence for people begins with.
 static SURE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)^[\s>|]{0,8}(received ?: ?(from|by|\()|return-path ?:|message-id ?:|dkim-signature:|mime-version:|x-[a-z0-9-]+:)")
+    Regex::new(r"(?i)^[>|]{0,2} ?(received ?: ?(from|by|\()|return-path ?:|message-id ?:|dkim-signature:|mime-version:|x-[a-z0-9-]+:)")
         .expect("a pattern that the tests compile")
 });
 
@@ -100,6 +100,7 @@ mod tests {
             "   ----- Transcript of session follows -----\n<<< 550 no\n",
             "  ----- Non-delivered information -----\nfull\n",
             "Your message\n  To: a@b.test\n  Subject: x\n  Sent: now\nwas not delivered\n",
+            "This is about\n  Message-id: <1@a.test>\n  Date: now\n  From: a@b.test\n\nnot delivered\n",
             "Text\nReporting-MTA: dns; a\nArrival-Date: now\nFinal-Recipient: rfc822; a@b.test\n",
         ] {
             assert_eq!(at_original(text), (text, None));

@@ -116,9 +116,12 @@ fn action(value: &str) -> Option<Action> {
 /// Takes from the text what the fields leave out: the diagnostic, the recipient, the domain of a recipient.
 fn complete(letter: &Letter, about: &Original, told: &mut [Told]) {
     let is_warning = signs::is_warning(letter);
-    let whole = |told: &Told| {
-        told.diagnostic.is_some() && told.recipient.as_ref().is_some_and(|recipient| recipient.contains('@'))
+    // `x-unix; 255` is a diagnostic by form only.
+    let tells = |told: &Told| {
+        let silent = told.status.is_none_or(|status| status.to_string().ends_with(".0.0"));
+        told.diagnostic.as_ref().is_some_and(|words| !silent || text::weight(words) > 0)
     };
+    let whole = |told: &Told| tells(told) && told.recipient.as_ref().is_some_and(|recipient| recipient.contains('@'));
     if told.iter().all(whole) {
         told.iter_mut().for_each(|told| told.is_warning = is_warning);
         return;
@@ -140,7 +143,8 @@ fn complete(letter: &Letter, about: &Original, told: &mut [Told]) {
                 if told.recipient.as_ref().is_none_or(|recipient| !recipient.contains('@')) {
                     told.recipient = found.recipient;
                 }
-                if told.diagnostic.is_none() && !worked {
+                let says_more = told.diagnostic.is_none() || !tells(told) && text::weight(&found.words) == 2;
+                if says_more && !worked {
                     told.diagnostic = Some(found.words);
                 }
             }

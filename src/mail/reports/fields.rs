@@ -62,7 +62,9 @@ pub(super) fn value<'a>(group: &'a [Field], name: &str) -> Option<&'a str> {
 /// The value behind a type, such as `dns; mx.example`, or the whole where there is no type (RFC 3464 section 2.1.2).
 pub(super) fn untyped(value: &str) -> &str {
     match value.split_once(';') {
-        Some((kind, rest)) if kind.trim().bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b' ')) => {
+        Some((kind, rest))
+            if kind.trim().bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b' ')) =>
+        {
             rest.trim()
         }
         _ => value.trim(),
@@ -75,7 +77,8 @@ mod tests {
 
     #[test]
     fn groups_and_folds_are_read() {
-        let groups = read("A: 1\nB:  two\n  lines\n\nDiagnostic-Code: smtp; 550-one\n550-see: two\n550 three\n\n\nC: 3");
+        let groups =
+            read("A: 1\nB:  two\n  lines\n\nDiagnostic-Code: smtp; 550-one\n550-see: two\n550 three\n\n\nC: 3");
         assert_eq!(groups.len(), 3);
         assert_eq!(value(&groups[0], "b"), Some("two lines"));
         assert_eq!(value(&groups[1], "diagnostic-code"), Some("smtp; 550-one 550-see: two 550 three"));

@@ -4,7 +4,7 @@ use mail_parser::{Address, HeaderName, HeaderValue, Message};
 
 use super::{
     cut, fields,
-    limits::{LINE_BYTES_MAX, REPORT_BYTES_MAX, TEXT_BYTES_MAX, cut as cut_text},
+    limits::{ADDRESSES_MAX, FIELD_BYTES_MAX, LINE_BYTES_MAX, REPORT_BYTES_MAX, TEXT_BYTES_MAX, cut as cut_text},
     markup, parts,
 };
 
@@ -40,8 +40,13 @@ impl Letter {
             match part.media_type().as_str() {
                 "message/delivery-status" | "message/global-delivery-status" => letter.status.push(part.text()),
                 "message/feedback-report" => letter.feedback.push(part.text()),
-                "message/rfc822" | "message/global" | "text/rfc822-headers" | "text/rfc822-header"
-                | "message/rfc822-headers" | "message/global-headers" | "message/partial" => {
+                "message/rfc822"
+                | "message/global"
+                | "text/rfc822-headers"
+                | "text/rfc822-header"
+                | "message/rfc822-headers"
+                | "message/global-headers"
+                | "message/partial" => {
                     letter.returned.push(part.text());
                 }
                 "text/html" => add(&mut html, &markup::to_text(&part.text())),
@@ -60,7 +65,7 @@ impl Letter {
     pub(super) fn field(&self, name: &'static str) -> Option<String> {
         let raw = self.headers.as_ref()?.header_raw(name)?;
         let line = raw.split_whitespace().collect::<Vec<_>>().join(" ");
-        Some(cut_text(&line, LINE_BYTES_MAX).to_owned())
+        Some(cut_text(&line, FIELD_BYTES_MAX).to_owned())
     }
 
     /// The subject, decoded.
@@ -87,7 +92,13 @@ impl Letter {
     /// Who the letter itself is for, in lower case.
     pub(super) fn addressees(&self) -> Vec<String> {
         let to = self.headers.as_ref().and_then(|headers| headers.to());
-        to.map(Address::iter).into_iter().flatten().filter_map(|person| person.address()).map(str::to_lowercase).collect()
+        to.map(Address::iter)
+            .into_iter()
+            .flatten()
+            .filter_map(|person| person.address())
+            .take(ADDRESSES_MAX)
+            .map(str::to_lowercase)
+            .collect()
     }
 
     /// The Message-IDs that it answers, the nearest first.

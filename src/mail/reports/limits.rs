@@ -12,8 +12,12 @@ pub(super) const PARTS_MAX: usize = 60;
 pub(super) const TEXT_BYTES_MAX: usize = 256 * 1024;
 /// Recipients of one report, as many as Postfix takes for one message.
 pub(super) const RECIPIENTS_MAX: usize = 1_000;
+/// Of a line of text, in bytes: more than SMTP carries, for HTML has no lines.
+pub(super) const TEXT_LINE_BYTES_MAX: usize = 4_000;
 /// Of a diagnostic, in bytes: 4 KiB, eight SMTP reply lines of the longest kind.
 pub(super) const DIAGNOSTIC_BYTES_MAX: usize = 4 * 1024;
+/// Of a header field of the report, in bytes: 64 KiB, room for a thousand recipients.
+pub(super) const FIELD_BYTES_MAX: usize = 64 * 1024;
 /// Of a returned message's subject or id, in bytes: the longest line of RFC 5322.
 pub(super) const LINE_BYTES_MAX: usize = 998;
 /// Addresses that are kept of the returned message's To and Cc.

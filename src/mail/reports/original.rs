@@ -6,8 +6,7 @@ use mail_parser::{Address, HeaderName, HeaderValue, Message, MessageParser};
 use regex::Regex;
 
 use super::{
-    Original,
-    addresses,
+    Original, addresses,
     letter::Letter,
     limits::{ADDRESSES_MAX, HEADER_BYTES_MAX, LINE_BYTES_MAX, cut},
     parts,
@@ -76,11 +75,18 @@ fn header(returned: &str) -> Option<Message<'static>> {
     } else {
         text
     };
-    let (block, _) = parts::split(text.as_bytes());
-    if block.is_empty() {
+    if parts::split(text.as_bytes()).0.is_empty() {
         return None;
     }
-    let block = [&block[..block.len().min(HEADER_BYTES_MAX)], b"\r\n\r\n"].concat();
+    // Some mail systems lose the blanks that fold a line: what is no field is passed over, not taken for the end.
+    let mut block = String::new();
+    for line in cut(text, HEADER_BYTES_MAX).lines().take_while(|line| !line.trim_end().is_empty()) {
+        if line.starts_with([' ', '\t']) || !parts::split(line.as_bytes()).0.is_empty() {
+            block.push_str(line);
+            block.push_str("\r\n");
+        }
+    }
+    let block = [block.as_bytes(), b"\r\n"].concat();
     MessageParser::default().parse_headers(&block).map(Message::into_owned)
 }
 
@@ -101,7 +107,12 @@ pub(super) fn recipients(letter: &Letter, about: &Original) -> Vec<String> {
         return about.to.clone();
     }
     let routed = ["X-Envelope-To", "Envelope-To", "X-Original-To", "Delivered-To", "X-Rcpt-To"];
-    routed.into_iter().find_map(|name| field(letter, name)).and_then(|to| addresses::clean(&to, false)).into_iter().collect()
+    routed
+        .into_iter()
+        .find_map(|name| field(letter, name))
+        .and_then(|to| addresses::clean(&to, false))
+        .into_iter()
+        .collect()
 }
 
 #[cfg(test)]

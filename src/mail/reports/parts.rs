@@ -166,7 +166,9 @@ mod tests {
     fn nesting_and_numbers_are_bounded() {
         let mut deep = Vec::new();
         for n in 0..10_000 {
-            deep.extend_from_slice(format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n").as_bytes());
+            deep.extend_from_slice(
+                format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n").as_bytes(),
+            );
         }
         assert_eq!(leaves(&deep).len(), 1);
         let wide = [&b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"[..], &b"--b\r\n\r\n".repeat(10_000)].concat();

@@ -13,7 +13,13 @@ fn pattern(text: &str) -> Regex {
 
 static DAEMON: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"^(?:mailer-?daemon|mail-?daemon|postmaster|mail-?delivery|mailer|mailadmin|mdaemon|double-bounce|bounces?|mail-?system|system-?administrator|amavis|postoffice|smtp-?(?:daemon|gateway)?|mmdf|uucp|daemon|mailmaster|autoreply-bounce)(?:@|$|\+|[-._]\w+@)",
+        r"^(?:post[-_]?master|mail-?delivery|mailer|mailadmin|mdaemon|double-bounce|bounces?|mail-?system|system-?administrator|amavis|postoffice|smtp-?(?:daemon|gateway)?|mmdf|uucp|daemon|mailmaster|autoreply-bounce)(?:@|$|\+|[-._]\w+@)",
+    )
+});
+/// Nobody is called so.
+static MACHINE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"^(?:mailer-?daemon|mail-?daemon|mdaemon|double-bounce|mail-?delivery(?:-?(?:system|subsystem))?|mmdf)(?:@|$)",
     )
 });
 static DAEMON_NAME: LazyLock<Regex> = LazyLock::new(|| {
@@ -26,7 +32,8 @@ static SUBJECT: LazyLock<Regex> = LazyLock::new(|| {
         r"undeliver|returned (?:mail|to sender|message)|return(?:ing)? (?:message )?to sender|(?:delivery|mail|message) (?:status notification|(?:has )?fail|error|problem|delay|not |notification|report|could not|system error|warning|undeliv)|failure notice|fail(?:ed|ure) (?:delivery|notice|mail|to deliver)|non[- ]?(?:deliver|remis|recapi)|mail (?:could not|system error|not delivered)|could not (?:be )?deliver|not (?:be )?delivered|error sending your (?:mail|message)|bounced? (?:mail|message|e-?mail)|unzustellbar|zustellung|nicht (?:zugestellt|übermittelt)|échec|n'a pas pu|non remis|no (?:se )?(?:ha )?(?:podido|pudo)? ?entreg|devuelto|mancat[ao] (?:consegna|recapito)|niet (?:bezorgd|afgeleverd)|onbestelbaar|nie (?:dostarczon|można dostarczyć)|kunde inte levereras|недостав|не доставлен|возвра|배달|반송|エラー|配信(?:できま|不能|エラー|失敗|されません)|不達|送信(?:できま|エラー)|退信|退回|投递失败|無法傳遞|rejected mail|user unknown|unknown user|mailbox (?:full|quota|over)|loop alert",
     )
 });
-static ANSWER: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*(?:re|fwd?|aw|wg|tr|sv|rv|res|enc)\s*(?:\[\d+\])?\s*:"));
+static ANSWER: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^\s*(?:re|fwd?|aw|wg|tr|sv|rv|res|enc)\s*(?:\[\d+\])?\s*:"));
 static AWAY: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"out of (?:the )?office|auto(?:matic|matische|mated)?[- ]?(?:reply|response|antwort|responder)|vacation|away (?:from|until)|abwesen|absence|respuesta automática|réponse automatique|risposta automatica|自動(?:返信|応答)|不在|on leave|holiday|thank you for (?:contacting|your)|ticket|read: |gelesen|lu :",
@@ -48,6 +55,22 @@ static GIVEN_UP: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// Where a mail system is the likely sender: one sign that is sure, or two that are not.
+const ORIGIN_MIN: i32 = 3;
+/// Where failure is the likely subject: words for it, or codes.
+const EVIDENCE_MIN: i32 = 2;
+
+static SUCCESS: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?:was|were|been|is|are) (?:successfully )?(?:delivered|relayed)|success(?:ful)?(?:ly)?(?: mail)? (?:deliver|relay|sent)|delivery.{0,20}success",
+    )
+});
+static FAILURE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"fail|undeliver|could ?n.t|could not|was not|were not|not been|not be |unable|error|reject|unknown|refused|delay",
+    )
+});
+
 /// Whether it is a receipt of reading or of deletion (RFC 8098), which says nothing of delivery.
 pub(super) fn is_receipt(letter: &Letter) -> bool {
     letter.report_type == "disposition-notification"
@@ -58,34 +81,59 @@ pub(super) fn is_passed_on(letter: &Letter) -> bool {
     letter.media_type != "multipart/report" && ANSWER.is_match(&letter.subject()) && !is_from_daemon(letter)
 }
 
+fn is_from_machine(letter: &Letter) -> bool {
+    MACHINE.is_match(&letter.sender().1)
+}
+
 fn is_from_daemon(letter: &Letter) -> bool {
     let (name, address) = letter.sender();
-    DAEMON.is_match(&address) || DAEMON_NAME.is_match(&name)
+    is_from_machine(letter) || DAEMON.is_match(&address) || DAEMON_NAME.is_match(&name)
 }
 
 /// Whether the letter is mail returned by a mail system, as far as text can tell.
 pub(super) fn is_returned_mail(letter: &Letter) -> bool {
-    if is_passed_on(letter) {
-        return false;
-    }
-    origin(letter) >= 2 && evidence(letter) >= 2
+    let origin = origin(letter);
+    // The surer the sender, the fewer words it takes.
+    let evidence_min = if origin > ORIGIN_MIN { 1 } else { EVIDENCE_MIN };
+    !is_passed_on(letter) && origin >= ORIGIN_MIN && evidence(letter) >= evidence_min && !is_success(letter)
+}
+
+/// Whether it needs no recipient in its text to be believed: no person sends mail that way.
+pub(super) fn is_surely_by_machine(letter: &Letter) -> bool {
+    is_from_machine(letter)
+        || has_null_path(letter)
+        || letter.report_type == "delivery-status"
+        || letter.field("X-Failed-Recipients").is_some()
+}
+
+/// RFC 5321 section 4.5.5: what returns has no way to return.
+fn has_null_path(letter: &Letter) -> bool {
+    let path = letter.field("Return-Path").unwrap_or_default().to_ascii_lowercase();
+    path == "<>" || path == "<#@[]>" || path.trim_start_matches('<').starts_with("mailer-daemon")
 }
 
 /// How much it comes from a mail system.
 fn origin(letter: &Letter) -> i32 {
     let subject = letter.subject();
-    let path = letter.field("Return-Path").unwrap_or_default().to_ascii_lowercase();
-    let null_path = matches!(path.as_str(), "<>" | "<mailer-daemon>" | "mailer-daemon" | "<#@[]>");
+    let daemon = is_from_daemon(letter);
+    let machine = is_from_machine(letter);
     let said = |yes: bool, weight: i32| if yes { weight } else { 0 };
-    said(is_from_daemon(letter), 2)
+    let answers = ANSWER.is_match(&subject) || !letter.answers().is_empty();
+    said(machine, 3)
+        + said(daemon && !machine, 2)
         + said(letter.field("X-Failed-Recipients").is_some(), 3)
-        + said(letter.report_type == "delivery-status", 2)
-        + said(null_path, 1)
+        + said(letter.report_type == "delivery-status", 3)
+        + said(has_null_path(letter), 2)
         + said(SUBJECT.is_match(&subject) && !ANSWER.is_match(&subject), 2)
         + said(!letter.returned.is_empty(), 1)
         - said(AWAY.is_match(&subject), 3)
-        - said(letter.field("List-Id").is_some() && !is_from_daemon(letter), 2)
-        - said(!letter.answers().is_empty() && !is_from_daemon(letter) && !null_path, 1)
+        - said(letter.field("List-Id").is_some() && !daemon, 2)
+        - said(answers && !daemon && !has_null_path(letter), 1)
+}
+
+/// Whether it tells of mail that arrived.
+fn is_success(letter: &Letter) -> bool {
+    SUCCESS.is_match(&letter.text) && !FAILURE.is_match(&letter.text)
 }
 
 /// How much it speaks of mail that was not delivered.

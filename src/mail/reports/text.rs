@@ -9,14 +9,14 @@ mod words;
 use std::collections::HashMap;
 
 use super::{
-    Original, Report, Says,
+    Original, Report, Says, dsn,
     letter::Letter,
     limits::RECIPIENTS_MAX,
     original, signs,
     verdict::{self, Told},
 };
 
-pub(super) use words::whole;
+pub(super) use words::{weight, whole};
 
 /// A recipient, and what is said of it.
 pub(super) struct Finding {
@@ -31,8 +31,19 @@ pub(super) fn read(letter: &Letter) -> Option<Report> {
     }
     let about = original::of(letter);
     let is_warning = signs::is_warning(letter);
-    let mut found = findings(letter, &about);
+    let seen = findings::in_text(letter);
+    if seen.is_empty() && failed_recipients(letter).is_empty() {
+        // A gateway may have wrapped a report that it let through.
+        let inner = letter.returned.iter().map(|returned| Letter::open(returned.as_bytes()));
+        if let Some(report) = inner.filter(|inner| !inner.status.is_empty()).find_map(|inner| dsn::read(&inner)) {
+            return Some(report);
+        }
+    }
+    let mut found = weigh(letter, &about, seen);
     if found.is_empty() {
+        if !signs::is_surely_by_machine(letter) {
+            return None;
+        }
         found.push(Finding { recipient: None, words: words::whole(letter).unwrap_or_default() });
     }
     let statuses = found.into_iter().map(|finding| {
@@ -45,7 +56,10 @@ pub(super) fn read(letter: &Letter) -> Option<Report> {
 /// The recipients that a letter names in words, each with what is said of it; those that are named but not spoken of
 /// share what is said at all.
 pub(super) fn findings(letter: &Letter, about: &Original) -> Vec<Finding> {
-    let seen = findings::in_text(letter);
+    weigh(letter, about, findings::in_text(letter))
+}
+
+fn weigh(letter: &Letter, about: &Original, seen: Vec<(String, String)>) -> Vec<Finding> {
     let mut by_address: HashMap<String, String> = HashMap::new();
     let mut order: Vec<String> = Vec::new();
     for (address, words) in seen {

@@ -62,11 +62,12 @@ pub(super) fn conclude(told: Told) -> RecipientStatus {
 }
 
 /// A server that gives up writes a status of its own, and the code that the remote server gave into the diagnostic.
-/// The remote's holds where ours says nothing, or where the remote's two codes agree against it.
+/// The remote's says more, unless it says nothing; one of another class must agree with the remote's reply code.
 fn remote_knows_better(told: EnhancedStatusCode, remote: EnhancedStatusCode, reply: Option<u16>) -> bool {
-    let says_nothing = told.to_string().ends_with(".0.0");
+    let says_nothing = |status: EnhancedStatusCode| status.to_string().ends_with(".0.0");
     let reply_class = reply.map(|code| if code >= 500 { Class::Permanent } else { Class::Transient });
-    says_nothing || told.class() != remote.class() && reply_class == Some(remote.class())
+    let class_agrees = told.class() == remote.class() || says_nothing(told) || reply_class == Some(remote.class());
+    class_agrees && (says_nothing(told) || !says_nothing(remote))
 }
 
 fn usual_code(reason: Reason, action: Action, words: &str) -> Option<EnhancedStatusCode> {
@@ -95,7 +96,10 @@ mod tests {
     fn the_code_that_says_most_holds() {
         for (status, words, holds) in [
             ("5.0.0", "smtp; 550 5.7.1 no", "5.7.1"),
-            ("5.1.1", "smtp; 550 5.1.10 no", "5.1.1"),
+            ("5.1.1", "smtp; 550 5.1.10 no", "5.1.10"),
+            ("5.1.1", "smtp; 550 5.0.0 no", "5.1.1"),
+            ("4.4.7", "smtp; 450 4.7.1 later", "4.7.1"),
+            ("4.4.7", "tried 5.1.2 for days", "4.4.7"),
             ("4.5.0", "smtp; 550 5.5.0 no", "5.5.0"),
             ("4.0.0", "smtp; 550 no", "4.0.0"),
             ("4.4.7", "tried for days", "4.4.7"),

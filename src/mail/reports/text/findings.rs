@@ -4,11 +4,18 @@ use super::{
     heads::{self, Head, Rank},
     words,
 };
-use crate::mail::reports::{addresses, letter::Letter, limits::RECIPIENTS_MAX};
+use crate::mail::reports::{
+    addresses,
+    letter::Letter,
+    limits::{RECIPIENTS_MAX, TEXT_LINE_BYTES_MAX, cut},
+};
+
+/// How far above a line of a transcript the reply that it speaks of may stand.
+const REPLY_LINES_ABOVE: usize = 4;
 
 /// The recipients of the text with what is said of each; one may come several times.
 pub(super) fn in_text(letter: &Letter) -> Vec<(String, String)> {
-    let lines: Vec<&str> = letter.text.lines().collect();
+    let lines: Vec<&str> = letter.text.lines().map(|line| cut(line, TEXT_LINE_BYTES_MAX)).collect();
     let mut heads: Vec<(usize, Head)> = Vec::new();
     let mut before = "";
     for (at, line) in lines.iter().enumerate() {
@@ -57,6 +64,14 @@ fn spoken_of(lines: &[&str], heads: Vec<(usize, Head)>) -> Vec<(String, String)>
     for ((at, head), end) in heads.into_iter().zip(ends).rev() {
         let block = &lines[(at + 1).min(end)..end];
         let mut words = words::choose(&head.rest, block);
+        // Old sendmail says what it makes of a reply, below the reply.
+        let rest = head.rest.to_lowercase();
+        if rest.contains("remote protocol error") || rest.contains("service unavailable") {
+            let above = lines[at.saturating_sub(REPLY_LINES_ABOVE)..at].iter().rev();
+            let reply =
+                above.take_while(|line| !line.trim().is_empty()).find(|line| line.trim_start().starts_with("<<<"));
+            words = reply.map_or(words, |reply| words::choose(reply, &[]));
+        }
         if words::weight(&words) == 0 {
             words = words::before(lines, at).unwrap_or(words);
         }

@@ -35,14 +35,16 @@ fn pattern(text: &str) -> Regex {
 /// Nothing but an address, with what mail systems put around one.
 static ALONE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r#"^[\s*•·\-|]*(?:(?:(?:final|original|failed|bad|e-?mail|mail)[ -])?(?:recipients?|address(?:es)?|user|宛先|受信者|destinatai?r[ei]o?)(?:\(s\)|\(es\))?\s*[:：=]\s*)?(?:rfc822;\s*)?["'<\[(「]*(ADDRESS)["'>\])」]*(?:\s*[<(\[](?:mailto:|smtp:)?ADDRESS[>)\]])?[\s:;,.]*$"#,
+        r#"^[\s>*•·\-|]*(?:(?:(?:final|original|failed|bad|e-?mail|mail)[ -])?(?:recipients?(?: address(?:es)?)?|address(?:es)?(?:ed to)?|user|宛先|受信者|destinatai?r[ei]o?)(?:\(s\)|\(es\))?\s*[:：=]\s*)?(?:rfc822;\s*)?["'<\[(「]*(ADDRESS)["'>\])」]*(?:\s*[<(\[](?:mailto:|smtp:)?ADDRESS[>)\]])?[\s:;,.]*$"#,
     )
 });
 /// A display name and an address.
 static NAMED: LazyLock<Regex> = LazyLock::new(|| pattern(r#"^\s*["'][^"'@]{1,60}["']?\s*[<(](ADDRESS)[>)][\s:;,.]*$"#));
 /// An address, and something about it.
 static LED: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r#"^[\s*•·\-|]*["'<\[(]{0,2}(ADDRESS)["'>\])]{0,2}(?:\s*<(?:mailto:)?ADDRESS>)?\s*(?::|;|,|\.\.\.|-|–|\s|\(|\[|$)\s*(.*)$"#)
+    pattern(
+        r#"^[\s*•·\-|]*["'<\[(]{0,2}(ADDRESS)["'>\])]{0,2}(?:\s*<(?:mailto:)?ADDRESS>)?\s*(?::|;|,|\.\.\.|-|–|\s|\(|\[|$)\s*(.*)$"#,
+    )
 });
 /// A reply code, an address, and something about it: the transcripts of sendmail.
 static CODED: LazyLock<Regex> =
@@ -53,6 +55,9 @@ static SENTENCE: LazyLock<Regex> = LazyLock::new(|| {
         r#"(?:deliver(?:ed|ing|y)?(?: (?:your|the|this|of|a)(?: \w+){0,3})? (?:to|for)|reach(?:ed|ing)?|sent to|send(?:ing)? to|addressed to|rejected (?:the )?recipient|recipients?(?: address(?:es)?)?|unknown (?:user|recipient|address)|no such (?:user|address|recipient)|invalid (?:address|recipient|user)|rcpt to|(?:allowed|size|quota)|user|mailbox|account|address(?:es)?|failed|for|to|宛先|アドレス)(?: address| \(s\)|\(s\)| is| was| of| name)?[\s:=：]*["'<(\[「]{0,2}(?:mailto:|smtp:)?(ADDRESS)"#,
     )
 });
+/// Words, a colon, and an address that ends the line: `Invalid final delivery userid: a@b`.
+static LABELLED: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"^\s*[\p{L}][^@:：]{2,80}[:：]\s*["'<\[(]*(ADDRESS)["'>\])]*[\s.]*$"#));
 /// Where an address in a sentence is somebody else's.
 static ELSEWHERE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
@@ -60,16 +65,16 @@ static ELSEWHERE: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 /// The header of the returned message, repeated in the text.
-static REPEATED: LazyLock<Regex> = LazyLock::new(|| pattern(r#"^\s*(?:to|sent to)\s*:\s*(?:[^@<]{0,60}<)?["']?(ADDRESS)"#));
+static REPEATED: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"^\s*(?:to|sent to)\s*:\s*(?:[^@<]{0,60}<)?["']?(ADDRESS)"#));
 
 /// The head in `line`, `before` being the line above it.
 pub(super) fn in_line(line: &str, before: &str) -> Option<Head> {
     if !line.contains('@') {
         return None;
     }
-    let head = |address: &str, rest: &str, rank| {
-        Some(Head { address: tidy(address)?, rest: rest.trim().to_owned(), rank })
-    };
+    let head =
+        |address: &str, rest: &str, rank| Some(Head { address: tidy(address)?, rest: rest.trim().to_owned(), rank });
     if let Some(found) = ALONE.captures(line).or_else(|| NAMED.captures(line)) {
         let before = before.to_lowercase();
         let elsewhere = ["contact", "e-mail us at", "support"].iter().any(|word| before.contains(word));
@@ -93,7 +98,7 @@ pub(super) fn in_line(line: &str, before: &str) -> Option<Head> {
     if let Some(found) = REPEATED.captures(line) {
         return head(&found[1], "", Rank::Repeated);
     }
-    let found = SENTENCE.captures(line)?;
+    let found = SENTENCE.captures(line).or_else(|| LABELLED.captures(line))?;
     if ELSEWHERE.is_match(line) && !line.to_lowercase().contains("rcpt to") {
         return None;
     }
@@ -118,7 +123,9 @@ fn is_time(rest: &str) -> bool {
 /// Exim and sendmail say where an address comes from.
 fn is_expansion(rest: &str) -> bool {
     let rest = rest.trim_start_matches(['(', ' ']);
-    ["expanded from", "ultimately generated", "generated from", "originally", "alias"].iter().any(|word| rest.starts_with(word))
+    ["expanded from", "ultimately generated", "generated from", "originally", "alias"]
+        .iter()
+        .any(|word| rest.starts_with(word))
 }
 
 #[cfg(test)]
@@ -141,6 +148,9 @@ mod tests {
             "<a@b.test>: host mx.b.test said: 550 5.1.1 unknown",
             " a@b.test ... unknown host",
             "550 5.1.1 <a@b.test>... User unknown",
+            ">>> a@b.test <a@b.test>",
+            "a@b.test [User unknown]",
+            "    Recipient address: a@b.test",
             "a@b.test Invalid Address, ERROR_CODE :550",
             "'Ann B' <a@b.test>",
         ] {
@@ -153,6 +163,8 @@ mod tests {
         for line in [
             "There was an error delivering your mail to <a@b.test>.",
             "Unknown user: a@b.test",
+            "Delivery failed 20 attempts: a@b.test",
+            "Invalid final delivery userid: a@b.test",
             "User mailbox exceeds allowed size: a@b.test",
             "     Could not be delivered to: <a@b.test> ",
             ">>> RCPT To:<a@b.test>",

@@ -3,30 +3,23 @@
 use crate::mail::reports::{
     classify, codes,
     letter::Letter,
-    limits::{DIAGNOSTIC_BYTES_MAX, cut},
+    limits::{DIAGNOSTIC_BYTES_MAX, TEXT_LINE_BYTES_MAX, cut},
 };
 
 /// Lines that a diagnostic may go on for. SMTP replies of ten lines are rare.
 const LINES_MAX: usize = 12;
 /// Lines that are looked at for one recipient: the report of one fills a page at most.
 const BLOCK_LINES_MAX: usize = 120;
-/// Bytes of a line that are looked at. SMTP has 512, HTML reports have no lines.
-const LINE_BYTES_MAX: usize = 2_000;
-
 /// How much words tell: 2 if they hold a code, 1 if a rule knows them, or else 0.
-pub(super) fn weight(words: &str) -> u8 {
-    if codes::find(words).any() {
-        2
-    } else {
-        u8::from(classify::by_words(words).is_some())
-    }
+pub(in crate::mail::reports) fn weight(words: &str) -> u8 {
+    if codes::find(words).any() { 2 } else { u8::from(classify::by_words(words).is_some()) }
 }
 
 /// The words of a block of lines that tell most; `first` is what stands on the line of the recipient.
 pub(super) fn choose(first: &str, block: &[&str]) -> String {
     let lines: Vec<&str> = std::iter::once(first)
         .chain(block.iter().copied().take(BLOCK_LINES_MAX))
-        .map(|line| cut(line.trim(), LINE_BYTES_MAX))
+        .map(|line| cut(line.trim(), TEXT_LINE_BYTES_MAX))
         .collect();
     if let Some(at) = lines.iter().position(|line| codes::find(line).any()) {
         return with_code(&lines, at);
@@ -59,12 +52,25 @@ fn with_code(lines: &[&str], at: usize) -> String {
     let mut said = line[start..].trim().trim_start_matches('<').trim().to_owned();
     for next in &lines[at + 1..lines.len().min(at + LINES_MAX)] {
         let next = next.strip_prefix("<<<").map_or(*next, str::trim);
-        if next.is_empty() || ends_words(next) {
+        if next.is_empty() || ends_words(next) || is_another_reply(line, next) {
             break;
         }
         join(&mut said, next);
     }
     closed(said)
+}
+
+/// Whether `next` begins a reply of its own. `550-` goes on with `550-` or `550 `.
+fn is_another_reply(line: &str, next: &str) -> bool {
+    let is_reply = |line: &str| {
+        let bytes = line.as_bytes();
+        bytes.len() > 3
+            && matches!(bytes[0], b'2' | b'4' | b'5')
+            && bytes[1..3].iter().all(u8::is_ascii_digit)
+            && bytes[3] == b' '
+    };
+    let goes_on = next.get(..3).is_some_and(|code| line.contains(&format!("{code}-")));
+    is_reply(next) && !goes_on
 }
 
 fn paragraph(lines: &[&str], at: usize) -> String {
@@ -89,8 +95,19 @@ fn join(said: &mut String, line: &str) {
 /// What no server said: the mail system goes on.
 fn ends_words(line: &str) -> bool {
     const STARTS: [&str; 13] = [
-        "giving up on", "--", "==", "**", ">>>", "...", "for further", "[rcpt_to]", "[mail_from]", "[data]", "reporting-mta",
-        "i'm not going", "the message subject",
+        "giving up on",
+        "--",
+        "==",
+        "**",
+        ">>>",
+        "...",
+        "for further",
+        "[rcpt_to]",
+        "[mail_from]",
+        "[data]",
+        "reporting-mta",
+        "i'm not going",
+        "the message subject",
     ];
     let lower = line.to_lowercase();
     STARTS.iter().any(|start| lower.starts_with(start))
@@ -117,10 +134,19 @@ mod tests {
         for (first, block, words) in [
             ("", &["Remote host said: 550 5.7.1 denied", "Giving up on 192.0.2.1."][..], "550 5.7.1 denied"),
             ("", &["(reason: 550 5.1.1 <a@b>... User unknown)"], "550 5.1.1 <a@b>... User unknown"),
-            ("", &["SMTP error after RCPT TO:", "host mx [192.0.2.1]: 550 no", "such user", "", "x"], "550 no such user"),
+            (
+                "",
+                &["SMTP error after RCPT TO:", "host mx [192.0.2.1]: 550 no", "such user", "", "x"],
+                "550 no such user",
+            ),
+            ("550 <a@b>... no", &["550 c.test (smtp)... Host unknown"], "550 <a@b>... no"),
             ("", &["<<< 550-one", "<<< 550 two", ">>> QUIT"], "550-one 550 two"),
             ("mailbox is full", &["later"], "mailbox is full later"),
-            ("", &["", "Sorry, no mailbox here by that name. (#5.1.1)"], "Sorry, no mailbox here by that name. (#5.1.1)"),
+            (
+                "",
+                &["", "Sorry, no mailbox here by that name. (#5.1.1)"],
+                "Sorry, no mailbox here by that name. (#5.1.1)",
+            ),
             ("", &[], ""),
         ] {
             assert_eq!(choose(first, block), words);
