@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use axum::{
     Json, Router,
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::any,
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     domain::secret::Secret,
     mcp::{
-        Server,
+        SESSION_HEADER, Server,
         over_http::{self, Principal, Reach},
     },
 };
@@ -37,10 +37,11 @@ pub trait Gate: Send + Sync + 'static {
 /// Its listener must set `TCP_NODELAY` (`axum::serve::ListenerExt::tap_io`), or each reply takes 40 ms longer. Streams end when
 /// `shutdown` is cancelled, so that a graceful shutdown can.
 pub fn router(server: Server, gate: Arc<dyn Gate>, reach: Reach, shutdown: CancellationToken) -> Router {
-    let service = over_http::service(server, reach, shutdown);
+    let service = over_http::service(server.clone(), reach, shutdown);
     Router::new()
         .route_service("/mcp", service.clone())
         .route_service("/mcp/", service)
+        .layer(middleware::from_fn_with_state(server, ending_sessions))
         .layer(middleware::from_fn_with_state(gate, authenticated))
         // Outside the check: it tells nothing but where to go.
         .route("/sse", any(sse))
@@ -62,6 +63,16 @@ async fn authenticated(State(gate): State<Arc<dyn Gate>>, mut request: Request, 
     request.extensions_mut().insert(principal);
     // It has done its work; nothing further in needs to see it.
     request.headers_mut().remove(header::AUTHORIZATION);
+    next.run(request).await
+}
+
+/// A client that ends its session waits for nothing any more.
+async fn ending_sessions(State(server): State<Server>, request: Request, next: Next) -> Response {
+    if request.method() == Method::DELETE
+        && let Some(session) = request.headers().get(SESSION_HEADER).and_then(|id| id.to_str().ok())
+    {
+        server.session_ended(session);
+    }
     next.run(request).await
 }
 

@@ -7,6 +7,7 @@
 mod arguments;
 mod failure;
 pub mod over_http;
+mod presence;
 pub mod present;
 mod progress;
 mod resources;
@@ -14,4 +15,4 @@ mod server;
 pub mod stdio;
 mod tools;
 
-pub use self::server::{Rooms, Server, published_tools};
+pub use self::server::{Rooms, SESSION_HEADER, Server, published_tools};

@@ -15,9 +15,12 @@ use rmcp::{
     service::RequestContext,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
     arguments::nearest,
     over_http::Principal,
+    presence::Sessions,
     present::{Fence, with_fence_named},
     progress::Progress,
     resources, tools,
@@ -48,7 +51,7 @@ counts. Leave the marks out when you quote.";
 const NAME: &str = "mailbell";
 
 /// The header that names a session of the older protocol.
-const SESSION_HEADER: &str = "mcp-session-id";
+pub const SESSION_HEADER: &str = "mcp-session-id";
 
 /// What the tools and resources call: the use cases of the bell wing.
 pub struct Rooms {
@@ -80,13 +83,28 @@ pub struct Server {
     rooms: Arc<Rooms>,
     /// Who calls where the transport does not say: over stdio there is one caller, this process's parent.
     process: Arc<str>,
+    /// Cancelled when that one caller has left.
+    left: CancellationToken,
+    /// Over HTTP: whose calls are in progress.
+    sessions: Sessions,
 }
 
 impl Server {
     /// A server over `rooms`. Over stdio its leases are held in the name of this process, which is made up here.
     pub fn new(rooms: Arc<Rooms>) -> Self {
         let process = rooms.ids.next("process:").into();
-        Self { rooms, process }
+        Self { rooms, process, left: CancellationToken::new(), sessions: Sessions::default() }
+    }
+
+    /// The same for one client alone, and what to cancel when that client has left.
+    pub(super) fn of_one_client(self) -> (Self, CancellationToken) {
+        let left = CancellationToken::new();
+        (Self { left: left.clone(), ..self }, left)
+    }
+
+    /// The client has ended a session of the older protocol: its calls in progress end too.
+    pub fn session_ended(&self, session: &str) {
+        self.sessions.end(session);
     }
 
     /// In whose name leases are held: an agent finds its own again by it, and only those.
@@ -136,12 +154,27 @@ impl ServerHandler for Server {
         let Some(tool) = tools::named(&request.name) else {
             return Err(self.unknown_tool(&request.name));
         };
+        let cancelled = context.ct.child_token();
+        let parts = context.extensions.get::<http::request::Parts>();
+        let session = parts.and_then(|parts| parts.headers.get(SESSION_HEADER)?.to_str().ok());
+        let present = session.map(|session| self.sessions.enter(session));
+        let left = present.as_ref().map_or_else(|| self.left.clone(), |present| present.ended.clone());
         let caller = tools::Caller {
             holder: self.holder(&context),
-            cancelled: context.ct.clone(),
+            cancelled: cancelled.clone(),
             progress: context.meta.get_progress_token().map(|token| Progress::new(context.peer.clone(), token)),
         };
-        let result = tool.call(&self.rooms, &request.arguments.unwrap_or_default(), caller).await;
+        let given = request.arguments.unwrap_or_default();
+        let mut call = std::pin::pin!(tool.call(&self.rooms, &given, caller));
+        let result = tokio::select! {
+            // Looked at first: what a client that has left would be handed is handed to nobody.
+            biased;
+            () = left.cancelled() => {
+                cancelled.cancel();
+                call.await
+            }
+            result = &mut call => result,
+        };
         Ok(result.into())
     }
 

@@ -6,7 +6,7 @@ use rmcp::{ServiceExt as _, service::ServerInitializeError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::Server;
+use super::{Server, presence::UntilEnd};
 
 /// Why serving ended otherwise than by the client's leave.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,8 @@ pub async fn serve_over(
     output: impl AsyncWrite + Send + Unpin + 'static,
     shutdown: CancellationToken,
 ) -> Result<(), StdioError> {
-    match server.serve_with_ct((input, output), shutdown).await {
+    let (server, left) = server.of_one_client();
+    match server.serve_with_ct((UntilEnd::new(input, left), output), shutdown).await {
         Ok(running) => {
             running.waiting().await?;
             Ok(())

@@ -9,7 +9,11 @@ use mailbell::{
     http::mcp::{Gate, router},
     mcp::over_http::{Principal, Reach},
 };
-use rmcp::transport::streamable_http_client::{StreamableHttpClientTransport, StreamableHttpClientTransportConfig};
+use rmcp::{
+    model::{CallToolRequest, CallToolRequestParams, ClientRequest},
+    service::PeerRequestOptions,
+    transport::streamable_http_client::{StreamableHttpClientTransport, StreamableHttpClientTransportConfig},
+};
 use serde_json::json;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -167,5 +171,33 @@ async fn a_closed_stream_of_the_modern_era_ends_the_wait() {
     // A claim that was under way is taken back, and that rings; no time passes, so no lease runs out.
     let limit = std::time::Duration::from_secs(10);
     let waited = tokio::time::timeout(limit, agent.call("wait_for_event", json!({}))).await;
+    assert_eq!(waited.expect("it is free")["events"][0]["attempt"], 1);
+}
+
+#[tokio::test]
+async fn a_session_that_is_deleted_is_handed_nothing_more() {
+    let wing = Wing::start().await;
+    let listening = listen(&wing).await;
+    let mut first = agent(&listening, Era::Legacy).await;
+    let params = CallToolRequestParams::new("wait_for_event").with_arguments(serde_json::Map::new());
+    let call = ClientRequest::CallToolRequest(CallToolRequest::new(params));
+    let _waiting = first.client.send_cancellable_request(call, PeerRequestOptions::no_options()).await.unwrap();
+    first.progress.recv().await.expect("it waits");
+    tokio::time::timeout(std::time::Duration::from_secs(3), async {
+        while wing.clock.sleepers() < 2 {
+            tokio::task::yield_now().await;
+        }
+        // The client deletes its session as it leaves.
+        first.client.cancel().await.unwrap();
+        while wing.clock.sleepers() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the wait ends with its session, not after the five seconds that rmcp gives to answers under way");
+    wing.happens(vec![inbound(1, "Hi")]).await;
+    let second = agent(&listening, Era::Legacy).await;
+    let limit = std::time::Duration::from_secs(10);
+    let waited = tokio::time::timeout(limit, second.call("wait_for_event", json!({}))).await;
     assert_eq!(waited.expect("it is free")["events"][0]["attempt"], 1);
 }

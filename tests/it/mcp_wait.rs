@@ -116,6 +116,25 @@ async fn a_cancelled_wait_ends_and_leaves_no_lease() {
 }
 
 #[tokio::test]
+async fn a_client_that_closes_stdin_is_handed_nothing_more() {
+    for era in Era::BOTH {
+        let wing = Wing::start().await;
+        let mut agent = wing.agent(era).await;
+        let _waiting = wait(&agent, json!({})).await;
+        agent.progress.recv().await.unwrap();
+        until(|| wing.clock.sleepers() > 1).await;
+        agent.client.cancel().await.unwrap();
+        // Not after the five seconds that rmcp gives to answers under way.
+        let ended = tokio::time::timeout(Duration::from_secs(3), until(|| wing.clock.sleepers() == 0)).await;
+        ended.expect("the wait ends with its client");
+        wing.happens(vec![inbound(1, "Hi")]).await;
+        let other = wing.agent(era).await;
+        let waited = tokio::time::timeout(Duration::from_secs(10), other.call("wait_for_event", json!({}))).await;
+        assert_eq!(waited.expect("it is free")["events"][0]["attempt"], 1);
+    }
+}
+
+#[tokio::test]
 async fn an_onlooker_leases_nothing_and_goes_on_where_it_was() {
     let wing = Wing::start().await;
     wing.happens(vec![inbound(1, "one"), inbound(2, "two")]).await;
