@@ -19,7 +19,7 @@
 //!   ┌────────────┴──────────────────── cli · app ─────────────────────┴────────────┐
 //!   │  BELL WING: the agent's side     bell.db   MAIL WING: a mail service  mail.db │
 //!   │  mcp      tools, resources                 http::v1   the API at /v1          │
-//!   │  bell     sources → intake → log           mail       SMTP in, mailroom       │
+//!   │  bell     sources → intake → log           mail       SMTP, LMTP in, mailroom │
 //!   │           waiting · consumers                         webhooks out: in order, │
 //!   │           upstream ────────────▶ /v1                  signed, retried         │
 //!   │                     ▲                                                         │
@@ -50,7 +50,7 @@
 //!
 //! ## One event's journey
 //!
-//! A mail comes in by SMTP. [`mail::reception`] writes the raw bytes to a file named by their SHA-256, reads the MIME, and in
+//! A mail comes in by SMTP or LMTP. [`mail::reception`] writes the raw bytes to a file named by their SHA-256, reads the MIME, and in
 //! one transaction stores the message, finds its thread and owes an `inbound` event to every webhook that wants it. Only
 //! then does the peer read `250`.
 //!

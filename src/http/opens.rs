@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Path, State},
-    http::{HeaderMap, HeaderName, Method, header},
+    extract::State,
+    http::{HeaderMap, HeaderName, Method, Uri, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -34,17 +34,14 @@ pub fn router(tracking: Arc<Tracking>) -> Router {
     Router::new().route("/o/{image}", get(image)).with_state(tracking)
 }
 
-async fn image(
-    State(tracking): State<Arc<Tracking>>,
-    method: Method,
-    Path(image): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+async fn image(State(tracking): State<Arc<Tracking>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    // Not decoded: a name of ours needs none of that, and one that cannot be decoded gets the picture too.
+    let image = uri.path().rsplit('/').next().unwrap_or_default();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let asking = Asking { user_agent: text("user-agent"), purpose: PURPOSES.into_iter().find_map(text) };
     // HEAD shows nobody a picture.
     if method == Method::GET
-        && let Err(error) = tracking.fetched(&image, &asking).await
+        && let Err(error) = tracking.fetched(image, &asking).await
     {
         tracing::warn!(error = &error as &(dyn std::error::Error + 'static), "could not take note of an open");
     }

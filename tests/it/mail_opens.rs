@@ -116,7 +116,9 @@ async fn names_that_mean_nothing_get_the_same_picture_and_leave_nothing() {
     let mail = Mail::start().await;
     let images = Images::serve(mail.tracking()).await;
     let before = mail.store.commits();
-    for name in ["/o/x.gif", &format!("/o/{}.gif", "0".repeat(64)), &format!("/o/{}", "0".repeat(64)), "/o/%00"] {
+    for name in
+        ["/o/x.gif", &format!("/o/{}.gif", "0".repeat(64)), &format!("/o/{}", "0".repeat(64)), "/o/%00", "/o/%ff.gif"]
+    {
         images.fetch(name, Some(PERSON)).await;
     }
     assert_eq!(mail.store.commits(), before);

@@ -1,10 +1,10 @@
 //! `/v1/mailboxes`
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     answer::Failure,
@@ -54,27 +54,19 @@ pub(super) async fn show(
     Ok(Json(shape))
 }
 
-/// What there is to change; the service documents more, which this one does not have.
-#[derive(Deserialize)]
-pub(super) struct Changes {
-    track_opens: Option<bool>,
-    #[serde(flatten)]
-    others: BTreeMap<String, Value>,
-}
-
-/// Names what it did not change, so that nobody takes silence for consent.
+/// Changes what there is to change; the service documents more, which this one does not have. It names what it did not
+/// change, so that nobody takes silence for consent.
 pub(super) async fn change(
     State(api): State<Arc<Api>>,
     Caller(key): Caller,
     At(mailbox): At<String>,
-    JsonBody(changes): JsonBody<Changes>,
+    JsonBody(mut changes): JsonBody<Map<String, Value>>,
 ) -> Result<Json<Value>, Failure> {
-    let Changes { track_opens, others } = changes;
-    let Some(on) = track_opens else {
+    let Some(Value::Bool(on)) = changes.remove("track_opens") else {
         return Err(Failure::Malformed("give `track_opens`, true or false; nothing else of a mailbox changes".into()));
     };
     api.track_opens(&key, &mailbox, on).await?;
-    let ignored: Vec<_> = others.keys().collect();
+    let ignored: Vec<_> = changes.keys().collect();
     Ok(Json(json!({ "status": "updated", "track_opens": on, "ignored": ignored })))
 }
 

@@ -17,7 +17,7 @@ pub(super) const COMMANDS_MAX: u32 = 10_000;
 /// `Received` fields, before a message is taken to go round in circles (RFC 5321 section 6.3 asks for at least 100 hops
 /// by any count; Postfix and Stalwart end at 50).
 pub(super) const RECEIVED_MAX: usize = 50;
-/// Bytes of messages that all connections hold at once: 256 MiB, ten messages of the largest size.
+/// Bytes of messages that all connections of a listener hold at once: 256 MiB, ten messages of the largest size.
 pub(super) const IN_FLIGHT_BYTES_MAX: usize = 256 << 20;
 /// How long a message may take to come in (RFC 5321 section 4.5.3.2.5 gives each block three minutes): else a few slow
 /// peers could hold every connection.
