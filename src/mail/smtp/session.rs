@@ -155,6 +155,10 @@ impl Session {
             Request::Rcpt { to } => self.recipient(&to, text),
             Request::Data => match &self.transaction {
                 Some(transaction) if !transaction.recipients.is_empty() => Step::Message,
+                // RFC 2033 section 4.2 has another code for it than RFC 5321 section 3.3.
+                Some(_) if self.dialect == Dialect::Lmtp => {
+                    self.complain(Reply::new(503, "5.5.1", "no valid recipients"))
+                }
                 Some(_) => self.complain(Reply::new(554, "5.5.1", "no valid recipients")),
                 None => self.complain(Reply::new(503, "5.5.1", "say MAIL and RCPT first")),
             },

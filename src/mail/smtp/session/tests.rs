@@ -164,6 +164,8 @@ fn lmtp_differs_in_its_hello() {
         ("MAIL FROM:<a@b.test>", "503 5.5.1"),
         ("LHLO x", "250"),
         ("MAIL FROM:<a@b.test>", "250 2.1.0"),
+        ("RCPT TO:<nobody@mailbell.test>", "550 5.1.1"),
+        ("DATA", "503 5.5.1"),
         ("RCPT TO:<agent@mailbell.test>", "250 2.1.5"),
         ("RCPT TO:<nobody@mailbell.test>", "550 5.1.1"),
         ("RCPT TO:<other@mailbell.test>", "250 2.1.5"),
