@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Failure, Settings, Where, say};
 use crate::{
@@ -17,6 +17,8 @@ pub(super) enum Mailbox {
     Add(Add),
     /// Show the mailboxes
     List(List),
+    /// Have a mailbox's messages carry tracking images, or no longer
+    TrackOpens(TrackOpens),
     /// Remove a mailbox with all its mail
     Remove(Remove),
 }
@@ -43,6 +45,24 @@ pub(super) struct List {
     /// Print JSON, one mailbox a line
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct TrackOpens {
+    /// Its address
+    address: Address,
+    /// What a message does that does not say otherwise
+    switch: Switch,
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
 }
 
 #[derive(Args)]
@@ -75,6 +95,15 @@ impl Mailbox {
                         }
                     }
                     Ok(())
+                })
+                .await
+            }
+            Self::TrackOpens(track) => {
+                with_api(&track.place, track.settings, async |api| {
+                    let on = track.switch == Switch::On;
+                    api.track_opens(track.address.as_str(), on).await?;
+                    let word = if on { "carry" } else { "no longer carry" };
+                    say(format!("messages from {} {word} tracking images", track.address))
                 })
                 .await
             }

@@ -98,6 +98,14 @@ impl Client {
         self.call(Method::PUT, path, &[], Some(body), Repeat::Safe).await
     }
 
+    pub(super) async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &serde_json::Value,
+    ) -> Result<T, UpstreamError> {
+        self.call(Method::PATCH, path, &[], Some(body), Repeat::Safe).await
+    }
+
     pub(super) async fn post<T: DeserializeOwned>(
         &self,
         path: &[&str],

@@ -1,4 +1,4 @@
-//! Adding and removing mailboxes, as the operator does.
+//! Adding, changing and removing mailboxes, as the operator does.
 
 use super::{Upstream, UpstreamError, wire};
 use crate::domain::{address::Address, id::MailboxId};
@@ -13,6 +13,14 @@ impl Upstream {
         let made: wire::MailboxBody = self.client.post(&["v1", "mailboxes"], &body).await?;
         self.known().mailboxes.clear();
         Ok(super::Mailbox::from(made).id)
+    }
+
+    /// Turns tracking images in what the mailbox of that address or id sends on or off, unless a message says otherwise.
+    pub async fn track_opens(&self, named: &str, on: bool) -> Result<(), UpstreamError> {
+        let mailbox = self.mailbox_at(named).await?;
+        let body = serde_json::json!({ "track_opens": on });
+        let path = ["v1", "mailboxes", mailbox.id.as_str()];
+        self.client.patch::<serde::de::IgnoredAny>(&path, &body).await.map(drop)
     }
 
     /// Removes the mailbox of that address or id, with all its mail.
