@@ -30,7 +30,7 @@ use crate::{
             worker::{LEASE, Parts, Worker},
         },
     },
-    store::mail::MailStore,
+    store::{StoreError, mail::MailStore},
 };
 
 /// The local part of the mailbox that a new service has, at each first of its domains.
@@ -167,6 +167,11 @@ impl MailSide {
     /// The tracking images, for the listener that the world reaches.
     pub(super) fn tracking(&self) -> Arc<Tracking> {
         self.tracking.clone()
+    }
+
+    /// What the service signs with for our own receiver.
+    pub(super) async fn own_secrets(&self) -> Result<Vec<Secret>, StoreError> {
+        self.api.registry().own_secrets().await
     }
 
     /// Starts serving on `sockets`, until `shutdown`.

@@ -135,6 +135,22 @@ fn line(event: &Event) -> String {
     )
 }
 
+/// Marks that have the rest of a line shown from right to left, our own part of it included.
+fn turns_the_line(c: char) -> bool {
+    matches!(c, '\u{200E}' | '\u{200F}' | '\u{061C}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
 fn plain(text: &str) -> String {
-    text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() || turns_the_line(c) { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_cannot_move_the_terminal() {
+        assert_eq!(plain("a\u{1b}[2Jb\u{9b}c\u{202E}d\re"), "a [2Jb c d e");
+        assert_eq!(plain(&"é".repeat(100)).chars().count(), TEXT_CHARS_MAX);
+    }
 }

@@ -11,7 +11,14 @@ mod source;
 mod token;
 mod try_kind;
 
-use std::{error::Error, io::Write as _, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -159,6 +166,8 @@ pub fn main() -> ExitCode {
     runtime.shutdown_timeout(BLOCKING_WORK_MAX);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the answer has enough, as in `mailbell events | head`.
+        Err(failure) if is_broken_pipe(&*failure) => ExitCode::SUCCESS,
         Err(failure) => failed(&*failure),
     }
 }
@@ -174,6 +183,10 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Mailbox(mailbox) => mailbox.run().await,
         Command::Token(token) => token.run().await,
     }
+}
+
+fn is_broken_pipe(failure: &(dyn Error + 'static)) -> bool {
+    failure.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Tells a failure and its causes on stderr, each once.

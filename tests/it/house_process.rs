@@ -29,6 +29,8 @@ const FREE_PORTS: [&str; 12] = [
 ];
 /// What DESIGN promises of SIGTERM.
 const END_MAX: Duration = Duration::from_secs(5);
+/// Far more than an event takes, on a machine that is busy with other tests.
+const COME_MAX: Duration = Duration::from_secs(60);
 
 /// A process that does not outlive its test.
 struct Running(Child);
@@ -135,6 +137,30 @@ fn a_server_that_starts_beside_a_command_keeps_the_house_when_the_command_is_don
 }
 
 #[test]
+fn events_still_come_when_the_log_is_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut house = Running::start(&["serve"], dir.path());
+    assert!(house.first_line().contains("ready"));
+    house.terminate();
+    assert!(house.ended().success());
+    for file in ["bell.db", "bell.db-wal", "bell.db-shm"] {
+        let _ = fs::remove_file(dir.path().join(file));
+    }
+    let mut house = Running::start(&["serve"], dir.path());
+    assert!(house.first_line().contains("ready"));
+    let run = |arguments: &[&str]| {
+        let ran = Command::new(BINARY).args(arguments).arg("--data-dir").arg(dir.path()).output().unwrap();
+        assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    run(&["try", "inbound"]);
+    let sent = Instant::now();
+    while run(&["events"]).is_empty() {
+        assert!(sent.elapsed() < COME_MAX, "the event does not come");
+    }
+}
+
+#[test]
 fn a_signal_right_after_the_ready_line_ends_it_cleanly() {
     let dir = tempfile::tempdir().unwrap();
     let mut house = Running::start(&["serve"], dir.path());
@@ -142,4 +168,12 @@ fn a_signal_right_after_the_ready_line_ends_it_cleanly() {
     house.terminate();
     assert!(house.ended().success());
     assert!(!dir.path().join("keeper.json").exists());
+}
+
+#[test]
+fn an_answer_that_nobody_reads_to_its_end_is_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Running::start(&["mailbox", "list"], dir.path());
+    drop(command.0.stdout.take());
+    assert!(command.ended().success());
 }
