@@ -19,7 +19,7 @@ pub(super) enum Mailbox {
     List(List),
     /// Have a mailbox's messages carry tracking images, or no longer
     TrackOpens(TrackOpens),
-    /// Remove a mailbox with all its mail
+    /// Remove a mailbox and the messages in it; their raw files stay under blobs/
     Remove(Remove),
 }
 
@@ -110,7 +110,7 @@ impl Mailbox {
             Self::Remove(remove) => {
                 with_api(&remove.place, remove.settings, async |api| {
                     api.remove_mailbox(remove.address.as_str()).await?;
-                    say(format!("removed {} with all its mail", remove.address))
+                    say(format!("removed {} and the messages in it; their raw files stay under blobs/", remove.address))
                 })
                 .await
             }
