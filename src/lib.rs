@@ -42,7 +42,7 @@
 //!  http                             axum lives and ends here: hooks, v1, health, the mount of /mcp
 //!  mcp                              rmcp lives and ends here; a tool is an argument, one call below, a presentation
 //!  bell             mail            the two wings' use cases. No axum, no rmcp, no SQL
-//!  bell::sources                    dialects of webhooks: bytes in, domain words out. No I/O
+//!  bell::sources    mail::reports   dialects of webhooks and of reports: bytes in, domain words out. No I/O
 //!  store                            traits in domain verbs; sqlx lives and ends in store::{bell, mail}
 //!  signing  wake  config  ids       HMAC both ways; a hint that the log moved; settings; ids and chance
 //!  domain                           words and rules
@@ -64,6 +64,14 @@
 //! worker, with a lease and a token, and [`mcp`] presents it, every foreign word inside a fence. The agent reads the message
 //! through [`bell::upstream`], tags it `handled`, and its token acks the event.
 //!
+//! ## One message's way out
+//!
+//! An agent's letter comes by the API to [`mail::submission`], which composes it, writes its bytes and queues it in one
+//! transaction with the rules that may refuse it: its key, the suppression list, the hourly limits. The worker in
+//! [`mail::outbox`] puts it into mailboxes here (in the transaction that takes it off the queue), or hands it to
+//! [`mail::relay`] and then records what was said to each recipient, with the events of it. What comes back later comes in
+//! like any mail, to a secret return path: [`mail::reports`] reads it, [`mail::returned`] ties it to the message.
+//!
 //! ## What always holds
 //!
 //! - Nothing parses a body before its signature is checked.
@@ -79,7 +87,8 @@
 //!
 //! ## What is absent
 //!
-//! The mail wing never relays what comes in by SMTP and sends no report of its own. The bell wing never opens `mail.db`.
+//! The mail wing never relays what comes in by SMTP and sends no report of its own. A report suppresses nobody unless our
+//! secret came back with it. The bell wing never opens `mail.db`.
 //! A process that is not the keeper binds nothing and changes no schema.
 
 pub mod app;

@@ -40,6 +40,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("mail_auth", &["mail::verdict"]),
     ("mail_parser", &["mail"]),
     ("mail_builder", &["mail"]),
+    ("pulldown_cmark", &["mail::markdown"]),
     ("regex", &["mail::reports"]),
     ("toml", &["mail::reports"]),
     ("html2text", &["mail::html"]),

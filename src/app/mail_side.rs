@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{StartError, data_dir::DataDir, listeners::MailListeners, tokens};
 use crate::{
-    config::{Config, MailAuth},
+    config::{Config, MailAuth, RelayTls},
     domain::{address::Address, clock::Clock, event::EventKind, secret::Secret},
     http,
     ids::{Entropy, Ids},
@@ -18,9 +18,12 @@ use crate::{
         blobs::Blobs,
         keys::{HOUSE_SCOPES, Keys},
         mailroom::Mailrooms,
+        outbox,
         reception::{Furnishing, Reception},
+        relay::{Relay, Security},
         smtp::{self, SmtpLimits},
         space::FileSystemOf,
+        submission::{self, Submission},
         tracking::{self, Tracking},
         verdict::{Judge, Lookups, NoResolver, Trust},
         webhooks::{
@@ -57,6 +60,7 @@ pub(super) struct MailSide {
     reception: Arc<Reception>,
     tracking: Arc<Tracking>,
     worker: Worker,
+    sender: outbox::Worker,
     limits: SmtpLimits,
     clock: Arc<dyn Clock>,
     first_domain: String,
@@ -80,7 +84,22 @@ impl MailSide {
             clock.clone(),
             ids.clone(),
         );
+        let queued = Arc::new(Notify::new());
+        let relay = relay(config)?;
+        let submission = Submission::new(submission::Parts {
+            outbox: store.clone(),
+            mailroom: store.clone(),
+            blobs: blobs.clone(),
+            ids: ids.clone(),
+            clock: clock.clone(),
+            domains: config.mail.domains.clone(),
+            relays: relay.is_some(),
+            message_bytes_max: config.smtp.message_bytes_max,
+            queued: queued.clone(),
+        });
         let api = Api::new(mail::api::Parts {
+            submission,
+            suppressions: store.clone(),
             mailroom: store.clone(),
             blobs: blobs.clone(),
             opens: store.clone(),
@@ -93,7 +112,8 @@ impl MailSide {
         });
         let reception = Reception::new(Furnishing {
             store: store.clone(),
-            blobs,
+            outbox: store.clone(),
+            blobs: blobs.clone(),
             ids: ids.clone(),
             clock: clock.clone(),
             domains: config.mail.domains.clone(),
@@ -112,6 +132,18 @@ impl MailSide {
             base: images,
             stored: owed.clone(),
         });
+        let sender = outbox::Worker::new(outbox::Parts {
+            outbox: store.clone(),
+            blobs,
+            reception: reception.clone(),
+            domains: config.mail.domains.clone(),
+            relay,
+            queued,
+            owed: owed.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            entropy: entropy.clone(),
+        });
         let parts = Parts {
             deliveries: store,
             egress: Egress::new(clock.clone())?,
@@ -128,6 +160,7 @@ impl MailSide {
             tracking: Arc::new(tracking),
             reception,
             worker: Worker::new(parts, LEASE)?,
+            sender,
             limits: SmtpLimits {
                 hostname: config.smtp.hostname.clone(),
                 message_bytes_max: config.smtp.message_bytes_max,
@@ -176,13 +209,15 @@ impl MailSide {
 
     /// Starts serving on `sockets`, until `shutdown`.
     pub(super) fn open_doors(self, sockets: MailListeners, parts: &TaskTracker, shutdown: &CancellationToken) {
-        let Self { api, reception, worker, limits, clock, allowed_hosts, .. } = self;
+        let Self { api, reception, worker, sender, limits, clock, allowed_hosts, .. } = self;
         parts.spawn(http::listen::serve("api", sockets.api, http::v1::router(api, &allowed_hosts), shutdown.clone()));
         let (room, time) = (reception.clone(), clock.clone());
         parts.spawn(smtp::serve(sockets.smtp, room, limits.clone(), time, shutdown.clone()));
         parts.spawn(smtp::serve_lmtp(sockets.lmtp, reception, limits, clock, shutdown.clone()));
-        let shutdown = shutdown.clone();
-        parts.spawn(async move { worker.run(shutdown).await });
+        let ending = shutdown.clone();
+        parts.spawn(async move { worker.run(ending).await });
+        let ending = shutdown.clone();
+        parts.spawn(async move { sender.run(ending).await });
     }
 }
 
@@ -197,4 +232,23 @@ fn judge(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Judge>, NoRes
     let trust = Trust { authserv_id: authserv_id.clone(), peers };
     let lookups = if *verify { Some(Lookups::new(*resolver, &config.smtp.hostname)?) } else { None };
     Ok(Some(Judge::new(trust, lookups, clock.clone())))
+}
+
+/// The relay that the settings name, if they do.
+fn relay(config: &Config) -> Result<Option<Relay>, StartError> {
+    let settings = &config.mail.relay;
+    let Some(host) = settings.host.clone() else { return Ok(None) };
+    let ca = settings.ca_file.as_ref().map(std::fs::read).transpose().map_err(StartError::RelayCa)?;
+    Ok(Some(Relay {
+        host,
+        port: settings.port,
+        security: match settings.tls {
+            RelayTls::Starttls => Security::StartTls,
+            RelayTls::Implicit => Security::Implicit,
+            RelayTls::None => Security::None,
+        },
+        credentials: settings.username.clone().zip(settings.password.clone()),
+        hello: config.smtp.hostname.clone(),
+        ca,
+    }))
 }

@@ -60,6 +60,8 @@ pub enum StartError {
     Socket(#[source] io::Error),
     #[error("could not open the directory of raw messages")]
     Blobs(#[source] io::Error),
+    #[error("could not read the certificate authority that mail.relay.ca_file names")]
+    RelayCa(#[source] io::Error),
     #[error("there is no token for the mail API on this data directory; start `mailbell serve` on it once")]
     NoApiToken,
     #[error(

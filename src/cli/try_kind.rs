@@ -4,17 +4,23 @@ use std::net::SocketAddr;
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, Where, say, time_and_ids};
+use super::{Failure, Settings, Where, say, time_and_ids};
 use crate::{
+    bell::upstream::Outgoing,
     domain::address::Address,
     mail::{
         compose::{Draft, compose},
         relay::hand_over,
+        simulator,
     },
 };
 
 /// Who writes, unless somebody says otherwise; `.test` is nobody's (RFC 2606).
 const SENDER: &str = "visitor@customer.test";
+
+/// What is said where nothing can happen.
+const NOT_RUNNING: &str =
+    "no mailbell with an embedded mail service runs on this data directory; start `mailbell serve` first";
 
 #[derive(Args)]
 pub(super) struct Try {
@@ -26,6 +32,34 @@ pub(super) struct Try {
 enum Kind {
     /// Send one real mail through the SMTP listener
     Inbound(Inbound),
+    /// Have the agent's mailbox send a mail that bounces at the simulator
+    Bounce(Bounce),
+    /// Have it send one that is called spam
+    Complaint(Outbound),
+    /// Have it send one that is opened
+    Open(Outbound),
+    /// Have it send one that is delivered
+    Delivery(Outbound),
+}
+
+#[derive(Args)]
+struct Bounce {
+    /// For now only, as a full mailbox does
+    #[arg(long)]
+    soft: bool,
+    #[command(flatten)]
+    outbound: Outbound,
+}
+
+#[derive(Args)]
+struct Outbound {
+    /// From which mailbox
+    #[arg(long, default_value = "agent@mailbell.test")]
+    mailbox: Address,
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 #[derive(Args)]
@@ -50,21 +84,53 @@ impl Try {
     pub(super) async fn run(self) -> Result<(), Failure> {
         match self.kind {
             Kind::Inbound(inbound) => inbound.run().await,
+            Kind::Bounce(Bounce { soft: false, outbound }) => outbound.send("hard-bounce").await,
+            Kind::Bounce(Bounce { soft: true, outbound }) => outbound.send("soft-bounce").await,
+            Kind::Complaint(outbound) => outbound.send("complaint").await,
+            Kind::Open(outbound) => outbound.send("opened").await,
+            Kind::Delivery(outbound) => outbound.send("delivered").await,
         }
+    }
+}
+
+impl Outbound {
+    /// Sends to the simulator's address of that local part, by the API like any agent.
+    async fn send(self, part: &str) -> Result<(), Failure> {
+        let dir = self.place.open()?;
+        if dir.published()?.and_then(|addresses| addresses.api).is_none() {
+            return Err(NOT_RUNNING.into());
+        }
+        let loaded = self.settings.load(&[])?;
+        let api = crate::app::follower::upstream(&dir, &loaded).await?;
+        let to = format!("{part}@{}", simulator::DOMAIN);
+        let outgoing = Outgoing {
+            to: vec![to.clone()],
+            subject: Some("Hello from mailbell try".to_owned()),
+            markdown: "This is a test mail. Did your agent hear what became of it?\n".to_owned(),
+            ..Outgoing::default()
+        };
+        let sent = match api.send(Some(self.mailbox.as_str()), &outgoing).await {
+            Ok(sent) => sent,
+            Err(error) => {
+                return Err(error.said().map_or_else(|| error.to_string(), |said| format!("{error}: {said}")).into());
+            }
+        };
+        say(format!("{} to {to}: {}", sent.id, sent.status))
     }
 }
 
 impl Inbound {
     async fn run(self) -> Result<(), Failure> {
         let smtp = self.place.open()?.published()?.and_then(|addresses| addresses.smtp);
-        let smtp = smtp.ok_or(
-            "no mailbell with an embedded mail service runs on this data directory; start `mailbell serve` first",
-        )?;
+        let smtp = smtp.ok_or(NOT_RUNNING)?;
         let (clock, ids) = time_and_ids();
         let message = compose(&Draft {
             from: &self.from,
             from_name: None,
             to: std::slice::from_ref(&self.to),
+            cc: &[],
+            html: None,
+            auto: false,
             subject: &self.subject,
             text: &self.text,
             date: clock.now(),

@@ -2,7 +2,7 @@
 //!
 //! The one place that reads the environment's `MAILBELL_…` variables.
 
-use std::{collections::BTreeSet, fmt::Write as _, ops::RangeInclusive, path::PathBuf};
+use std::{collections::BTreeSet, fmt::Write as _, net::IpAddr, ops::RangeInclusive, path::PathBuf};
 
 use figment::{
     Figment,
@@ -10,7 +10,7 @@ use figment::{
     providers::{Env, Format as _, Toml},
 };
 
-use super::Config;
+use super::{Config, Relay, RelayTls};
 
 const DEFAULTS: &str = include_str!("default.toml");
 /// What the name of a variable begins with; `__` stands between section and key.
@@ -125,7 +125,7 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
         }
     }
     let auth = &config.mail.auth;
-    if let Some(wrong) = auth.trusted_peers.iter().find(|peer| peer.parse::<std::net::IpAddr>().is_err()) {
+    if let Some(wrong) = auth.trusted_peers.iter().find(|peer| peer.parse::<IpAddr>().is_err()) {
         return invalid(format!("mail.auth.trusted_peers holds `{wrong}`; write IP addresses, such as 192.0.2.7"));
     }
     if auth.authserv_id.is_some() == auth.trusted_peers.is_empty() {
@@ -135,7 +135,33 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
                 .into(),
         );
     }
-    Ok(())
+    relay(&config.mail.relay).map_or(Ok(()), |wrong| invalid(wrong.to_owned()))
+}
+
+/// What is wrong with the relay's settings. A password never goes over a connection that anybody can read.
+fn relay(relay: &Relay) -> Option<&'static str> {
+    let host = relay.host.as_deref()?;
+    if host.is_empty()
+        || host.chars().any(|char| char.is_whitespace() || char.is_control() || "/@".contains(char))
+        || (host.contains(':') && host.parse::<IpAddr>().is_err())
+    {
+        return Some(
+            "mail.relay.host must be a host name, such as smtp.example.com; the port stands in mail.relay.port",
+        );
+    }
+    if relay.username.is_some() != relay.password.is_some() {
+        return Some("mail.relay.username and mail.relay.password go together; set both or neither");
+    }
+    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    match relay.tls {
+        RelayTls::None if !loopback => {
+            Some("mail.relay.tls = none is allowed for a relay on loopback only; use starttls or implicit")
+        }
+        RelayTls::None if relay.username.is_some() => {
+            Some("mail.relay.password goes only over TLS; set mail.relay.tls to starttls or implicit")
+        }
+        _ => None,
+    }
 }
 
 /// All that is wrong, one line each: where, what, and the nearest right name.
@@ -256,6 +282,27 @@ mod tests {
             let said = error.to_string();
             assert!(!said.replace(&file.path().display().to_string(), "").contains("31337"), "{said}");
             assert!(said.contains("api_key") || said.contains("line 2"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_password_goes_only_over_tls_and_plain_smtp_only_to_loopback() {
+        let [host, tls] = ["mail.relay.host", "mail.relay.tls"];
+        let login = [("mail.relay.username", "u"), ("mail.relay.password", "p")];
+        let relay = |first: &[(&'static str, &'static str)], more: &[(&'static str, &'static str)]| {
+            with(&[first, more].concat()).map(drop).map_err(|error| error.to_string())
+        };
+        assert_eq!(relay(&[(host, "smtp.example.com")], &login), Ok(()));
+        assert_eq!(relay(&[(host, "127.0.0.1"), (tls, "none")], &[]), Ok(()));
+        for (wrong, more, said) in [
+            (vec![(host, "127.0.0.1"), (tls, "none")], &login[..], "only over TLS"),
+            (vec![(host, "smtp.example.com"), (tls, "none")], &[], "loopback only"),
+            (vec![(host, "smtp.example.com")], &login[..1], "both or neither"),
+            (vec![(host, "smtp.example.com:25")], &[], "the port stands in"),
+            (vec![(host, "h"), (tls, "maybe")], &[], "mail.relay.tls"),
+        ] {
+            let error = relay(&wrong, more).expect_err(said);
+            assert!(error.contains(said), "{error}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 pub mod load;
 
-use std::{fmt, net::SocketAddr, str::FromStr};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Deserializer};
 use url::Url;
@@ -83,6 +83,7 @@ pub struct Mail {
     pub api_key: Option<Secret>,
     pub free_bytes_min: u64,
     pub auth: MailAuth,
+    pub relay: Relay,
 }
 
 /// `[mail.auth]`
@@ -95,6 +96,29 @@ pub struct MailAuth {
     pub authserv_id: Option<String>,
     #[serde(deserialize_with = "list")]
     pub trusted_peers: Vec<String>,
+}
+
+/// `[mail.relay]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml says what each key means, once")]
+pub struct Relay {
+    pub host: Option<String>,
+    pub port: u16,
+    pub tls: RelayTls,
+    pub username: Option<String>,
+    pub password: Option<Secret>,
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How connections to the relay are secured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "default.toml says what each word means, once")]
+pub enum RelayTls {
+    Starttls,
+    Implicit,
+    None,
 }
 
 /// `[webhooks]`

@@ -31,13 +31,42 @@ pub enum Direction {
     Outbound,
 }
 
-/// Whether an inbound message has been read.
+/// Whether an inbound message has been read, or how far an outbound one has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// Nobody has read it through the API.
     Unread,
     /// Somebody has.
     Read,
+    /// It waits for the time that it is to be sent at.
+    Scheduled,
+    /// It is tried, for at least one recipient.
+    Queued,
+    /// No try follows, and at least one recipient's server took it.
+    Sent,
+    /// No try follows, and nobody took it.
+    SendFailed,
+    /// It was taken back before anybody took it.
+    Cancelled,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Self; 7] =
+        [Self::Unread, Self::Read, Self::Scheduled, Self::Queued, Self::Sent, Self::SendFailed, Self::Cancelled];
+
+    /// The word for it, in the API and in rows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unread => "unread",
+            Self::Read => "read",
+            Self::Scheduled => "scheduled",
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::SendFailed => "send_failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// A part of a message that came as a file, without its bytes.
@@ -62,7 +91,7 @@ pub struct MessageSummary {
     pub thread_id: ThreadId,
     /// Which way it went.
     pub direction: Direction,
-    /// Whether it was read.
+    /// Whether it was read, or how far it has got.
     pub status: Status,
     /// The sender's address, from the header `From`.
     pub from: String,

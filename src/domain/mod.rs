@@ -11,6 +11,8 @@ pub mod id;
 pub mod key;
 pub mod message;
 pub mod payload;
+pub mod return_path;
 pub mod secret;
+pub mod suppression;
 pub mod verdict;
 pub mod webhook;

@@ -2,7 +2,7 @@
 
 use mail_builder::{
     MessageBuilder,
-    headers::{address::Address as Written, date::Date, message_id::MessageId},
+    headers::{address::Address as Written, date::Date, message_id::MessageId, raw::Raw},
 };
 
 use crate::domain::{address::Address, clock::UnixMillis};
@@ -16,10 +16,16 @@ pub struct Draft<'a> {
     pub from_name: Option<&'a str>,
     /// The recipients in `To`.
     pub to: &'a [Address],
+    /// The recipients in `Cc`.
+    pub cc: &'a [Address],
     /// The subject.
     pub subject: &'a str,
     /// The text.
     pub text: &'a str,
+    /// The same as HTML.
+    pub html: Option<&'a str>,
+    /// Whether it is a program's answer to a message (RFC 3834 section 5), which no program should answer.
+    pub auto: bool,
     /// When it is written.
     pub date: UnixMillis,
     /// Its Message-ID, without angle brackets.
@@ -45,14 +51,26 @@ pub struct File<'a> {
 
 /// The bytes of the message, with CRLF line ends.
 pub fn compose(draft: &Draft<'_>) -> Vec<u8> {
-    let people = draft.to.iter().map(|address| Written::new_address(None::<&str>, address.as_str())).collect();
+    let people = |addresses: &'_ [Address]| {
+        let written = addresses.iter().map(|address| Written::new_address(None::<String>, address.to_string()));
+        Written::new_list(written.collect())
+    };
     let mut builder = MessageBuilder::new()
         .from(Written::new_address(draft.from_name, draft.from.as_str()))
-        .to(Written::new_list(people))
+        .to(people(draft.to))
         .subject(draft.subject)
         .date(Date::new(draft.date.0.div_euclid(1000)))
         .message_id(draft.internet_id)
         .text_body(draft.text);
+    if !draft.cc.is_empty() {
+        builder = builder.cc(people(draft.cc));
+    }
+    if let Some(html) = draft.html {
+        builder = builder.html_body(html);
+    }
+    if draft.auto {
+        builder = builder.header("Auto-Submitted", Raw::new("auto-replied"));
+    }
     if let Some(answered) = draft.in_reply_to {
         builder = builder.in_reply_to(answered);
     }
@@ -80,6 +98,9 @@ mod tests {
             from: &from,
             from_name: Some("Ännchen, von Tharau"),
             to: &[to],
+            cc: &[],
+            html: None,
+            auto: false,
             subject: "Größe – 見積もり, with a text that is long enough to be folded over more than one line of it",
             text: "Grüße\n.\nfrom me",
             date: UnixMillis(1_795_514_400_000),

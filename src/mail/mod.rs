@@ -5,6 +5,10 @@
 //! events in one transaction; only then is the peer told `250`. In the same transaction the event is owed to every webhook
 //! that wants it, and [`webhooks`] delivers it. [`api`] is what stands behind `/v1`, [`keys`] who may call it. [`quoted`]
 //! tells a reply from what it quotes. [`tracking`] puts images into what goes out and takes note of who fetches them.
+//!
+//! A message's way out: [`submission`] checks, composes and queues it; the worker in [`outbox`] puts it into mailboxes
+//! here, lets the [`simulator`] play, or hands it to the [`relay`], and tells what was said. What comes back later comes in
+//! like any mail: [`reports`] reads it and [`returned`] ties it to what was sent.
 
 pub mod api;
 pub mod blobs;
@@ -12,13 +16,18 @@ pub mod compose;
 pub mod html;
 pub mod keys;
 pub mod mailroom;
+pub mod markdown;
 pub mod mime;
+pub mod outbox;
 pub mod quoted;
 pub mod reception;
 pub mod relay;
 pub mod reports;
+pub mod returned;
+pub mod simulator;
 pub mod smtp;
 pub mod space;
+pub mod submission;
 pub mod threading;
 pub mod tracking;
 pub mod verdict;

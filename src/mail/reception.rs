@@ -11,6 +11,8 @@ use tokio::sync::{Notify, Semaphore};
 use super::{
     blobs::Blobs,
     mime::{self, Reading},
+    reports::{self, Report},
+    returned::Returned,
     space::FreeSpace,
     threading,
     verdict::Judge,
@@ -22,12 +24,14 @@ use crate::{
         event::{Detail, NewEvent},
         id::{EventId, MessageId, ThreadId},
         message::{Direction, Mailbox, Message, MessageSummary, Status},
+        return_path,
         verdict::Verdict,
     },
     ids::Ids,
     store::{
         self, StoreError,
         mailroom::{Mailroom, NewMessage},
+        outbox::{Outbox, Tell},
     },
 };
 
@@ -43,6 +47,8 @@ const POSTMASTER: &str = "postmaster";
 pub struct Furnishing {
     /// Where the rows go.
     pub store: Arc<dyn Mailroom>,
+    /// What we sent, for reports that come back.
+    pub outbox: Arc<dyn Outbox>,
     /// Where the raw bytes go.
     pub blobs: Blobs,
     /// Makes ids.
@@ -79,6 +85,8 @@ pub struct Envelope {
     pub from: String,
     /// The mailboxes, each once.
     pub recipients: Vec<Mailbox>,
+    /// The secrets of the return paths among the addresses that were named.
+    pub returned_to: Vec<String>,
 }
 
 /// Who handed a message over.
@@ -167,6 +175,12 @@ impl Reception {
         if !self.with.domains.iter().any(|domain| domain == address.domain()) {
             return Err(Unreachable::Foreign(address.domain().to_owned()));
         }
+        if let Some(token) = return_path::token(address)
+            && let Some(sent) = self.with.outbox.sent_by_token(token).await?
+            && let Some(mailbox) = self.with.store.mailbox(&sent.mailbox_id).await?
+        {
+            return Ok(mailbox);
+        }
         let mut found = self.with.store.mailbox_at(address).await?;
         if found.is_none() && address.local() == POSTMASTER {
             let mailboxes = self.with.store.mailboxes().await?;
@@ -201,6 +215,20 @@ impl Reception {
     }
 
     async fn take_in(&self, peer: Option<&Peer>, envelope: &Envelope, raw: Vec<u8>) -> Result<Receipt, Refusal> {
+        let new = self.make(peer, envelope, raw).await?;
+        let messages = new.iter().map(|one| one.message.summary.id.clone()).collect();
+        self.with.store.store_messages(new).await.map_err(not_stored)?;
+        self.with.stored.notify_one();
+        Ok(Receipt { messages })
+    }
+
+    /// Does all of [`Reception::receive`] but the last step: the raw bytes are on disk, the rows are made and not stored.
+    /// For whoever stores them together with rows of their own.
+    pub async fn prepare(&self, envelope: &Envelope, raw: Vec<u8>) -> Result<Vec<NewMessage>, Refusal> {
+        self.make(None, envelope, raw).await
+    }
+
+    async fn make(&self, peer: Option<&Peer>, envelope: &Envelope, raw: Vec<u8>) -> Result<Vec<NewMessage>, Refusal> {
         self.has_room_for(raw.len() as u64)?;
         let raw = Arc::new(raw);
         let judging = async {
@@ -209,37 +237,40 @@ impl Reception {
                 _ => None,
             }
         };
-        let (blob, reading, verdict) = tokio::join!(self.with.blobs.put(raw.clone()), self.read(raw.clone()), judging);
+        let (blob, (reading, report), verdict) =
+            tokio::join!(self.with.blobs.put(raw.clone()), self.read(raw.clone()), judging);
         let read = Read { reading, verdict };
         let blob = blob.map_err(|error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Refusal::NoSpace,
             _ => Refusal::NotWritten(error),
         })?;
         let now = self.with.clock.now();
-        let new: Vec<NewMessage> = envelope
-            .recipients
-            .iter()
-            .map(|mailbox| self.message(mailbox, envelope, &read, &blob, raw.len() as u64, now))
-            .collect();
-        let messages = new.iter().map(|one| one.message.summary.id.clone()).collect();
-        self.with.store.store_messages(new).await.map_err(|error| match error {
-            StoreError::Refused(store::Refusal::Full) => Refusal::NoSpace,
-            error => Refusal::NotStored(error),
-        })?;
-        self.with.stored.notify_one();
-        Ok(Receipt { messages })
+        let mut new = Vec::with_capacity(envelope.recipients.len());
+        for mailbox in &envelope.recipients {
+            let mut message = self.message(mailbox, envelope, &read, &blob, raw.len() as u64, now);
+            if let Some(report) = &report {
+                let returned = Returned { outbox: &*self.with.outbox, ids: &self.with.ids, now };
+                let tells = returned.tells(report, mailbox, &envelope.returned_to).await.map_err(not_stored)?;
+                // A report that says nothing worth an event, such as of a delay, is mail like any other.
+                if !tells.is_empty() {
+                    message.tells = tells;
+                }
+            }
+            new.push(message);
+        }
+        Ok(new)
     }
 
     /// Reads a message on a thread where that may take its time.
-    async fn read(&self, raw: Arc<Vec<u8>>) -> Reading {
-        let unread = |note: &str| Reading { notes: vec![note.to_owned()], ..Reading::default() };
+    async fn read(&self, raw: Arc<Vec<u8>>) -> (Reading, Option<Report>) {
+        let unread = |note: &str| (Reading { notes: vec![note.to_owned()], ..Reading::default() }, None);
         let working = async {
             let slot = self.reading.clone().acquire_owned().await;
             tokio::task::spawn_blocking(move || {
-                let reading = mime::read(&raw);
+                let read = (mime::read(&raw), reports::read(&raw));
                 // Held to the end, also of a reading that nobody waits for any more.
                 drop(slot);
-                reading
+                read
             })
             .await
         };
@@ -310,7 +341,14 @@ impl Reception {
             internet_id: reading.internet_id.clone(),
             references: threading::ancestors(&reading.in_reply_to, &reading.references),
             envelope_from: envelope.from.clone(),
-            event,
+            tells: vec![Tell { event, part: None, proves: None, suppress: None }],
         }
+    }
+}
+
+fn not_stored(error: StoreError) -> Refusal {
+    match error {
+        StoreError::Refused(store::Refusal::Full) => Refusal::NoSpace,
+        error => Refusal::NotStored(error),
     }
 }

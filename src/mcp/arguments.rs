@@ -15,6 +15,8 @@ use super::{
 
 /// The longest text taken as an argument, in characters: a subject has at most 998 (RFC 5322 section 2.1.1).
 const TEXT_CHARS_MAX: usize = 1_000;
+/// The longest text of a message, in characters; the API takes 256 KiB.
+const BODY_CHARS_MAX: usize = 262_144;
 /// Entries of a list argument, at most.
 const LIST_ITEMS_MAX: usize = 100;
 /// Names less alike than this (Jaro-Winkler, 0 to 1) are not suggested.
@@ -35,6 +37,8 @@ pub(super) struct Parameter {
 pub(super) enum Kind {
     /// A text.
     Text,
+    /// The text of a message.
+    Body,
     /// Texts.
     Texts,
     /// One of these words.
@@ -60,7 +64,7 @@ impl Parameter {
 
     fn schema(&self) -> Value {
         let mut schema = match self.kind {
-            Kind::Text => json!({ "type": "string" }),
+            Kind::Text | Kind::Body => json!({ "type": "string" }),
             Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
             Kind::Word(words) => json!({ "type": "string", "enum": words }),
             Kind::Words(words) => json!({ "type": "array", "items": { "type": "string", "enum": words } }),
@@ -79,6 +83,7 @@ impl Kind {
     fn allowed(self) -> String {
         match self {
             Self::Text => format!("a text of 1 to {TEXT_CHARS_MAX} characters"),
+            Self::Body => format!("a text of at most {BODY_CHARS_MAX} characters"),
             Self::Texts => format!("a list of at most {LIST_ITEMS_MAX} texts"),
             Self::Word(words) => format!("one of {}", words.join(", ")),
             Self::Words(words) => format!("a list of some of {}", words.join(", ")),
@@ -103,6 +108,12 @@ impl Kind {
     fn take(self, given: &Value) -> Option<Taken> {
         match self {
             Self::Text => text(given).map(Taken::Text),
+            // A body is what it is: nothing in it is taken off or read as something else.
+            Self::Body => match given {
+                Value::String(body) => Some(Taken::Text(body.clone())),
+                _ => None,
+            }
+            .filter(|taken| matches!(taken, Taken::Text(body) if body.chars().count() <= BODY_CHARS_MAX)),
             Self::Texts => texts(given).map(Taken::Texts),
             Self::Word(words) => text(given).and_then(|text| word(words, &text)).map(|word| Taken::Text(word.into())),
             Self::Words(words) => texts(given)?

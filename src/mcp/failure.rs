@@ -76,7 +76,8 @@ fn upstream(fence: &Fence, error: &UpstreamError) -> String {
         }
         UpstreamError::NoWebhook(id) => format!("no webhook {}; call list_webhooks", fence.code(id.as_str()).as_str()),
         // These say nothing but what we wrote ourselves.
-        UpstreamError::Unauthorized
+        UpstreamError::WhichMailbox
+        | UpstreamError::Unauthorized
         | UpstreamError::Forbidden { .. }
         | UpstreamError::Refused { .. }
         | UpstreamError::RateLimited { .. }

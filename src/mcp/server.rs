@@ -36,7 +36,7 @@ use crate::{
 const INSTRUCTIONS: &str = "\
 mailbell tells you what happens to e-mail: mail comes in, is delivered, bounces, is marked as spam.
 
-The loop: wait_for_event → read_email for an inbound event → do what is needed → tag_email with `handled` (this also acks the \
+The loop: wait_for_event → read_email for an inbound event → do what is needed (reply_email, send_email) → tag_email with `handled` (this also acks the \
 event; ack_event settles events without a message) → wait_for_event again with the arguments in `next`. Events wait for you: \
 what came while you were away is returned first, and what you leave unacked comes again, with a higher `attempt`, once its \
 lease ends. Before acting on `attempt` 2 or more, check with get_thread what was done already. A result with `timed_out` is \

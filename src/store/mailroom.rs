@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::{StoreError, outbox::Tell};
 use crate::domain::{
     address::Address,
-    event::NewEvent,
     id::{MailboxId, MessageId, ThreadId},
     message::{Mailbox, Message, MessagePage, MessageSummary},
 };
@@ -27,8 +26,8 @@ pub struct NewMessage {
     pub references: Vec<String>,
     /// The envelope's sender; empty for the null sender.
     pub envelope_from: String,
-    /// The `inbound` event to be told of it, whose thread the store fills in.
-    pub event: NewEvent,
+    /// What is told of it: its `inbound` event, or where it is a report, what that reports.
+    pub tells: Vec<Tell>,
 }
 
 /// What became of a new mailbox.

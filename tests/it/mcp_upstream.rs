@@ -81,7 +81,7 @@ async fn a_long_retry_after_is_told_and_not_waited_for() {
         }
         let error = while_time_passes(&wing, upstream.mailboxes()).await.unwrap_err();
         assert!(
-            matches!(error, UpstreamError::RateLimited { retry_after_secs } if retry_after_secs == told),
+            matches!(error, UpstreamError::RateLimited { retry_after_secs, .. } if retry_after_secs == told),
             "{error}"
         );
         // Spend what was not asked for.

@@ -201,6 +201,7 @@ async fn refusal(status: StatusCode, asked: Option<Duration>, response: Response
         StatusCode::TOO_MANY_REQUESTS => UpstreamError::RateLimited {
             retry_after_secs: asked
                 .map_or(RETRY_AFTER_DEFAULT_SECS, |asked| asked.as_secs().clamp(1, RETRY_AFTER_TOLD_SECS_MAX)),
+            said: said(response).await,
         },
         StatusCode::FORBIDDEN => UpstreamError::Forbidden { said: said(response).await },
         status if status.is_client_error() => {

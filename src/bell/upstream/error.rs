@@ -19,6 +19,9 @@ pub enum UpstreamError {
     /// There is no such mailbox.
     #[error("no mailbox {0}; call list_mailboxes")]
     NoMailbox(String),
+    /// There are several mailboxes, and none was named.
+    #[error("there is more than one mailbox, so `mailbox` must say which one; call list_mailboxes")]
+    WhichMailbox,
     /// There is no such webhook.
     #[error("no webhook {0}; call list_webhooks")]
     NoWebhook(WebhookId),
@@ -40,10 +43,12 @@ pub enum UpstreamError {
         said: String,
     },
     /// Too many requests.
-    #[error("the mail API is asked too often; try again in {retry_after_secs} seconds")]
+    #[error("the mail API takes no more of this for now; try again in {retry_after_secs} seconds")]
     RateLimited {
         /// How long to wait.
         retry_after_secs: u64,
+        /// The API's own words.
+        said: String,
     },
     /// No connection, or none that answers.
     #[error("the mail API cannot be reached; try again in a minute, and if that fails too, the operator must check it")]
@@ -76,9 +81,16 @@ impl UpstreamError {
     /// The API's own words, where it said any.
     pub fn said(&self) -> Option<&str> {
         match self {
-            Self::Forbidden { said } | Self::Refused { said, .. } => (!said.is_empty()).then_some(said),
+            Self::Forbidden { said } | Self::Refused { said, .. } | Self::RateLimited { said, .. } => {
+                (!said.is_empty()).then_some(said)
+            }
             _ => None,
         }
+    }
+
+    /// Whether the API answered that it knows no such path or method.
+    pub(super) fn is_unknown_here(&self) -> bool {
+        matches!(self, Self::Refused { status: 404 | 405, .. })
     }
 
     /// Whether the API answered that there is no such thing.

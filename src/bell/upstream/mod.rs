@@ -9,6 +9,7 @@ mod error;
 mod inbox;
 mod mail;
 mod mailboxes;
+mod sending;
 mod webhooks;
 mod wire;
 
@@ -26,6 +27,7 @@ pub use self::{
     error::{SAID_CHARS_MAX, UpstreamError},
     inbox::{InboxCursor, InboxPage, InboxQuery, MAILBOXES_MERGED_MAX, PAGE_MAX},
     mail::{Attachment, Email, HANDLED, Mailbox, Summary, Thread},
+    sending::{Outgoing, Retry, Sent, Suppression, SuppressionPage},
     webhooks::{Created, Delivery, DeliveryPage, NewWebhook, Webhook, WebhookScope},
 };
 use crate::{

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{
     mail::{Attachment, Email, Mailbox, Summary},
+    sending::{Sent, Suppression},
     webhooks::{Delivery, Webhook},
 };
 use crate::domain::{
@@ -247,6 +248,64 @@ impl DeliveryBody {
             created_at: self.created_at,
             last_attempt_at: self.last_attempt_at,
             next_attempt_at: self.next_attempt_at,
+        })
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct SentBody {
+    id: Option<String>,
+    message_id: Option<String>,
+    email_id: Option<String>,
+    thread_id: Option<String>,
+    status: Option<String>,
+}
+
+impl SentBody {
+    pub(super) fn sent(self) -> Option<Sent> {
+        Some(Sent {
+            id: MessageId::new(self.id.or(self.message_id).or(self.email_id)?),
+            thread_id: self.thread_id.map(ThreadId::new),
+            status: self.status.unwrap_or_default(),
+        })
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct RetryBody {
+    pub(super) status: Option<String>,
+    #[serde(deserialize_with = "moment")]
+    pub(super) next_attempt_at: Option<UnixMillis>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Suppressions {
+    #[serde(default)]
+    pub(super) suppressions: Vec<SuppressionBody>,
+    #[serde(default, deserialize_with = "text_or_number")]
+    pub(super) cursor: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct SuppressionBody {
+    address: Option<String>,
+    email_address: Option<String>,
+    reason: Option<String>,
+    note: Option<String>,
+    #[serde(deserialize_with = "moment")]
+    created_at: Option<UnixMillis>,
+}
+
+impl SuppressionBody {
+    pub(super) fn suppression(self) -> Option<Suppression> {
+        Some(Suppression {
+            address: self.address.or(self.email_address)?,
+            reason: self.reason,
+            note: self.note,
+            created_at: self.created_at,
         })
     }
 }

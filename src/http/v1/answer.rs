@@ -7,7 +7,6 @@ use axum::{
 };
 use serde_json::json;
 
-use super::BODY_BYTES_MAX;
 use crate::mail::api::ApiError;
 
 /// What clients are told to wait when the store takes no writes, in whole seconds: the SDK reads nothing else.
@@ -20,8 +19,8 @@ pub(super) enum Failure {
     Api(ApiError),
     /// It cannot be read.
     Malformed(String),
-    /// Its body is over the limit.
-    TooLarge,
+    /// Its body is over the limit, which is so many bytes.
+    TooLarge(usize),
     /// It calls us by a name that is not ours.
     ForeignHost,
 }
@@ -39,6 +38,9 @@ fn status(error: &ApiError) -> StatusCode {
         ApiError::NotFound(_) => StatusCode::NOT_FOUND,
         ApiError::Invalid(_) => StatusCode::BAD_REQUEST,
         ApiError::Conflict(_) => StatusCode::CONFLICT,
+        // Not 403, which says that another key could do it.
+        ApiError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        ApiError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
         ApiError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         ApiError::Broken => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -61,15 +63,17 @@ impl IntoResponse for Failure {
                     ApiError::Unavailable(_) => {
                         headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECS));
                     }
+                    ApiError::TooMany { retry_after_secs, .. } => {
+                        headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_secs));
+                    }
                     _ => {}
                 }
                 response
             }
             Self::Malformed(what) => sentence(StatusCode::BAD_REQUEST, &what),
-            Self::TooLarge => sentence(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                &format!("the request body may have {BODY_BYTES_MAX} bytes at most"),
-            ),
+            Self::TooLarge(bytes_max) => {
+                sentence(StatusCode::PAYLOAD_TOO_LARGE, &format!("the request body may have {bytes_max} bytes at most"))
+            }
             Self::ForeignHost => sentence(
                 StatusCode::MISDIRECTED_REQUEST,
                 "this API answers only to its address or to localhost; use the URL that `mailbell serve` prints",

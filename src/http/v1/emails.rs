@@ -23,15 +23,12 @@ use crate::{
 /// Emails in a page when the client does not say.
 const LIMIT_DEFAULT: u32 = 20;
 /// States that the service documents and that no email of ours is ever in: asking for one is fine and finds nothing.
-const STATES_ELSEWHERE: [&str; 10] = [
+const STATES_ELSEWHERE: [&str; 7] = [
     "archived",
     "deleted",
     "pending_send_approval",
     "pending_inbound_approval",
     "rejected",
-    "cancelled",
-    "send_failed",
-    "scheduled",
     "spam_flagged",
     "spam_quarantined",
 ];
@@ -78,16 +75,14 @@ pub(super) async fn thread(
 fn query(params: &Params) -> Result<Option<EmailQuery>, Failure> {
     let mut status = match params.text("status") {
         None => None,
-        Some("unread") => Some(Status::Unread),
-        Some("read") => Some(Status::Read),
         Some(known) if STATES_ELSEWHERE.contains(&known) => return Ok(None),
-        Some(_) => {
-            let elsewhere = STATES_ELSEWHERE.join(", ");
-            return Err(Failure::Malformed(format!("`status` must be unread, read, or one of {elsewhere}")));
-        }
+        Some(word) => Some(Status::ALL.into_iter().find(|status| status.as_str() == word).ok_or_else(|| {
+            let words: Vec<_> = Status::ALL.iter().map(|status| status.as_str()).chain(STATES_ELSEWHERE).collect();
+            Failure::Malformed(format!("`status` must be one of {}", words.join(", ")))
+        })?),
     };
     if params.truth("unread_only")? == Some(true) {
-        if status == Some(Status::Read) {
+        if status.is_some_and(|status| status != Status::Unread) {
             return Ok(None);
         }
         status = Some(Status::Unread);

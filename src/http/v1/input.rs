@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
-use super::{BODY_BYTES_MAX, answer::Failure, auth::Caller};
+use super::{BODY_BYTES_MAX, LETTER_BYTES_MAX, answer::Failure, auth::Caller};
 use crate::mail::api::ApiError;
 
 /// The longest query string, in bytes: room for every filter at its longest.
@@ -87,21 +87,35 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        let bytes = read(request.into_body()).await?;
-        let value = serde_json::from_slice(&bytes).map_err(|error| {
-            Failure::Malformed(format!("the body is not the JSON object that is asked for: {error}"))
-        })?;
-        Ok(Self(value))
+        let bytes = read(request.into_body(), BODY_BYTES_MAX).await?;
+        parse(&bytes).map(Self)
     }
 }
 
-async fn read(body: Body) -> Result<Vec<u8>, Failure> {
+/// The JSON body of a letter, which may carry files.
+pub(super) struct LetterBody<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for LetterBody<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        let bytes = read(request.into_body(), LETTER_BYTES_MAX).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| Failure::Malformed(format!("the body is not the JSON object that is asked for: {error}")))
+}
+
+async fn read(body: Body, bytes_max: usize) -> Result<Vec<u8>, Failure> {
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
     let mut dropped = 0;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| Failure::Malformed("the body ended before its end".into()))?;
-        if dropped > 0 || bytes.len() + chunk.len() > BODY_BYTES_MAX {
+        if dropped > 0 || bytes.len() + chunk.len() > bytes_max {
             dropped += chunk.len();
             if dropped > DRAIN_BYTES_MAX {
                 break;
@@ -110,8 +124,11 @@ async fn read(body: Body) -> Result<Vec<u8>, Failure> {
             bytes.extend_from_slice(&chunk);
         }
     }
-    if dropped > 0 { Err(Failure::TooLarge) } else { Ok(bytes) }
+    if dropped > 0 { Err(Failure::TooLarge(bytes_max)) } else { Ok(bytes) }
 }
+
+/// The status of what is taken in and not done yet.
+pub(super) const ACCEPTED: StatusCode = StatusCode::ACCEPTED;
 
 /// The status that made a new thing.
 pub(super) const CREATED: StatusCode = StatusCode::CREATED;

@@ -13,8 +13,10 @@ mod deliveries;
 mod emails;
 mod input;
 mod mailboxes;
+mod sending;
 mod service;
 mod shapes;
+mod suppressions;
 mod tags;
 mod webhooks;
 
@@ -22,13 +24,15 @@ use std::sync::Arc;
 
 use axum::{
     Router, middleware,
-    routing::{delete, get},
+    routing::{delete, get, patch, post},
 };
 
 use crate::mail::api::Api;
 
 /// The largest request body taken, in bytes: 1 MiB, far above a webhook or a map of tags.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// The largest request body with a letter in it, in bytes: 36 MiB, a message of 25 MiB with its files in Base64.
+pub const LETTER_BYTES_MAX: usize = 36 << 20;
 
 /// The routes. `allowed_hosts` are the names, beside `localhost` and any address, that a request may call us by.
 pub fn router(api: Arc<Api>, allowed_hosts: &[String]) -> Router {
@@ -44,7 +48,14 @@ pub fn router(api: Arc<Api>, allowed_hosts: &[String]) -> Router {
         .route("/v1/mailboxes/{mailbox}/emails/{email}/attachments/{filename}/url", get(attachments::link))
         .route("/v1/mailboxes/{mailbox}/emails/{email}/tags", get(tags::list).put(tags::put))
         .route("/v1/mailboxes/{mailbox}/emails/{email}/tags/{key}", delete(tags::remove))
+        .route("/v1/mailboxes/{mailbox}/emails/{email}/cancel", post(sending::cancel))
+        .route("/v1/mailboxes/{mailbox}/emails/{email}/schedule", patch(sending::change))
+        .route("/v1/mailboxes/{mailbox}/emails/{email}/retry", post(sending::retry))
+        .route("/v1/mailboxes/{mailbox}/send", post(sending::send))
+        .route("/v1/mailboxes/{mailbox}/reply/{email}", post(sending::reply))
         .route("/v1/mailboxes/{mailbox}/threads/{thread}", get(emails::thread))
+        .route("/v1/suppression", get(suppressions::list).post(suppressions::add))
+        .route("/v1/suppression/{address}", delete(suppressions::lift))
         .route("/v1/webhooks", get(webhooks::list).post(webhooks::register))
         .route("/v1/webhooks/{webhook}", get(webhooks::show).delete(webhooks::remove))
         .route("/v1/webhook-deliveries", get(deliveries::list))

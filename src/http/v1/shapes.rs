@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     domain::{
-        message::{Direction, Mailbox, Message, MessageSummary, Status},
+        message::{Direction, Mailbox, Message, MessageSummary},
         webhook::{Scope, Webhook},
     },
     mail::{api::ThreadView, quoted},
@@ -45,13 +45,6 @@ fn direction(direction: Direction) -> &'static str {
     }
 }
 
-fn status(status: Status) -> &'static str {
-    match status {
-        Status::Unread => "unread",
-        Status::Read => "read",
-    }
-}
-
 fn email_fields(email: &MessageSummary) -> Map<String, Value> {
     let attachments: Vec<_> = email
         .attachments
@@ -73,7 +66,7 @@ fn email_fields(email: &MessageSummary) -> Map<String, Value> {
         "mailbox_id": email.mailbox_id,
         "thread_id": email.thread_id,
         "direction": direction(email.direction),
-        "status": status(email.status),
+        "status": email.status.as_str(),
         "from": email.from,
         "from_address": email.from,
         "from_name": email.from_name,

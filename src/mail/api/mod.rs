@@ -4,6 +4,8 @@ mod attachments;
 mod mailboxes;
 mod messages;
 mod opens;
+mod sending;
+mod suppressions;
 mod tags;
 mod webhooks;
 
@@ -13,6 +15,7 @@ use tokio::sync::Semaphore;
 
 pub use attachments::{File, LINK_LIFE, Link};
 pub use messages::{EMAILS_MAX, EmailQuery, OFFSET_MAX, Page, ThreadView};
+pub use suppressions::SUPPRESSIONS_MAX;
 pub use tags::Tags;
 pub use webhooks::DELIVERIES_MAX;
 
@@ -31,8 +34,13 @@ use crate::{
         secret::Secret,
     },
     ids::Ids,
-    mail::mailroom::Mailrooms,
-    store::{Refusal, StoreError, deliveries::Deliveries, mailroom::Mailroom, opens::Opens},
+    mail::{
+        mailroom::Mailrooms,
+        submission::{Submission, SubmitError},
+    },
+    store::{
+        Refusal, StoreError, deliveries::Deliveries, mailroom::Mailroom, opens::Opens, suppressions::Suppressions,
+    },
 };
 
 /// Why a request was not served; each says what is wrong, what is allowed, and what to do next.
@@ -55,6 +63,17 @@ pub enum ApiError {
     /// The request clashes with what is there.
     #[error("{0}")]
     Conflict(String),
+    /// The request is fine, and is refused by a rule that keeps others from harm.
+    #[error("{0}")]
+    Refused(String),
+    /// Too much of it within a span of time.
+    #[error("{said}")]
+    TooMany {
+        /// In a sentence.
+        said: String,
+        /// When there is room again, in seconds.
+        retry_after_secs: u64,
+    },
     /// The store does not take writes now.
     #[error(transparent)]
     Unavailable(Refusal),
@@ -84,6 +103,33 @@ impl From<RegisterError> for ApiError {
     }
 }
 
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        let retry_after_secs = error.retry_after_secs();
+        match error {
+            SubmitError::Store(error) => error.into(),
+            SubmitError::Disk(_) | SubmitError::Compose => {
+                tracing::error!(
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "could not take mail in to be sent"
+                );
+                Self::Broken
+            }
+            SubmitError::Invalid(said) => Self::Invalid(said),
+            SubmitError::NoMessage(_) => Self::NotFound(error.to_string()),
+            SubmitError::SameReply(_) | SubmitError::TooLate(_) | SubmitError::NoRetry(_) => {
+                Self::Conflict(error.to_string())
+            }
+            SubmitError::NotAnswerable(_) | SubmitError::Suppressed(_) | SubmitError::NoRelay(_) => {
+                Self::Refused(error.to_string())
+            }
+            SubmitError::TooMany { .. } => {
+                Self::TooMany { said: error.to_string(), retry_after_secs: retry_after_secs.unwrap_or(1) }
+            }
+        }
+    }
+}
+
 /// What the API is made of.
 pub struct Parts {
     /// Mailboxes and messages.
@@ -98,6 +144,10 @@ pub struct Parts {
     pub registry: Registry,
     /// Keys.
     pub keys: Keys,
+    /// Takes mail in to be sent.
+    pub submission: Submission,
+    /// Addresses that are no longer written to.
+    pub suppressions: Arc<dyn Suppressions>,
     /// The domains whose mail is taken here; the first is the one a bare local part gets.
     pub domains: Vec<String>,
     /// Time.
@@ -118,16 +168,34 @@ pub struct Api {
     clock: Arc<dyn Clock>,
     link_secret: Secret,
     reading: Arc<Semaphore>,
+    submission: Submission,
+    suppressions: Arc<dyn Suppressions>,
+    ids: Arc<Ids>,
 }
 
 impl Api {
     /// An API over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { mailroom, blobs, opens, deliveries, registry, keys, domains, clock, ids } = parts;
+        let Parts { mailroom, blobs, opens, deliveries, registry, keys, submission, suppressions, domains, clock, ids } =
+            parts;
         let link_secret = attachments::link_secret(&ids);
-        let mailboxes = Mailrooms::new(mailroom.clone(), ids, clock.clone(), &domains);
+        let mailboxes = Mailrooms::new(mailroom.clone(), ids.clone(), clock.clone(), &domains);
         let reading = attachments::turns();
-        Self { mailroom, blobs, opens, deliveries, mailboxes, registry, keys, clock, link_secret, reading }
+        Self {
+            mailroom,
+            blobs,
+            opens,
+            deliveries,
+            mailboxes,
+            registry,
+            keys,
+            clock,
+            link_secret,
+            reading,
+            submission,
+            suppressions,
+            ids,
+        }
     }
 
     /// The key that `token` is.

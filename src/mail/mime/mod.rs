@@ -6,6 +6,7 @@
 //! message is an attachment and is never opened, and the walk ends at [`limits`]. Whatever is over a limit, broken or
 //! missing: every byte string is some message, what could be read is told, and a note says what could not.
 
+mod answering;
 mod auto;
 mod decode;
 mod entity;
@@ -18,6 +19,7 @@ mod walk;
 
 use crate::domain::message::Attachment;
 
+pub use answering::{Answering, answering};
 pub use walk::attachment;
 
 /// What a raw message says.

@@ -12,7 +12,7 @@ use super::{
     reply::Reply,
 };
 use crate::{
-    domain::message::Mailbox,
+    domain::{address::Address, message::Mailbox, return_path},
     mail::reception::{Envelope, Recipient},
 };
 
@@ -83,6 +83,10 @@ struct Transaction {
     recipients: Vec<Mailbox>,
     /// For each recipient taken, in order, where its mailbox stands in `recipients`.
     taken: Vec<usize>,
+    /// The address that waits for the answer whether there is such a mailbox.
+    asked: Option<Address>,
+    /// The secrets of the return paths among the recipients.
+    returned_to: Vec<String>,
 }
 
 impl Session {
@@ -232,7 +236,14 @@ impl Session {
         let announced = self.announced.take();
         match (room, announced) {
             (Ok(()), Some(Announced { from, utf8 })) => {
-                self.transaction = Some(Transaction { from, utf8, recipients: Vec::new(), taken: Vec::new() });
+                self.transaction = Some(Transaction {
+                    from,
+                    utf8,
+                    recipients: Vec::new(),
+                    taken: Vec::new(),
+                    asked: None,
+                    returned_to: Vec::new(),
+                });
                 Step::Say(Reply::new(250, "2.1.0", "sender ok"))
             }
             (Ok(()), None) => self.complain(Reply::new(503, "5.5.1", "say MAIL first")),
@@ -241,9 +252,10 @@ impl Session {
     }
 
     fn recipient<T: AsRef<str>>(&mut self, to: &RcptTo<T>, text: &[u8]) -> Step {
-        let Some(transaction) = &self.transaction else {
+        let Some(transaction) = &mut self.transaction else {
             return self.complain(Reply::new(503, "5.5.1", "say MAIL first"));
         };
+        transaction.asked = None;
         if to.orcpt.is_some() || to.flags != 0 || to.rrvs != 0 {
             return self.complain(Reply::new(555, "5.5.4", "a parameter of RCPT is not offered here"));
         }
@@ -266,7 +278,11 @@ impl Session {
             return Step::Recipient(Recipient::Postmaster);
         }
         match address.parse() {
-            Ok(address) => Step::Recipient(Recipient::Address(address)),
+            Ok(address) => {
+                let address: Address = address;
+                transaction.asked = Some(address.clone());
+                Step::Recipient(Recipient::Address(address))
+            }
             Err(_) => self.complain(Reply::new(501, "5.1.3", "this is not an address")),
         }
     }
@@ -275,6 +291,8 @@ impl Session {
     pub(super) fn recipient_answered(&mut self, found: Result<Mailbox, Reply>) -> Step {
         match (found, &mut self.transaction) {
             (Ok(mailbox), Some(transaction)) => {
+                let asked = transaction.asked.take();
+                transaction.returned_to.extend(asked.as_ref().and_then(return_path::token).map(str::to_owned));
                 let known = transaction.recipients.iter().position(|known| known.id == mailbox.id);
                 transaction.taken.push(known.unwrap_or(transaction.recipients.len()));
                 if known.is_none() {
@@ -307,8 +325,8 @@ impl Session {
     pub(super) fn end_message(&mut self) -> Envelope {
         self.commands_since_message = 0;
         match self.transaction.take() {
-            Some(Transaction { from, recipients, .. }) => Envelope { from, recipients },
-            None => Envelope { from: String::new(), recipients: Vec::new() },
+            Some(Transaction { from, recipients, returned_to, .. }) => Envelope { from, recipients, returned_to },
+            None => Envelope { from: String::new(), recipients: Vec::new(), returned_to: Vec::new() },
         }
     }
 

@@ -4,6 +4,7 @@
 mod event;
 mod fence;
 mod mail;
+mod suppression;
 mod webhook;
 
 use rmcp::model::{CallToolResult, ContentBlock};
@@ -15,6 +16,7 @@ pub(super) use self::{
     event::EventView,
     fence::unfence,
     mail::{EmailHead, MailboxView, SummaryView},
+    suppression::SuppressionView,
     webhook::{DeliveriesView, WebhookView},
 };
 

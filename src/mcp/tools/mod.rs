@@ -7,10 +7,15 @@ pub(super) mod filter;
 mod get_thread;
 mod list_events;
 mod list_mailboxes;
+mod list_suppressions;
 mod list_webhook_deliveries;
 mod list_webhooks;
 mod read_email;
 mod register_webhook;
+mod reply_email;
+mod schedule_retry;
+mod send_email;
+mod suppress_address;
 mod tag_email;
 mod wait_for_event;
 
@@ -75,7 +80,7 @@ pub(super) struct Call {
 }
 
 /// Every tool, in the order of the loop that an agent runs.
-pub(super) static ALL: [&Tool; 12] = [
+pub(super) static ALL: [&Tool; 17] = [
     &wait_for_event::TOOL,
     &list_events::TOOL,
     &ack_event::TOOL,
@@ -84,6 +89,11 @@ pub(super) static ALL: [&Tool; 12] = [
     &read_email::TOOL,
     &get_thread::TOOL,
     &tag_email::TOOL,
+    &send_email::TOOL,
+    &reply_email::TOOL,
+    &schedule_retry::TOOL,
+    &suppress_address::TOOL,
+    &list_suppressions::TOOL,
     &register_webhook::TOOL,
     &list_webhooks::TOOL,
     &delete_webhook::TOOL,

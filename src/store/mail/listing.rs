@@ -184,7 +184,7 @@ fn select(driver: Driver, mailbox: &MailboxId, page: &MessagePage, window: Windo
     let seq = driver.push(&mut sql, mailbox, filter);
     push_window(&mut sql, seq, window);
     if let Some(status) = filter.status {
-        sql.push(" AND m.status = ").push_bind(rows::status(status));
+        sql.push(" AND m.status = ").push_bind(status.as_str());
     }
     if let Some(direction) = filter.direction {
         sql.push(" AND m.direction = ").push_bind(rows::direction(direction));

@@ -2,7 +2,7 @@
 
 use sqlx::{Executor, FromRow, Row as _, Sqlite, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
-use super::{fanout, mailboxes, rows, threads};
+use super::{mailboxes, rows, telling, threads};
 use crate::{
     domain::{
         id::{MailboxId, MessageId, ThreadId},
@@ -31,15 +31,21 @@ pub(super) async fn store(conn: &mut SqliteConnection, new: &[NewMessage]) -> Re
             .map_err(failed("store a message in a mailbox that is no longer there"))?;
         let thread = threads::place(conn, one).await?;
         insert(conn, one, &thread).await?;
-        let mut event = one.event.clone();
-        event.thread_id = Some(thread.clone());
-        fanout::fan_out(conn, &mailbox, &event).await?;
+        let mut tells = one.tells.clone();
+        for tell in &mut tells {
+            // A report's events are about another message, which they name with its thread, or about none.
+            if tell.event.message_id.as_ref() == Some(&one.message.summary.id) {
+                tell.event.thread_id = Some(thread.clone());
+            }
+        }
+        telling::tell_all(conn, &mailbox, &tells).await?;
         found.push(thread);
     }
     Ok(found)
 }
 
-async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread: &ThreadId) -> Result<(), StoreError> {
+/// Puts a message's row in.
+pub(super) async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread: &ThreadId) -> Result<(), StoreError> {
     let Message { summary, text, notes, verdict } = &new.message;
     let sender = format!("{}\n{}", summary.from, summary.from_name.as_deref().unwrap_or("")).to_lowercase();
     sqlx::query(INSERT)
@@ -47,7 +53,7 @@ async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread: &ThreadId
         .bind(summary.mailbox_id.as_str())
         .bind(thread.as_str())
         .bind(rows::direction(summary.direction))
-        .bind(rows::status(summary.status))
+        .bind(summary.status.as_str())
         .bind(&summary.from)
         .bind(summary.from_name.as_deref())
         .bind(rows::to_list(&summary.to))
@@ -76,6 +82,33 @@ async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread: &ThreadId
             .await
             .map_err(failed("store the verdict on a message"))?;
     }
+    Ok(())
+}
+
+/// Puts another form of a message of ours in the place of the one before, which nobody has been sent yet.
+pub(super) async fn rewrite(
+    conn: &mut SqliteConnection,
+    message: &Message,
+    blob: &str,
+    size_bytes: u64,
+) -> Result<(), StoreError> {
+    let Message { summary, text, .. } = message;
+    sqlx::query(
+        "UPDATE message SET recipients = ?2, cc = ?3, subject = ?4, snippet = ?5, blob = ?6, size_bytes = ?7,
+                            subject_folded = ?8, text = ?9 WHERE id = ?1",
+    )
+    .bind(summary.id.as_str())
+    .bind(rows::to_list(&summary.to))
+    .bind(rows::to_list(&summary.cc))
+    .bind(&summary.subject)
+    .bind(&summary.snippet)
+    .bind(blob)
+    .bind(i64::try_from(size_bytes).unwrap_or(i64::MAX))
+    .bind(summary.subject.to_lowercase())
+    .bind(text)
+    .execute(conn)
+    .await
+    .map_err(failed("change a scheduled message"))?;
     Ok(())
 }
 
@@ -110,10 +143,13 @@ pub(super) async fn by_id(
 }
 
 /// The mailbox that a message is in.
-pub(super) async fn mailbox_of(readers: &SqlitePool, id: &MessageId) -> Result<Option<MailboxId>, StoreError> {
+pub(super) async fn mailbox_of<'e>(
+    db: impl Executor<'e, Database = Sqlite>,
+    id: &MessageId,
+) -> Result<Option<MailboxId>, StoreError> {
     let found: Option<String> = sqlx::query_scalar(MAILBOX_OF)
         .bind(id.as_str())
-        .fetch_optional(readers)
+        .fetch_optional(db)
         .await
         .map_err(failed("find a message's mailbox"))?;
     Ok(found.map(MailboxId::new))

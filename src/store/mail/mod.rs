@@ -8,9 +8,14 @@ mod listing;
 mod mailboxes;
 mod messages;
 mod opens;
+mod outbox;
+mod recipients;
 mod record;
 mod rows;
+mod submit;
+mod suppressions;
 mod tags;
+mod telling;
 mod threads;
 mod webhooks;
 

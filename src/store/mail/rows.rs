@@ -102,15 +102,8 @@ fn direction_of(text: &str) -> Option<Direction> {
     [Direction::Inbound, Direction::Outbound].into_iter().find(|known| direction(*known) == text)
 }
 
-pub(super) fn status(status: Status) -> &'static str {
-    match status {
-        Status::Unread => "unread",
-        Status::Read => "read",
-    }
-}
-
-fn status_of(text: &str) -> Option<Status> {
-    [Status::Unread, Status::Read].into_iter().find(|known| status(*known) == text)
+pub(super) fn status_of(text: &str) -> Option<Status> {
+    Status::ALL.into_iter().find(|known| known.as_str() == text)
 }
 
 pub(super) fn list(json: &str) -> Option<Vec<String>> {

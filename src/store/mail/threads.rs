@@ -28,25 +28,27 @@ const FIND: &str = "SELECT thread_id FROM thread_name WHERE mailbox_id = ?1 AND 
 const NAME: &str = "INSERT INTO thread_name (mailbox_id, internet_id, thread_id) VALUES (?1, ?2, ?3) \
                     ON CONFLICT DO NOTHING";
 
-/// The thread of a new message: that of the nearest ancestor known here, or else the new one that it brings along.
-pub(super) async fn place(conn: &mut SqliteConnection, new: &NewMessage) -> Result<ThreadId, StoreError> {
-    let mailbox = &new.message.summary.mailbox_id;
-    let names = names(new);
-    let mut thread = None;
-    for name in &names {
-        thread = sqlx::query_scalar(FIND)
-            .bind(mailbox.as_str())
+/// The thread that a new message belongs to, if it is known here: that of the nearest ancestor.
+pub(super) async fn find(conn: &mut SqliteConnection, new: &NewMessage) -> Result<Option<ThreadId>, StoreError> {
+    for name in names(new) {
+        let found: Option<String> = sqlx::query_scalar(FIND)
+            .bind(new.message.summary.mailbox_id.as_str())
             .bind(name)
             .fetch_optional(&mut *conn)
             .await
-            .map_err(failed("find a message's thread"))?
-            .map(|found: String| ThreadId::new(found));
-        if thread.is_some() {
-            break;
+            .map_err(failed("find a message's thread"))?;
+        if let Some(found) = found {
+            return Ok(Some(ThreadId::new(found)));
         }
     }
-    let thread = thread.unwrap_or_else(|| new.message.summary.thread_id.clone());
-    for name in &names {
+    Ok(None)
+}
+
+/// Puts a new message into its thread: the one that is known here, or else the new one that it brings along.
+pub(super) async fn place(conn: &mut SqliteConnection, new: &NewMessage) -> Result<ThreadId, StoreError> {
+    let mailbox = &new.message.summary.mailbox_id;
+    let thread = find(conn, new).await?.unwrap_or_else(|| new.message.summary.thread_id.clone());
+    for name in names(new) {
         sqlx::query(NAME)
             .bind(mailbox.as_str())
             .bind(name)

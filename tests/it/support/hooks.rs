@@ -17,6 +17,7 @@ use mailbell::{
         api::{self, Api},
         blobs::Blobs,
         keys::{HOUSE_SCOPES, Keys},
+        submission::{self, Submission},
         webhooks::{
             egress::Egress,
             registry::{NewWebhook, Registry},
@@ -80,7 +81,20 @@ impl Hooks {
         );
         let keys = Keys::new(stored.clone(), shared.clone(), ids.clone());
         keys.install(ApiKey::OF_THE_HOUSE, &Secret::new(HOUSE_TOKEN), &HOUSE_SCOPES).await.expect("a key");
+        let submission = Submission::new(submission::Parts {
+            outbox: stored.clone(),
+            mailroom: mailroom.clone(),
+            blobs: Blobs::open(&directory.path().join("blobs")).expect("opens"),
+            ids: ids.clone(),
+            clock: shared.clone(),
+            domains: vec!["mailbell.test".into()],
+            relays: false,
+            message_bytes_max: 1 << 20,
+            queued: Arc::default(),
+        });
         let api = Api::new(api::Parts {
+            submission,
+            suppressions: stored.clone(),
             mailroom,
             blobs: Blobs::open(&directory.path().join("blobs")).expect("opens"),
             opens: stored.clone(),

@@ -27,6 +27,7 @@ use mailbell::{
         reception::{Furnishing, Reception},
         smtp::{self, SmtpLimits},
         space::FreeSpace,
+        submission::{self, Submission},
         tracking::{self, Tracking},
         verdict::{Judge, Trust},
         webhooks::{registry::Registry, targets::Targets},
@@ -105,6 +106,7 @@ impl Mail {
         let rooms = Mailrooms::new(store.clone(), ids.clone(), shared.clone(), &domains);
         let room = Reception::new(Furnishing {
             store: store.clone(),
+            outbox: store.clone(),
             blobs: blobs.clone(),
             ids: ids.clone(),
             clock: shared.clone(),
@@ -138,7 +140,20 @@ impl Mail {
         let targets = Targets::new(&[], true);
         let own = watch::channel(None).1;
         let registry = Registry::new(store.clone(), store.clone(), targets, own, clock.clone(), ids.clone());
+        let submission = Submission::new(submission::Parts {
+            outbox: store.clone(),
+            mailroom: store.clone(),
+            blobs: self.blobs.clone(),
+            ids: ids.clone(),
+            clock: clock.clone(),
+            domains: vec!["mailbell.test".into()],
+            relays: false,
+            message_bytes_max: 1 << 20,
+            queued: Arc::default(),
+        });
         let parts = api::Parts {
+            submission,
+            suppressions: store.clone(),
             mailroom: store.clone(),
             blobs: self.blobs.clone(),
             opens: store.clone(),

@@ -1,5 +1,7 @@
 //! Hands one message to one SMTP server, and keeps what the server said to each recipient.
 
+mod configured;
+
 use std::{error::Error as _, net::SocketAddr, time::Duration};
 
 use lettre::transport::smtp::{
@@ -9,6 +11,8 @@ use lettre::transport::smtp::{
     extension::ClientId,
     response::Response,
 };
+
+pub use configured::{Broken, Handed, Handing, Relay, Said as RelaySaid, Security};
 
 use crate::domain::address::Address;
 
@@ -21,7 +25,8 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(30);
 pub struct Answer {
     /// The reply code, such as 250.
     pub code: u16,
-    /// The rest, with the enhanced status code where there is one; lines are joined by line ends.
+    /// The rest, with the enhanced status code where there is one. Lines of a yes are joined by line ends; lines of a no by
+    /// blanks, and a code that each of them repeats is kept once, which is how the client crate hands it on.
     pub text: String,
 }
 

@@ -1,0 +1,63 @@
+//! Sending: letters, replies, and what can still be done to them.
+
+use std::time::Duration;
+
+use super::{Api, ApiError, must};
+use crate::{
+    domain::{
+        clock::UnixMillis,
+        id::MessageId,
+        key::{ApiKey, KeyScope},
+    },
+    mail::submission::{Change, Letter, Taken},
+};
+
+impl Api {
+    /// Takes in a letter from a mailbox.
+    pub async fn send(&self, key: &ApiKey, mailbox: &str, letter: Letter) -> Result<Taken, ApiError> {
+        must(key, KeyScope::Send)?;
+        let mailbox = self.find(mailbox).await?;
+        Ok(self.submission.send(&mailbox, letter).await?)
+    }
+
+    /// Takes in a reply to a message of a mailbox.
+    pub async fn reply(&self, key: &ApiKey, mailbox: &str, id: &MessageId, letter: Letter) -> Result<Taken, ApiError> {
+        must(key, KeyScope::Send)?;
+        let mailbox = self.find(mailbox).await?;
+        Ok(self.submission.reply(&mailbox, id, letter).await?)
+    }
+
+    /// Takes a scheduled message back.
+    pub async fn cancel(&self, key: &ApiKey, mailbox: &str, id: &MessageId) -> Result<(), ApiError> {
+        must(key, KeyScope::Send)?;
+        let mailbox = self.find(mailbox).await?;
+        Ok(self.submission.cancel(&mailbox, id).await?)
+    }
+
+    /// Changes a scheduled message; answers with when it is due then.
+    pub async fn change(
+        &self,
+        key: &ApiKey,
+        mailbox: &str,
+        id: &MessageId,
+        change: Change,
+    ) -> Result<UnixMillis, ApiError> {
+        must(key, KeyScope::Send)?;
+        let mailbox = self.find(mailbox).await?;
+        Ok(self.submission.change(&mailbox, id, change).await?)
+    }
+
+    /// Tries one recipient of a message again; answers with when, and whether it had been given up.
+    pub async fn retry(
+        &self,
+        key: &ApiKey,
+        mailbox: &str,
+        id: &MessageId,
+        recipient: &str,
+        delay: Duration,
+    ) -> Result<(UnixMillis, bool), ApiError> {
+        must(key, KeyScope::Send)?;
+        let mailbox = self.find(mailbox).await?;
+        Ok(self.submission.retry(&mailbox, id, recipient, delay).await?)
+    }
+}

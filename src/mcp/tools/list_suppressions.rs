@@ -1,0 +1,55 @@
+//! `list_suppressions`: the addresses that no mail goes to, and why.
+
+use rmcp::model::CallToolResult;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    super::{
+        arguments::{Kind, Parameter},
+        failure::Failure,
+        present::{self, Fenced, SuppressionView},
+        server::Rooms,
+    },
+    Call, Effect, Output, Tool,
+};
+
+/// Such a page fits into a result.
+const LIMIT_DEFAULT: u32 = 20;
+const LIMIT_MAX: u64 = 30;
+
+pub(super) const TOOL: Tool = Tool {
+    name: "list_suppressions",
+    title: "List suppressed addresses",
+    about: "Addresses that no mail goes to, the newest first.",
+    parameters: &[
+        Parameter::new("limit", Kind::Number(1, LIMIT_MAX), "default 20"),
+        Parameter::new("cursor", Kind::Text, "of the page before"),
+    ],
+    output: &[
+        Output("suppressions", "objects", true),
+        Output("cursor", "string", false),
+        Output("fence", "string", false),
+        Output("hidden_chars_removed", "integer", false),
+    ],
+    effect: Effect::Reads,
+    run: |rooms, call| Box::pin(run(rooms, call)),
+};
+
+#[derive(Serialize)]
+struct Answer {
+    suppressions: Vec<Value>,
+    cursor: Option<Fenced>,
+}
+
+async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
+    let Call { arguments, fence, .. } = call;
+    let limit = arguments.count("limit").unwrap_or(LIMIT_DEFAULT);
+    let page = rooms.upstream.suppressions(arguments.text("cursor"), limit).await?;
+    // The API's cursor stands after the whole page, so all of it is shown, tight where it is long.
+    let suppressions = present::all(&fence, &page.suppressions, |one, clip| SuppressionView::json(&fence, one, clip));
+    Ok(present::result(
+        &fence,
+        &Answer { suppressions, cursor: page.cursor.as_deref().map(|cursor| fence.code(cursor)) },
+    ))
+}

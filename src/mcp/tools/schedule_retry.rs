@@ -1,0 +1,60 @@
+//! `schedule_retry`: one more try for one recipient, or an earlier or later next one.
+
+use rmcp::model::CallToolResult;
+use serde::Serialize;
+
+use super::{
+    super::{
+        arguments::{Kind, Parameter},
+        failure::Failure,
+        present::{self, Fenced},
+        server::Rooms,
+    },
+    Call, Effect, Output, Tool, filter,
+};
+use crate::domain::id::MessageId;
+
+/// A week: what is to be sent later than that is another message.
+const DELAY_SECS_MAX: u64 = 7 * 24 * 3600;
+
+pub(super) const TOOL: Tool = Tool {
+    name: "schedule_retry",
+    title: "Try a recipient again",
+    about: "After a soft bounce: moves the next try, or once it was given up (`final`), gives one more, once.",
+    parameters: &[
+        filter::MESSAGE_ID.required(),
+        Parameter::new("recipient", Kind::Text, "").required(),
+        Parameter::new("delay_secs", Kind::Number(0, DELAY_SECS_MAX), "default 0"),
+    ],
+    output: &[
+        Output("message_id", "string", true),
+        Output("status", "string", true),
+        Output("next_attempt_at", "string", false),
+        Output("fence", "string", false),
+        Output("hidden_chars_removed", "integer", false),
+    ],
+    effect: Effect::Adds { idempotent: false },
+    run: |rooms, call| Box::pin(run(rooms, call)),
+};
+
+#[derive(Serialize)]
+struct Answer {
+    message_id: Fenced,
+    status: Fenced,
+    next_attempt_at: Option<String>,
+}
+
+async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
+    let Call { arguments, fence, .. } = call;
+    let id = MessageId::new(arguments.text("message_id").unwrap_or_default());
+    let recipient = arguments.text("recipient").unwrap_or_default();
+    let retry = rooms.upstream.retry(&id, recipient, arguments.number("delay_secs").unwrap_or(0)).await?;
+    Ok(present::result(
+        &fence,
+        &Answer {
+            message_id: fence.code(id.as_str()),
+            status: fence.code(&retry.status),
+            next_attempt_at: retry.next_attempt_at.map(|at| at.to_string()),
+        },
+    ))
+}

@@ -1,0 +1,101 @@
+//! `send_email`: a new message, and where to wait for what becomes of it.
+
+use rmcp::model::CallToolResult;
+use serde::Serialize;
+
+use super::{
+    super::{
+        arguments::{Arguments, Kind, Parameter},
+        failure::Failure,
+        present::{self, Fence, Fenced},
+        server::Rooms,
+    },
+    Call, Effect, Output, Tool,
+};
+use crate::{
+    bell::upstream::{Outgoing, Sent},
+    domain::{clock::UnixMillis, cursor::Cursor},
+};
+
+pub(super) const TO: Parameter = Parameter::new("to", Kind::Texts, "");
+pub(super) const CC: Parameter = Parameter::new("cc", Kind::Texts, "");
+pub(super) const BCC: Parameter = Parameter::new("bcc", Kind::Texts, "");
+pub(super) const MARKDOWN: Parameter = Parameter::new("markdown", Kind::Body, "").required();
+pub(super) const IDEMPOTENCY_KEY: Parameter =
+    Parameter::new("idempotency_key", Kind::Text, "a second call with it within 24 h sends nothing");
+pub(super) const SEND_AT: Parameter = Parameter::new("send_at", Kind::Text, "RFC 3339; default now");
+pub(super) const LEASE_TOKEN: Parameter = Parameter::new("lease_token", Kind::Text, "");
+
+/// What both tools that send answer with.
+pub(super) const OUTPUT: &[Output] = &[
+    Output("message_id", "string", true),
+    Output("thread_id", "string", false),
+    Output("status", "string", true),
+    Output("cursor", "string", true),
+    Output("fence", "string", false),
+    Output("hidden_chars_removed", "integer", false),
+];
+
+pub(super) const TOOL: Tool = Tool {
+    name: "send_email",
+    title: "Send an e-mail",
+    about: "Sends a new message. To hear what becomes of it, wait_for_event with `message_id` and `cursor` as `after`.",
+    parameters: &[
+        Parameter::new("mailbox", Kind::Text, "from; default the only one"),
+        TO.required(),
+        Parameter::new("subject", Kind::Text, "").required(),
+        MARKDOWN,
+        CC,
+        BCC,
+        IDEMPOTENCY_KEY,
+        SEND_AT,
+        LEASE_TOKEN,
+    ],
+    output: OUTPUT,
+    effect: Effect::Adds { idempotent: false },
+    run: |rooms, call| Box::pin(run(rooms, call)),
+};
+
+async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
+    let Call { arguments, fence, .. } = call;
+    let outgoing = outgoing(&arguments)?;
+    // Before sending: whatever becomes of the message lies after it.
+    let cursor = rooms.waiting.head_cursor().await?;
+    let sent = rooms.upstream.send(arguments.text("mailbox"), &outgoing).await?;
+    Ok(answer(&fence, &sent, &cursor))
+}
+
+/// The message that the arguments describe.
+pub(super) fn outgoing(arguments: &Arguments) -> Result<Outgoing, Failure> {
+    let send_at = arguments.text("send_at").map(str::parse::<UnixMillis>).transpose();
+    Ok(Outgoing {
+        to: arguments.texts("to").to_vec(),
+        cc: arguments.texts("cc").to_vec(),
+        bcc: arguments.texts("bcc").to_vec(),
+        subject: arguments.text("subject").map(str::to_owned),
+        markdown: arguments.text("markdown").unwrap_or_default().to_owned(),
+        idempotency_key: arguments.text("idempotency_key").map(str::to_owned),
+        send_at: send_at.map_err(|error| Failure::Told(format!("argument `send_at`: {error}")))?,
+    })
+}
+
+#[derive(Serialize)]
+struct Answer {
+    message_id: Fenced,
+    thread_id: Option<Fenced>,
+    status: Fenced,
+    cursor: Fenced,
+}
+
+/// What both tools that send answer with.
+pub(super) fn answer(fence: &Fence, sent: &Sent, cursor: &Cursor) -> CallToolResult {
+    present::result(
+        fence,
+        &Answer {
+            message_id: fence.code(sent.id.as_str()),
+            thread_id: sent.thread_id.as_ref().map(|thread| fence.code(thread.as_str())),
+            status: fence.code(&sent.status),
+            cursor: fence.code(&cursor.to_string()),
+        },
+    )
+}
