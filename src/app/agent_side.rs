@@ -45,15 +45,16 @@ pub(super) fn upstream(bell: &BellSide, api: MailApi) -> Result<Arc<Upstream>, U
 /// The MCP server of this process.
 pub(super) fn server(bell: &BellSide, upstream: Arc<Upstream>, config: &Config) -> Server {
     let receiver = match &config.mail.base_url {
-        None => OwnReceiver::Embedded(AllowHosts::new(&config.webhooks.allow_hosts)),
+        None => OwnReceiver::Embedded,
         Some(_) => OwnReceiver::Hosted(config.hooks.public_url.clone()),
     };
+    let allowed = AllowHosts::new(&config.webhooks.allow_hosts);
     let BellSide { store, bell: rung, ids, clock } = bell.clone();
     Server::new(Arc::new(Rooms {
         waiting: bell.waiting(),
         log: store.clone(),
         settling: Settling::new(store.clone(), rung, clock.clone()),
-        webhooks: Webhooks::new(upstream.clone(), store, receiver, ids.clone(), clock.clone()),
+        webhooks: Webhooks::new(upstream.clone(), store, receiver, allowed, ids.clone(), clock.clone()),
         upstream,
         ids,
         clock,

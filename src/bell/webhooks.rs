@@ -7,7 +7,7 @@ use url::Url;
 use super::upstream::{Created, DeliveryPage, NewWebhook, Upstream, UpstreamError, Webhook, WebhookScope};
 use crate::{
     domain::{
-        allow_hosts::{AllowHosts, is_loopback},
+        allow_hosts::AllowHosts,
         clock::Clock,
         event::EventKind,
         id::{SourceName, WebhookId},
@@ -29,9 +29,8 @@ const SECRET_PREFIX: &str = "whsec_";
 /// How our own receiver is reached from the mail service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnReceiver {
-    /// The service is the embedded one, which resolves `self` when it sends. To others of this machine it sends only what the
-    /// operator has listed: the key that we speak to it with may name any loopback URL, and an agent must not.
-    Embedded(AllowHosts),
+    /// The service is the embedded one, which resolves `self` when it sends.
+    Embedded,
     /// The service is hosted, and reaches us under this base URL, if there is one.
     Hosted(Option<Url>),
 }
@@ -57,11 +56,11 @@ pub enum WebhookError {
         "the mail service is hosted and cannot reach this receiver; the operator must set hooks.public_url (--public-url), or pass `endpoint_url`"
     )]
     NoPublicUrl,
-    /// An agent named another service of this machine.
+    /// An agent named somebody else's endpoint.
     #[error(
-        "an agent cannot have webhooks sent to other services on this machine; leave `endpoint_url` out for mailbell's own receiver, or the operator puts the host and port on `webhooks.allow_hosts`"
+        "an agent can have webhooks sent to mailbell's own receiver (leave `endpoint_url` out) and to the hosts that the operator has put on `webhooks.allow_hosts`; this one is not among them"
     )]
-    Loopback,
+    NotListed,
     /// The mail API did not do it.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -78,20 +77,22 @@ pub struct Webhooks {
     upstream: Arc<Upstream>,
     sources: Arc<dyn Sources>,
     receiver: OwnReceiver,
+    allowed: AllowHosts,
     ids: Arc<Ids>,
     clock: Arc<dyn Clock>,
 }
 
 impl Webhooks {
-    /// Webhooks at `upstream`; the secrets of those to `receiver` are kept in `sources`.
+    /// Webhooks at `upstream`; the secrets of those to `receiver` are kept in `sources`. Others may go to the hosts `allowed`.
     pub fn new(
         upstream: Arc<Upstream>,
         sources: Arc<dyn Sources>,
         receiver: OwnReceiver,
+        allowed: AllowHosts,
         ids: Arc<Ids>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { upstream, sources, receiver, ids, clock }
+        Self { upstream, sources, receiver, allowed, ids, clock }
     }
 
     /// Registers a webhook; answers with it, or with none where its making waits for an operator. The secret stays here.
@@ -101,17 +102,16 @@ impl Webhooks {
             // It would be ignored there, and the webhook told of every mailbox.
             return Err(UpstreamError::NotOffered("a webhook for a whole domain").into());
         }
-        if let (OwnReceiver::Embedded(allowed), Some(Ok(url))) =
-            (&self.receiver, endpoint_url.as_deref().map(|text| text.trim().parse::<Url>()))
-            && url.host().is_some_and(|host| is_loopback(&host))
-            && !allowed.lists(&url)
+        // The key that we hold may name more than an agent may: loopback at the embedded service, anybody at a hosted one.
+        if let Some(Ok(url)) = endpoint_url.as_deref().map(|text| text.trim().parse::<Url>())
+            && !self.allowed.lists(&url)
         {
-            return Err(WebhookError::Loopback);
+            return Err(WebhookError::NotListed);
         }
         let own = endpoint_url.as_deref().is_none_or(|url| url == Endpoint::OWN);
         let (endpoint_url, secret) = match (&self.receiver, endpoint_url) {
             (_, Some(url)) if !own => (url, None),
-            (OwnReceiver::Embedded(_), _) => (Endpoint::OWN.to_owned(), Some(self.own_secret().await?)),
+            (OwnReceiver::Embedded, _) => (Endpoint::OWN.to_owned(), Some(self.own_secret().await?)),
             (OwnReceiver::Hosted(public_url), _) => (receiver_url(public_url.as_ref())?, None),
         };
         let chosen = secret.is_some();

@@ -58,7 +58,7 @@ impl Failure {
             Self::Cancelled => "the call was cancelled; nothing is leased to you from it".into(),
             Self::Upstream(error) | Self::Webhook(WebhookError::Upstream(error)) => upstream(fence, error),
             Self::Wait(error) => wait(fence, error),
-            Self::Webhook(error @ (WebhookError::NoPublicUrl | WebhookError::Loopback)) => error.to_string(),
+            Self::Webhook(error @ (WebhookError::NoPublicUrl | WebhookError::NotListed)) => error.to_string(),
             Self::Webhook(WebhookError::Source(error)) => source(error),
             Self::Webhook(WebhookError::Store(error)) | Self::Store(error) => store(error),
         }

@@ -60,13 +60,17 @@ async fn a_hosted_service_s_secret_is_stored_with_the_webhook_and_goes_with_it()
 
 #[tokio::test]
 async fn a_hosted_service_needs_a_public_url_and_may_ask_an_operator_first() {
-    let wing = Wing::with_receiver(OwnReceiver::Hosted(None)).await;
+    let mut wing = Wing::with_receiver(OwnReceiver::Hosted(None)).await;
+    wing.allowed = AllowHosts::new(&["example.com".to_owned()]);
     let agent = wing.agent(Era::Legacy).await;
     let sentence = agent.refused("register_webhook", json!({})).await;
     assert!(sentence.contains("--public-url"), "{sentence}");
     wing.api.answer_next(202, None, json!({ "status": "pending_approval" }));
     let pending = agent.call("register_webhook", json!({ "endpoint_url": "https://example.com/x" })).await;
     assert_eq!(pending["status"], "pending_approval");
+    // A hosted service would send it: the key that it knows is the operator's.
+    let sentence = agent.refused("register_webhook", json!({ "endpoint_url": "https://elsewhere.example/x" })).await;
+    assert!(sentence.contains("webhooks.allow_hosts"), "{sentence}");
 }
 
 #[tokio::test]
@@ -111,8 +115,8 @@ async fn a_webhook_whose_secret_cannot_be_stored_is_not_kept() {
 
 #[tokio::test]
 async fn an_agent_cannot_aim_webhooks_at_other_services_of_this_machine() {
-    let listed = AllowHosts::new(&["127.0.0.1:9001".to_owned()]);
-    let wing = Wing::with_receiver(OwnReceiver::Embedded(listed)).await;
+    let mut wing = Wing::start().await;
+    wing.allowed = AllowHosts::new(&["127.0.0.1:9001".to_owned()]);
     let agent = wing.agent(Era::Modern).await;
     for url in [
         "http://127.0.0.1:9000/hook",

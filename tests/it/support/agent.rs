@@ -40,13 +40,15 @@ pub struct Wing {
     pub bell: Bell,
     ids: Arc<Ids>,
     receiver: OwnReceiver,
+    /// What `webhooks.allow_hosts` says.
+    pub allowed: AllowHosts,
     _directory: tempfile::TempDir,
 }
 
 impl Wing {
     /// With one mailbox, `agent@mailbell.test`, and the source `multimail`.
     pub async fn start() -> Self {
-        Self::with_receiver(OwnReceiver::Embedded(AllowHosts::default())).await
+        Self::with_receiver(OwnReceiver::Embedded).await
     }
 
     pub async fn with_receiver(receiver: OwnReceiver) -> Self {
@@ -58,7 +60,16 @@ impl Wing {
         store.add_source(&SourceName::new(SOURCE), SOURCE, None, clock.now()).await.unwrap();
         let api = mail_api::MailApi::start().await;
         api.add_mailbox("mbx_1", "agent@mailbell.test");
-        Self { clock, store, api, bell: Bell::default(), ids, receiver, _directory: directory }
+        Self {
+            clock,
+            store,
+            api,
+            bell: Bell::default(),
+            ids,
+            receiver,
+            allowed: AllowHosts::default(),
+            _directory: directory,
+        }
     }
 
     pub fn upstream(&self) -> Arc<Upstream> {
@@ -79,7 +90,14 @@ impl Wing {
             waiting: Waiting::new(store.clone(), store.clone(), self.bell.clone(), clock.clone(), self.ids.clone()),
             log: store.clone(),
             settling: Settling::new(store.clone(), self.bell.clone(), clock.clone()),
-            webhooks: Webhooks::new(upstream.clone(), store, self.receiver.clone(), self.ids.clone(), clock.clone()),
+            webhooks: Webhooks::new(
+                upstream.clone(),
+                store,
+                self.receiver.clone(),
+                self.allowed.clone(),
+                self.ids.clone(),
+                clock.clone(),
+            ),
             upstream,
             ids: self.ids.clone(),
             clock,
