@@ -103,9 +103,9 @@ fn about(notice: &Value) -> Original {
     let common = mail.get("commonHeaders").unwrap_or(&Value::Null);
     let header = |name: &str| {
         let headers = list(mail, "headers");
-        let named =
+        let mut named =
             headers.filter(|header| text_of(header, "name").is_some_and(|said| said.eq_ignore_ascii_case(name)));
-        named.filter_map(|header| text_of(header, "value")).next()
+        named.find_map(|header| text_of(header, "value"))
     };
     let bare = |id: String| id.trim().trim_matches(['<', '>']).to_owned();
     Original {

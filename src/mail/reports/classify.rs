@@ -5,11 +5,12 @@
 
 use std::sync::LazyLock;
 
-use regex::{RegexSet, RegexSetBuilder};
+use regex::{Regex, RegexSet, RegexSetBuilder};
 use serde::Deserialize;
 
 use super::{
     Reason,
+    addresses::ADDRESS,
     limits::{DIAGNOSTIC_BYTES_MAX, cut},
 };
 use crate::domain::code::{Class, EnhancedStatusCode};
@@ -28,43 +29,49 @@ pub struct Classified {
 
 /// What a refusal means, by its enhanced status code, its reply code and its words, as far as each is known.
 pub fn classify(status: Option<EnhancedStatusCode>, reply_code: Option<u16>, diagnostic: &str) -> Classified {
-    let reason = reason_of(status, reply_code, diagnostic);
+    let text = status.map(|status| status.to_string()).unwrap_or_default();
+    let Some(rule) = rule_of_words(diagnostic).or_else(|| rule_of_codes(&text, reply_code)) else {
+        return Classified { reason: Reason::Other, suppress_advised: false };
+    };
     let permanent = match (status, reply_code) {
         (Some(status), _) => status.class() == Class::Permanent,
         (None, Some(reply_code)) => (500..600).contains(&reply_code),
         // Without any code the words alone decide, and those of the dead are plain.
         (None, None) => true,
     };
-    Classified { reason, suppress_advised: permanent && reason.is_death() }
+    // Where words leave a doubt, a code for bad addresses removes it (RFC 3463 section 3.2).
+    let sure = rule.sure || text == "5.1.1" || text == "5.1.10";
+    Classified { reason: rule.reason, suppress_advised: permanent && sure && rule.reason.is_death() }
 }
 
 /// What the words alone mean; none where no rule knows them.
 pub(super) fn by_words(words: &str) -> Option<Reason> {
-    let rules = &*RULES;
-    // The lowest pattern that matches is of the first rule that does.
-    let first = rules.words.matches(cut(words, DIAGNOSTIC_BYTES_MAX)).iter().next()?;
-    Some(rules.rules[rules.owners[first]].reason)
+    rule_of_words(words).map(|rule| rule.reason)
 }
 
-fn reason_of(status: Option<EnhancedStatusCode>, reply_code: Option<u16>, diagnostic: &str) -> Reason {
-    if let Some(reason) = by_words(diagnostic) {
-        return reason;
-    }
-    let status = status.map(|status| status.to_string());
-    let by_code = RULES.rules.iter().find(|rule| {
-        let by_status = status.as_deref().is_some_and(|status| {
-            let any_class = status.get(1..).unwrap_or("");
-            rule.status.iter().any(|said| said == status || said == any_class)
-        });
+fn rule_of_words(words: &str) -> Option<&'static Rule> {
+    let rules = &*RULES;
+    // The lowest pattern that matches is of the first rule that does.
+    let words = NAMES.replace_all(cut(words, DIAGNOSTIC_BYTES_MAX), "@");
+    let first = rules.words.matches(&words).iter().next()?;
+    Some(&rules.all[rules.owners[first]])
+}
+
+fn rule_of_codes(status: &str, reply_code: Option<u16>) -> Option<&'static Rule> {
+    let any_class = status.get(1..).unwrap_or("");
+    RULES.all.iter().find(|rule| {
+        let by_status = !status.is_empty() && rule.status.iter().any(|said| said == status || said == any_class);
         by_status || reply_code.is_some_and(|code| rule.reply.contains(&code))
-    });
-    by_code.map_or(Reason::Other, |rule| rule.reason)
+    })
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rule {
     reason: Reason,
+    /// Whether an address that was refused so, for good, is dead; only for the reasons that are deaths.
+    #[serde(default = "sure")]
+    sure: bool,
     /// Patterns for the words, in any case.
     #[serde(default)]
     says: Vec<String>,
@@ -76,6 +83,10 @@ struct Rule {
     reply: Vec<u16>,
 }
 
+fn sure() -> bool {
+    true
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -83,15 +94,19 @@ struct File {
 }
 
 struct Rules {
-    rules: Vec<Rule>,
+    all: Vec<Rule>,
     words: RegexSet,
     /// The rule that each pattern is of.
     owners: Vec<usize>,
 }
 
+/// Addresses and links, which are made of words that mean nothing here: `this-user-is-unknown@spam.test`.
+static NAMES: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(&format!(r"https?://\S+|{ADDRESS}")).expect("a pattern that the tests compile"));
+
 static RULES: LazyLock<Rules> = LazyLock::new(|| {
-    let File { rule: rules } = toml::from_str(include_str!("rules.toml")).expect("rules that the tests read");
-    let owned = || rules.iter().enumerate().flat_map(|(owner, rule)| rule.says.iter().map(move |says| (owner, says)));
+    let File { rule: all } = toml::from_str(include_str!("rules.toml")).expect("rules that the tests read");
+    let owned = || all.iter().enumerate().flat_map(|(owner, rule)| rule.says.iter().map(move |says| (owner, says)));
     let words = RegexSetBuilder::new(owned().map(|(_, says)| says))
         .case_insensitive(true)
         .size_limit(COMPILED_BYTES_MAX)
@@ -99,7 +114,7 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
         .build()
         .expect("patterns that the tests compile");
     let owners = owned().map(|(owner, _)| owner).collect();
-    Rules { words, owners, rules }
+    Rules { all, words, owners }
 });
 
 #[cfg(test)]
@@ -113,7 +128,7 @@ mod tests {
     #[test]
     fn the_rules_are_sound() {
         let mut seen = HashSet::new();
-        for rule in &RULES.rules {
+        for rule in &RULES.all {
             assert!(!(rule.says.is_empty() && rule.status.is_empty() && rule.reply.is_empty()), "{}", rule.reason);
             assert_ne!(rule.reason, Reason::Other, "other is what no rule names");
             for pattern in &rule.says {
@@ -145,6 +160,12 @@ mod tests {
             ("5.2.1", 550, "This account has been disabled", Reason::MailboxDisabled, false),
             ("4.4.2", 421, "lost connection while sending end of data", Reason::Network, false),
             ("5.0.0", 550, "no", Reason::Other, false),
+            ("5.7.1", 550, "<user-unknown@no-such-host.test> says http://spamhaus.test", Reason::Policy, false),
+            ("5.7.1", 550, "Recipient address rejected: not today", Reason::UserUnknown, false),
+            ("5.1.8", 550, "Domain of sender does not exist", Reason::Policy, false),
+            ("5.2.0", 550, "From: Domain is invalid", Reason::Policy, false),
+            ("5.1.0", 553, "after MAIL FROM:<a@b.test>: 553 5.1.0 b.test does not exist", Reason::Policy, false),
+            ("4.4.1", 450, "connect to b.test[192.0.2.1]:25: Connection timed out", Reason::Network, false),
         ] {
             let said = classify(status.parse().ok(), Some(reply), words);
             assert_eq!((said.reason, said.suppress_advised), (reason, dead), "{words}");

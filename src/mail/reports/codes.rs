@@ -111,7 +111,7 @@ fn reply_rank_at(before: &str, after: &str) -> u8 {
     let line_start =
         before.is_empty() || before.ends_with('\n') || before.trim_end_matches([' ', '\t', '>']).ends_with('\n');
     let trimmed = before.trim_end();
-    let said = trimmed.ends_with("<<<")
+    let said = ["<<<", "<--", ">>>"].iter().any(|arrow| trimmed.ends_with(arrow))
         || [
             "said:",
             "reason:",

@@ -123,7 +123,9 @@ fn complete(letter: &Letter, about: &Original, told: &mut [Told]) {
     };
     let whole = |told: &Told| tells(told) && told.recipient.as_ref().is_some_and(|recipient| recipient.contains('@'));
     if told.iter().all(whole) {
-        told.iter_mut().for_each(|told| told.is_warning = is_warning);
+        for told in told.iter_mut() {
+            told.is_warning = is_warning;
+        }
         return;
     }
     let mut findings = text::findings(letter, about);
@@ -148,8 +150,8 @@ fn complete(letter: &Letter, about: &Original, told: &mut [Told]) {
                     told.diagnostic = Some(found.words);
                 }
             }
-            None if told.diagnostic.is_none() && !worked && count == 1 => {
-                told.diagnostic = text::whole(letter);
+            None if !tells(told) && !worked && count == 1 => {
+                told.diagnostic = text::whole(letter).or(told.diagnostic.take());
             }
             None => {}
         }

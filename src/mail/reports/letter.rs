@@ -56,7 +56,7 @@ impl Letter {
         }
         let said = if plain.trim().is_empty() { html } else { plain };
         let (said, returned) = cut::at_original(&said);
-        letter.text = said.to_owned();
+        said.clone_into(&mut letter.text);
         letter.returned.extend(returned.map(str::to_owned));
         letter
     }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{classify, codes, letter::Letter};
+use super::{classify, codes, letter::Letter, text};
 
 fn pattern(text: &str) -> Regex {
     Regex::new(&format!("(?i){text}")).expect("a pattern that the tests compile")
@@ -29,7 +29,7 @@ static DAEMON_NAME: LazyLock<Regex> = LazyLock::new(|| {
 });
 static SUBJECT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"undeliver|returned (?:mail|to sender|message)|return(?:ing)? (?:message )?to sender|(?:delivery|mail|message) (?:status notification|(?:has )?fail|error|problem|delay|not |notification|report|could not|system error|warning|undeliv)|failure notice|fail(?:ed|ure) (?:delivery|notice|mail|to deliver)|non[- ]?(?:deliver|remis|recapi)|mail (?:could not|system error|not delivered)|could not (?:be )?deliver|not (?:be )?delivered|error sending your (?:mail|message)|bounced? (?:mail|message|e-?mail)|unzustellbar|zustellung|nicht (?:zugestellt|übermittelt)|échec|n'a pas pu|non remis|no (?:se )?(?:ha )?(?:podido|pudo)? ?entreg|devuelto|mancat[ao] (?:consegna|recapito)|niet (?:bezorgd|afgeleverd)|onbestelbaar|nie (?:dostarczon|można dostarczyć)|kunde inte levereras|недостав|не доставлен|возвра|배달|반송|エラー|配信(?:できま|不能|エラー|失敗|されません)|不達|送信(?:できま|エラー)|退信|退回|投递失败|無法傳遞|rejected mail|user unknown|unknown user|mailbox (?:full|quota|over)|loop alert",
+        r"undeliver|returned (?:mail|to sender|message)|return(?:ing)? (?:message )?to sender|(?:delivery|mail|message) (?:status notification|(?:has )?fail|error|problem|delay|not |notification|report|could not|system error|warning|undeliv)|failure notice|fail(?:ed|ure) (?:delivery|notice|mail|to deliver)|non[- ]?(?:deliver|remis|recapi)|mail (?:could not|system error|not delivered)|could not (?:be )?deliver|not (?:be )?delivered|error sending your (?:mail|message)|bounced? (?:mail|message|e-?mail)|unzustellbar|zustellung|nicht (?:zugestellt|übermittelt)|échec|n'a pas pu|non remis|no (?:se )?(?:ha )?(?:podido|pudo)? ?entreg|devuelto|mancat[ao] (?:consegna|recapito)|niet (?:bezorgd|afgeleverd)|onbestelbaar|nie (?:dostarczon|można dostarczyć)|kunde inte levereras|недостав|не доставлен|возвра|배달|반송|エラー|配信(?:できま|不能|エラー|失敗|されません)|不達|送信(?:できま|エラー)|退信|退回|投递失败|無法傳遞|rejected mail|user unknown|unknown user|mailbox (?:full|quota|over)|^rejected: ",
     )
 });
 static ANSWER: LazyLock<Regex> =
@@ -41,7 +41,7 @@ static AWAY: LazyLock<Regex> = LazyLock::new(|| {
 });
 static WORDS: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?:could|can|was|were|is|has|have|did|been|be) ?(?:not|n.t) (?:yet )?(?:be |been )?(?:delivered|deliver|reach|sent|accepted)|cannot (?:be )?deliver|(?:unable|wasn.t able|was not able|failed|trouble|impossible|error) (?:to )?(?:be )?(?:deliver|send|reach)|delivery (?:to |of |attempt|has |error|fail|problem|status)|undeliver|permanent(?:ly)? (?:fatal )?(?:error|fail)|fatal errors?|fail(?:ed|ure)(?: permanently|ed)? ?(?:address|recipient|:|reason)|returned to (?:the )?sender|returning (?:it|message|your)|bounced|following (?:address|recipient|user|destination)|transcript of session|had delivery problems|giv(?:en|ing) up|rejected (?:by|recipient|your)|unknown (?:user|recipient)|user unknown|unknown address|mailbox exceeds|no valid recipients|not listed in|nicht zugestellt|zugestellt werden|n'a pas pu être|no se (?:pudo|ha podido)|non è stato|送信できま|配信できま|送れません|届けられ|失敗|エラー|не может быть доставлено|не доставлено|message delayed|is delayed|has been delayed|group you tried to contact|il se peut que le groupe|not delivered",
+        r"(?:could|can|was|were|is|has|have|did|been|be) ?(?:not|n.t) (?:yet )?(?:be |been )?(?:delivered|deliver|reach|sent|accepted)|cannot (?:be )?deliver|(?:unable|wasn.t able|was not able|failed|trouble|impossible|error) (?:to )?(?:be )?(?:deliver|send|reach)|delivery (?:to |of |attempt|has |error|fail|problem|status)|undeliver|permanent(?:ly)? (?:fatal )?(?:error|fail)|fatal errors?|fail(?:ed|ure)(?: permanently|ed)? ?(?:address|recipient|:|reason)|returned to (?:the )?sender|returning (?:it|message|your)|bounced|following (?:address|recipient|user|destination)|transcript of session|had delivery problems|giv(?:en|ing) up|rejected (?:by|recipient|your)|automatically rejected|unknown (?:user|recipient)|user unknown|unknown address|mailbox exceeds|no valid recipients|not listed in|nicht zugestellt|zugestellt werden|n'a pas pu être|no se (?:pudo|ha podido)|non è stato|送信できま|配信できま|送れません|届けられ|失敗|エラー|не может быть доставлено|не доставлено|message delayed|is delayed|has been delayed|group you tried to contact|il se peut que le groupe|not delivered",
     )
 });
 static WARNING: LazyLock<Regex> = LazyLock::new(|| {
@@ -57,6 +57,8 @@ static GIVEN_UP: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Where a mail system is the likely sender: one sign that is sure, or two that are not.
 const ORIGIN_MIN: i32 = 3;
+/// Lines that are searched for words: what a report is about stands on its first pages.
+const LINES_MAX: usize = 200;
 /// Where failure is the likely subject: words for it, or codes.
 const EVIDENCE_MIN: i32 = 2;
 
@@ -82,7 +84,8 @@ pub(super) fn is_passed_on(letter: &Letter) -> bool {
 }
 
 fn is_from_machine(letter: &Letter) -> bool {
-    MACHINE.is_match(&letter.sender().1)
+    // Some write the null path into From, too.
+    letter.field("From").is_some_and(|from| from.ends_with("<>")) || MACHINE.is_match(&letter.sender().1)
 }
 
 fn is_from_daemon(letter: &Letter) -> bool {
@@ -145,7 +148,8 @@ fn evidence(letter: &Letter) -> i32 {
         + said(letter.field("X-Failed-Recipients").is_some(), 2)
         + said(codes.status.is_some() && codes.reply.is_some() || text.contains("<<< "), 2)
         + said(codes.any(), 1)
-        + said(text.lines().take(200).any(|line| classify::by_words(line).is_some()), 1)
+        + said(text.lines().take(LINES_MAX).any(|line| classify::by_words(line).is_some()), 1)
+        + said(text::names_somebody(letter), 1)
 }
 
 /// Whether the letter warns that a message is late, rather than that it failed.

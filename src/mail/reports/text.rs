@@ -18,6 +18,9 @@ use super::{
 
 pub(super) use words::{weight, whole};
 
+/// Lines that are searched for a first recipient.
+const LINES_MAX: usize = 100;
+
 /// A recipient, and what is said of it.
 pub(super) struct Finding {
     pub(super) recipient: Option<String>,
@@ -85,6 +88,15 @@ fn weigh(letter: &Letter, about: &Original, seen: Vec<(String, String)>) -> Vec<
     };
     let finding = |address: String| Finding { words: words_of(&address), recipient: Some(address) };
     order.into_iter().take(RECIPIENTS_MAX).map(finding).collect()
+}
+
+/// Whether the text names a recipient on its first pages.
+pub(super) fn names_somebody(letter: &Letter) -> bool {
+    letter
+        .text
+        .lines()
+        .take(LINES_MAX)
+        .any(|line| heads::in_line(line, "").is_some_and(|head| head.rank > heads::Rank::Repeated))
 }
 
 /// Exim and Gmail name the recipients in a field of their own.

@@ -18,15 +18,25 @@ pub(super) fn in_text(letter: &Letter) -> Vec<(String, String)> {
     let lines: Vec<&str> = letter.text.lines().map(|line| cut(line, TEXT_LINE_BYTES_MAX)).collect();
     let mut heads: Vec<(usize, Head)> = Vec::new();
     let mut before = "";
+    let mut in_paragraph = false;
     for (at, line) in lines.iter().enumerate() {
         if let Some(head) = heads::in_line(line, before) {
-            heads.push((at, head));
+            // What is said of a recipient may name it again.
+            let again = heads.last().is_some_and(|(_, last)| {
+                in_paragraph && head.rank <= last.rank && addresses::same(&last.address, &head.address)
+            });
+            if !again {
+                heads.push((at, head));
+            }
+            in_paragraph = true;
             // A recipient comes in up to three lines of a transcript.
             if heads.len() >= 3 * RECIPIENTS_MAX {
                 break;
             }
         }
-        if !line.trim().is_empty() {
+        if line.trim().is_empty() {
+            in_paragraph = false;
+        } else {
             before = line;
         }
     }

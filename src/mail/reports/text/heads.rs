@@ -52,7 +52,7 @@ static CODED: LazyLock<Regex> =
 /// A sentence about delivery.
 static SENTENCE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r#"(?:deliver(?:ed|ing|y)?(?: (?:your|the|this|of|a)(?: \w+){0,3})? (?:to|for)|reach(?:ed|ing)?|sent to|send(?:ing)? to|addressed to|rejected (?:the )?recipient|recipients?(?: address(?:es)?)?|unknown (?:user|recipient|address)|no such (?:user|address|recipient)|invalid (?:address|recipient|user)|rcpt to|(?:allowed|size|quota)|user|mailbox|account|address(?:es)?|failed|for|to|宛先|アドレス)(?: address| \(s\)|\(s\)| is| was| of| name)?[\s:=：]*["'<(\[「]{0,2}(?:mailto:|smtp:)?(ADDRESS)"#,
+        r#"(?:deliver(?:ed|ing|y)?(?: (?:your|the|this|of|a)(?: \w+){0,3})? (?:to|for)|reach(?:ed|ing)?|sent to|send(?:ing)? to|addressed to|rejected (?:the )?recipient|recipients?(?: address(?:es)?)?|unknown (?:user|recipient|address)|no such (?:user|address|recipient)|invalid (?:address|recipient|user)|rcpt to|(?:allowed|size|quota)|user|mailbox|account|address(?:es)?|failed|expanded from|generated from|for|to|宛先|アドレス)(?: address| \(s\)|\(s\)| is| was| of| name)?[\s:=：]*["'<(\[「]{0,2}(?:mailto:|smtp:)?(ADDRESS)"#,
     )
 });
 /// Words, a colon, and an address that ends the line: `Invalid final delivery userid: a@b`.
@@ -90,7 +90,12 @@ pub(super) fn in_line(line: &str, before: &str) -> Option<Head> {
     {
         let rest = found[2].trim();
         if rest.is_empty() || says_why(rest) || is_time(rest) || is_expansion(rest) {
-            let rest = if is_time(rest) || is_expansion(rest) { "" } else { rest };
+            let whole = rest;
+            let rest = match rest.split_once(')') {
+                Some((_, rest)) if is_expansion(whole) => rest.trim_start_matches([':', ' ']),
+                _ if is_time(rest) || is_expansion(rest) => "",
+                _ => rest,
+            };
             return head(&found[1], rest, Rank::Plain);
         }
         return head(&found[1], rest, Rank::Repeated);

@@ -8,6 +8,8 @@ use crate::mail::reports::{
 
 /// Lines that a diagnostic may go on for. SMTP replies of ten lines are rare.
 const LINES_MAX: usize = 12;
+/// How far above a reply the mail system says after which command it came.
+const STAGE_LINES_ABOVE: usize = 3;
 /// Lines that are looked at for one recipient: the report of one fills a page at most.
 const BLOCK_LINES_MAX: usize = 120;
 /// How much words tell: 2 if they hold a code, 1 if a rule knows them, or else 0.
@@ -22,7 +24,11 @@ pub(super) fn choose(first: &str, block: &[&str]) -> String {
         .map(|line| cut(line.trim(), TEXT_LINE_BYTES_MAX))
         .collect();
     if let Some(at) = lines.iter().position(|line| codes::find(line).any()) {
-        return with_code(&lines, at);
+        // Exim says what was refused, the sender or the recipient, above the words that refuse it.
+        let above = lines[at.saturating_sub(STAGE_LINES_ABOVE)..at].iter();
+        let stage = above.copied().find(|line| line.to_lowercase().contains("after mail from"));
+        let said = with_code(&lines, at);
+        return stage.map_or(said.clone(), |stage| cut(&format!("{stage} {said}"), DIAGNOSTIC_BYTES_MAX).to_owned());
     }
     let known = lines.iter().position(|line| classify::by_words(line).is_some());
     let start = known.or_else(|| lines.iter().position(|line| !line.is_empty()));
