@@ -86,6 +86,13 @@ impl MailSide {
         );
         let queued = Arc::new(Notify::new());
         let relay = relay(config)?;
+        let tracking = Arc::new(Tracking::new(tracking::Parts {
+            opens: store.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            base: images,
+            stored: owed.clone(),
+        }));
         let submission = Submission::new(submission::Parts {
             outbox: store.clone(),
             mailroom: store.clone(),
@@ -95,6 +102,7 @@ impl MailSide {
             domains: config.mail.domains.clone(),
             relays: relay.is_some(),
             message_bytes_max: config.smtp.message_bytes_max,
+            tracking: tracking.clone(),
             queued: queued.clone(),
         });
         let api = Api::new(mail::api::Parts {
@@ -125,13 +133,6 @@ impl MailSide {
             Some(judge) => reception.with_judge(judge),
             None => reception,
         });
-        let tracking = Tracking::new(tracking::Parts {
-            opens: store.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-            base: images,
-            stored: owed.clone(),
-        });
         let sender = outbox::Worker::new(outbox::Parts {
             outbox: store.clone(),
             blobs,
@@ -157,16 +158,11 @@ impl MailSide {
         Ok(Self {
             api: Arc::new(api),
             mailrooms,
-            tracking: Arc::new(tracking),
+            tracking,
             reception,
             worker: Worker::new(parts, LEASE)?,
             sender,
-            limits: SmtpLimits {
-                hostname: config.smtp.hostname.clone(),
-                message_bytes_max: config.smtp.message_bytes_max,
-                connections_max: config.smtp.connections_max,
-                idle: Duration::from_secs(config.smtp.idle_secs),
-            },
+            limits: limits(config),
             clock,
             allowed_hosts: config.mcp.allowed_hosts.clone(),
             first_domain: config.mail.domains.first().cloned().unwrap_or_default(),
@@ -218,6 +214,16 @@ impl MailSide {
         parts.spawn(async move { worker.run(ending).await });
         let ending = shutdown.clone();
         parts.spawn(async move { sender.run(ending).await });
+    }
+}
+
+/// What a peer of the SMTP and LMTP listeners may ask for.
+fn limits(config: &Config) -> SmtpLimits {
+    SmtpLimits {
+        hostname: config.smtp.hostname.clone(),
+        message_bytes_max: config.smtp.message_bytes_max,
+        connections_max: config.smtp.connections_max,
+        idle: Duration::from_secs(config.smtp.idle_secs),
     }
 }
 

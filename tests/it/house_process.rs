@@ -30,7 +30,7 @@ const FREE_PORTS: [&str; 12] = [
 /// What DESIGN promises of SIGTERM.
 const END_MAX: Duration = Duration::from_secs(5);
 /// Far more than an event takes, on a machine that is busy with other tests.
-const COME_MAX: Duration = Duration::from_secs(60);
+const COME_MAX: Duration = Duration::from_mins(1);
 
 /// A process that does not outlive its test.
 struct Running(Child);

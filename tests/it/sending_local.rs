@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use mailbell::domain::message::{Direction, Status};
+use mailbell::{
+    domain::message::{Direction, Status},
+    mail::tracking::Asking,
+    store::opens::Fetched,
+};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -169,4 +173,26 @@ async fn the_worker_wakes_for_what_is_queued_and_for_what_falls_due_and_ends_whe
     assert_eq!(post.inbox(OTHER).await.len(), 2);
     shutdown.cancel();
     running.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_image_goes_along_only_where_it_is_wanted_and_tells_of_its_fetch() {
+    let (dir, clock) = (TempDir::new().unwrap(), TestClock::default());
+    let post = Post::open(dir.path(), &clock, None).await;
+    post.send(letter(&[OTHER])).await;
+    let mut asked = letter(&[OTHER]);
+    asked.track_opens = Some(true);
+    let id = post.send(asked).await;
+    post.go_on().await;
+    let mut raws = Vec::new();
+    for arrived in post.inbox(OTHER).await {
+        raws.push(post.raw(&arrived.mailbox_id, &arrived.id).await.replace("=\r\n", ""));
+    }
+    let (with, without): (Vec<_>, Vec<_>) = raws.iter().partition(|raw| raw.contains("https://img.test/o/"));
+    assert_eq!((with.len(), without.len()), (1, 1), "only the one that asked for it: {raws:?}");
+    let at = with[0].find("/o/").unwrap() + 3;
+    let fetched = post.tracking.fetched(&with[0][at..at + 68], &Asking::default()).await.unwrap();
+    assert_eq!(fetched, Fetched::First);
+    let opened = post.events().await.into_iter().find(|event| event["event_type"] == "open").unwrap();
+    assert_eq!((&opened["message_id"], &opened["recipient"]), (&json!(id), &json!(OTHER)));
 }

@@ -34,6 +34,7 @@ pub(super) struct LetterWords {
     attachments: Option<Vec<FileWords>>,
     idempotency_key: Option<String>,
     send_at: Option<UnixMillis>,
+    track_opens: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +70,7 @@ impl LetterWords {
             files: self.attachments.unwrap_or_default().into_iter().map(file).collect(),
             idempotency_key: self.idempotency_key,
             send_at: self.send_at,
+            track_opens: self.track_opens,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     mail::{
         compose::{Draft, File, compose},
         markdown, mime,
+        tracking::with_image,
     },
 };
 
@@ -96,6 +97,8 @@ pub(super) struct Making {
     pub(super) in_reply_to: Option<String>,
     pub(super) references: Vec<String>,
     pub(super) auto: bool,
+    /// Whether it carries a tracking image; as its mailbox has it otherwise.
+    pub(super) track_opens: Option<bool>,
     pub(super) thread: ThreadId,
     pub(super) status: Status,
     pub(super) at: UnixMillis,
@@ -112,13 +115,28 @@ impl Submission {
     /// Composes a message and writes its bytes.
     pub(super) async fn make(&self, making: Making) -> Result<Made, SubmitError> {
         check(&making)?;
+        let image = self.image(&making).await?;
         let bytes_max = self.with.message_bytes_max;
         // Base64 and HTML of megabytes take their time.
-        let composing = tokio::task::spawn_blocking(move || composed(making, bytes_max));
+        let composing = tokio::task::spawn_blocking(move || composed(making, image.as_deref(), bytes_max));
         let (raw, message) = composing.await.map_err(|_| SubmitError::Compose)??;
         let size_bytes = raw.len() as u64;
         let blob = self.with.blobs.put(Arc::new(raw)).await?;
         Ok(Made { message, blob, size_bytes })
+    }
+
+    /// The tracking image that the message is to carry, if it is. All recipients get the same bytes, so the image tells who
+    /// opened the message only where there is one of them.
+    async fn image(&self, making: &Making) -> Result<Option<String>, SubmitError> {
+        let tracking = &self.with.tracking;
+        if !tracking.is_wanted(&making.mailbox.id, making.track_opens).await? {
+            return Ok(None);
+        }
+        let only = match making.people.all.as_slice() {
+            [only] => Some(only.as_str()),
+            _ => None,
+        };
+        Ok(Some(tracking.image_for(&making.mailbox.id, &making.id, only).await?))
     }
 }
 
@@ -153,7 +171,7 @@ fn check(making: &Making) -> Result<(), SubmitError> {
     Ok(())
 }
 
-fn composed(making: Making, bytes_max: usize) -> Result<(Vec<u8>, Message), SubmitError> {
+fn composed(making: Making, image: Option<&str>, bytes_max: usize) -> Result<(Vec<u8>, Message), SubmitError> {
     let mut files = Vec::with_capacity(making.files.len());
     for file in &making.files {
         let bytes =
@@ -169,6 +187,7 @@ fn composed(making: Making, bytes_max: usize) -> Result<(Vec<u8>, Message), Subm
         .map(|(file, bytes)| File { name: &file.name, content_type: &file.content_type, bytes })
         .collect();
     let html = markdown::html(&making.markdown);
+    let html = image.map_or_else(|| html.clone(), |url| with_image(&html, url));
     let raw = compose(&Draft {
         from: &making.mailbox.address,
         from_name: making.mailbox.display_name.as_deref(),

@@ -16,7 +16,7 @@ pub use draft::{ATTACHMENTS_MAX, GivenFile, MARKDOWN_BYTES_MAX, RECIPIENTS_MAX, 
 pub use error::SubmitError;
 pub use later::{Change, RETRY_DELAY_MAX};
 
-use super::{blobs::Blobs, simulator};
+use super::{blobs::Blobs, simulator, tracking::Tracking};
 use crate::{
     domain::{
         address::Address,
@@ -60,6 +60,8 @@ pub struct Parts {
     pub relays: bool,
     /// The largest message, in bytes.
     pub message_bytes_max: usize,
+    /// Makes tracking images.
+    pub tracking: Arc<Tracking>,
     /// Rung after something was queued.
     pub queued: Arc<Notify>,
 }
@@ -88,6 +90,8 @@ pub struct Letter {
     pub idempotency_key: Option<String>,
     /// When to send it; at once otherwise.
     pub send_at: Option<UnixMillis>,
+    /// Whether it carries a tracking image; as its mailbox has it otherwise.
+    pub track_opens: Option<bool>,
 }
 
 /// A letter that was taken in.
@@ -149,6 +153,7 @@ impl Submission {
                 in_reply_to: place.in_reply_to.clone(),
                 references: place.references.clone(),
                 auto: place.reply.is_some(),
+                track_opens: letter.track_opens,
                 thread: ThreadId::new(self.with.ids.next("thr_")),
                 status,
                 at: now,

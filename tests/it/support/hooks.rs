@@ -18,6 +18,7 @@ use mailbell::{
         blobs::Blobs,
         keys::{HOUSE_SCOPES, Keys},
         submission::{self, Submission},
+        tracking::{self, Tracking},
         webhooks::{
             egress::Egress,
             registry::{NewWebhook, Registry},
@@ -90,6 +91,13 @@ impl Hooks {
             domains: vec!["mailbell.test".into()],
             relays: false,
             message_bytes_max: 1 << 20,
+            tracking: Arc::new(Tracking::new(tracking::Parts {
+                opens: stored.clone(),
+                clock: shared.clone(),
+                ids: ids.clone(),
+                base: "https://img.test/".parse().unwrap(),
+                stored: Arc::default(),
+            })),
             queued: Arc::default(),
         });
         let api = Api::new(api::Parts {

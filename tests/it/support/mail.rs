@@ -149,6 +149,7 @@ impl Mail {
             domains: vec!["mailbell.test".into()],
             relays: false,
             message_bytes_max: 1 << 20,
+            tracking: self.tracking(),
             queued: Arc::default(),
         });
         let parts = api::Parts {

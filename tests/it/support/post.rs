@@ -24,6 +24,7 @@ use mailbell::{
         relay::{Relay, Security},
         space::FreeSpace,
         submission::{self, Letter, Submission},
+        tracking::{self, Tracking},
         webhooks::{
             registry::{NewWebhook, Registry},
             targets::{Asker, Targets},
@@ -60,6 +61,8 @@ pub struct Post {
     pub clock: TestClock,
     pub store: Arc<MailStore>,
     pub submission: Submission,
+    /// Its tracking images, under `https://img.test/`.
+    pub tracking: Arc<Tracking>,
     pub reception: Arc<Reception>,
     pub worker: Worker,
     pub api: Arc<Api>,
@@ -93,6 +96,7 @@ impl Post {
             free_bytes_min: 1 << 20,
             stored: owed.clone(),
         }));
+        let tracking = images(&store, &shared, &ids, &owed);
         let submission = || {
             Submission::new(submission::Parts {
                 outbox: store.clone(),
@@ -103,6 +107,7 @@ impl Post {
                 domains: domains.clone(),
                 relays: relay_port.is_some(),
                 message_bytes_max: 1 << 20,
+                tracking: tracking.clone(),
                 queued: queued.clone(),
             })
         };
@@ -159,6 +164,7 @@ impl Post {
         Self {
             clock: clock.clone(),
             submission: submission(),
+            tracking,
             store,
             reception,
             worker,
@@ -268,4 +274,14 @@ pub fn letter(to: &[&str]) -> Letter {
         markdown: "**Hello**, how are you?".into(),
         ..Letter::default()
     }
+}
+
+fn images(store: &Arc<MailStore>, clock: &Arc<dyn Clock>, ids: &Arc<Ids>, owed: &Arc<Notify>) -> Arc<Tracking> {
+    Arc::new(Tracking::new(tracking::Parts {
+        opens: store.clone(),
+        clock: clock.clone(),
+        ids: ids.clone(),
+        base: "https://img.test/".parse().unwrap(),
+        stored: owed.clone(),
+    }))
 }
