@@ -248,7 +248,7 @@ fn relay(config: &Config) -> Result<Option<Relay>, StartError> {
     Ok(Some(Relay {
         host,
         port: settings.port,
-        security: match settings.tls {
+        security: match settings.security() {
             RelayTls::Starttls => Security::StartTls,
             RelayTls::Implicit => Security::Implicit,
             RelayTls::None => Security::None,

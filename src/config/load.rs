@@ -152,9 +152,8 @@ fn relay(relay: &Relay) -> Option<&'static str> {
     if relay.username.is_some() != relay.password.is_some() {
         return Some("mail.relay.username and mail.relay.password go together; set both or neither");
     }
-    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    match relay.tls {
-        RelayTls::None if !loopback => {
+    match relay.security() {
+        RelayTls::None if !relay.is_loopback() => {
             Some("mail.relay.tls = none is allowed for a relay on loopback only; use starttls or implicit")
         }
         RelayTls::None if relay.username.is_some() => {
@@ -294,6 +293,11 @@ mod tests {
         };
         assert_eq!(relay(&[(host, "smtp.example.com")], &login), Ok(()));
         assert_eq!(relay(&[(host, "127.0.0.1"), (tls, "none")], &[]), Ok(()));
+        let security =
+            |values: &[(&'static str, &'static str)]| with(values).expect("valid").config.mail.relay.security();
+        assert_eq!(security(&[(host, "127.0.0.1")]), RelayTls::None);
+        assert_eq!(security(&[&[(host, "127.0.0.1")], &login[..]].concat()), RelayTls::Starttls);
+        assert_eq!(security(&[(host, "smtp.example.com")]), RelayTls::Starttls);
         for (wrong, more, said) in [
             (vec![(host, "127.0.0.1"), (tls, "none")], &login[..], "only over TLS"),
             (vec![(host, "smtp.example.com"), (tls, "none")], &[], "loopback only"),

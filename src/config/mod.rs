@@ -2,7 +2,12 @@
 
 pub mod load;
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+};
 
 use serde::{Deserialize, Deserializer};
 use url::Url;
@@ -105,10 +110,25 @@ pub struct MailAuth {
 pub struct Relay {
     pub host: Option<String>,
     pub port: u16,
-    pub tls: RelayTls,
+    pub tls: Option<RelayTls>,
     pub username: Option<String>,
     pub password: Option<Secret>,
     pub ca_file: Option<PathBuf>,
+}
+
+impl Relay {
+    /// Whether the relay is on this machine.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.host.as_deref().unwrap_or_default();
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
+    /// How to secure its connections: as the settings say, or else STARTTLS; without a password, a relay on this machine
+    /// needs neither.
+    pub fn security(&self) -> RelayTls {
+        let plain = self.is_loopback() && self.username.is_none();
+        self.tls.unwrap_or(if plain { RelayTls::None } else { RelayTls::Starttls })
+    }
 }
 
 /// How connections to the relay are secured.

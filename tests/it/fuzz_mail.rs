@@ -2,7 +2,11 @@
 
 use std::net::SocketAddr;
 
-use mailbell::mail::{mime, quoted, verdict};
+use mailbell::mail::{
+    mime, quoted,
+    reports::{self, Says},
+    verdict,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -89,6 +93,19 @@ fn fuzz_the_mime_walk() {
         }
         let reply = quoted::reply_of(&reading.text);
         assert_eq!(reply.is_empty(), reading.text.trim().is_empty());
+    }
+}
+
+/// DSN, ARF and the many other ways in which mail comes back.
+#[test]
+fn fuzz_the_reports() {
+    let mut fuzz = Fuzz::new("reports", mails(), MAIL_WORDS);
+    while let Some(input) = fuzz.next() {
+        match reports::read(&input).map(|report| report.says) {
+            Some(Says::Status(statuses)) => assert!(!statuses.is_empty() && statuses.len() <= 1_000),
+            Some(Says::Complaint(complaint)) => assert!(complaint.recipients.len() <= 1_000),
+            None => {}
+        }
     }
 }
 

@@ -54,12 +54,12 @@ fn rule_of_words(words: &str) -> Option<&'static Rule> {
     // The lowest pattern that matches is of the first rule that does.
     let words = NAMES.replace_all(cut(words, DIAGNOSTIC_BYTES_MAX), "@");
     let first = rules.words.matches(&words).iter().next()?;
-    Some(&rules.all[rules.owners[first]])
+    Some(&rules.in_order[rules.owners[first]])
 }
 
 fn rule_of_codes(status: &str, reply_code: Option<u16>) -> Option<&'static Rule> {
     let any_class = status.get(1..).unwrap_or("");
-    RULES.all.iter().find(|rule| {
+    RULES.in_order.iter().find(|rule| {
         let by_status = !status.is_empty() && rule.status.iter().any(|said| said == status || said == any_class);
         by_status || reply_code.is_some_and(|code| rule.reply.contains(&code))
     })
@@ -94,7 +94,7 @@ struct File {
 }
 
 struct Rules {
-    all: Vec<Rule>,
+    in_order: Vec<Rule>,
     words: RegexSet,
     /// The rule that each pattern is of.
     owners: Vec<usize>,
@@ -105,8 +105,8 @@ static NAMES: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(&format!(r"https?://\S+|{ADDRESS}")).expect("a pattern that the tests compile"));
 
 static RULES: LazyLock<Rules> = LazyLock::new(|| {
-    let File { rule: all } = toml::from_str(include_str!("rules.toml")).expect("rules that the tests read");
-    let owned = || all.iter().enumerate().flat_map(|(owner, rule)| rule.says.iter().map(move |says| (owner, says)));
+    let File { rule: rules } = toml::from_str(include_str!("rules.toml")).expect("rules that the tests read");
+    let owned = || rules.iter().enumerate().flat_map(|(owner, rule)| rule.says.iter().map(move |says| (owner, says)));
     let words = RegexSetBuilder::new(owned().map(|(_, says)| says))
         .case_insensitive(true)
         .size_limit(COMPILED_BYTES_MAX)
@@ -114,7 +114,7 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
         .build()
         .expect("patterns that the tests compile");
     let owners = owned().map(|(owner, _)| owner).collect();
-    Rules { all, words, owners }
+    Rules { in_order: rules, words, owners }
 });
 
 #[cfg(test)]
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn the_rules_are_sound() {
         let mut seen = HashSet::new();
-        for rule in &RULES.all {
+        for rule in &RULES.in_order {
             assert!(!(rule.says.is_empty() && rule.status.is_empty() && rule.reply.is_empty()), "{}", rule.reason);
             assert_ne!(rule.reason, Reason::Other, "other is what no rule names");
             for pattern in &rule.says {

@@ -123,7 +123,7 @@ fn complete(letter: &Letter, about: &Original, told: &mut [Told]) {
     };
     let whole = |told: &Told| tells(told) && told.recipient.as_ref().is_some_and(|recipient| recipient.contains('@'));
     if told.iter().all(whole) {
-        for told in told.iter_mut() {
+        for told in told {
             told.is_warning = is_warning;
         }
         return;

@@ -291,8 +291,8 @@ fn notices_in_json_are_read_even_where_lines_are_broken() {
 
 #[test]
 fn hostile_reports_are_read_within_bounds() {
-    let failed = |n: u32| format!("Final-Recipient: rfc822; u{n}@there.test\nAction: failed\nStatus: 5.1.1\n\n");
-    let many = (0..5_000).map(failed).collect::<Vec<_>>().concat();
+    let group = |n| format!("Final-Recipient: rfc822; u{n}@there.test\nAction: failed\nStatus: 5.1.1\n\n");
+    let many = (0..5_000).map(group).collect::<Vec<_>>().concat();
     let header = "From: MAILER-DAEMON@x.test\nContent-Type: multipart/report; report-type=delivery-status; boundary=b";
     let raw =
         mail(header, &format!("--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; a\n\n{many}--b--\n"));
@@ -307,7 +307,7 @@ fn hostile_reports_are_read_within_bounds() {
         assert!(!statuses(&mail(DAEMON, &format!("Could not be delivered to <ann@there.test>\n{codes}"))).is_empty());
     }
 
-    let list = (0..20_000).map(|n: u32| format!("u{n}@there.test\n")).collect::<Vec<_>>().concat();
+    let list = (0..20_000).map(|n| format!("u{n}@there.test\n")).collect::<Vec<_>>().concat();
     assert!(statuses(&mail(DAEMON, &format!("Could not be delivered to:\n{list}"))).len() <= limits::RECIPIENTS_MAX);
 }
 
