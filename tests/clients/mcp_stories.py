@@ -14,6 +14,7 @@ from house import BINARY, house, unwrap
 TOOLS = {
     "wait_for_event", "list_events", "ack_event", "register_webhook", "list_webhooks", "delete_webhook",
     "list_webhook_deliveries", "list_mailboxes", "check_inbox", "read_email", "get_thread", "tag_email",
+    "send_email", "reply_email", "schedule_retry", "suppress_address", "list_suppressions",
 }  # fmt: skip
 
 
@@ -139,6 +140,8 @@ async def story(running, client, name):
     assert quiet["timed_out"] and len(json.dumps(quiet)) < 600, quiet
     assert beats, "no progress notification came"
 
+    await sending(client, name, event)
+
     await refused(client, "wait_for_event", {"timeout": 1}, "timeout", "timeout_secs")
     await refused(client, "wait_for_event", {"limit": "many"}, "limit")
     await refused(client, "wait_for_event", {"consumer": consumer, "thread_id": "thr_1"}, "after")
@@ -153,6 +156,33 @@ async def story(running, client, name):
                 f"mailbell://messages/{event['message_id']}", "mailbell://mailboxes/agent@mailbell.test/events"]:  # fmt: skip
         contents = (await client.read_resource(uri)).contents
         assert subject in contents[0].text or uri == "mailbell://events", (uri, contents)
+
+
+async def sending(client, name, answered):
+    """What is sent, and what becomes of it."""
+    letter = {"mailbox": "agent@mailbell.test", "subject": f"Offer {name}", "markdown": "**Here** it is."}
+    sent = await call(client, "send_email", {**letter, "to": "delivered@simulator.mailbell.test", "idempotency_key": name})
+    again = await call(client, "send_email", {**letter, "to": "delivered@simulator.mailbell.test", "idempotency_key": name})
+    assert again["message_id"] == sent["message_id"], "one key, one message"
+    look = {"after": sent["cursor"], "message_id": sent["message_id"], "timeout_secs": 20}
+    (delivered,) = (await call(client, "wait_for_event", look))["events"]
+    assert delivered["event_type"] == "delivery" and delivered["accepted_by"] == "recipient", delivered
+
+    sent = await call(client, "send_email", {**letter, "to": ["hard-bounce@simulator.mailbell.test"]})
+    look = {"after": sent["cursor"], "message_id": sent["message_id"], "timeout_secs": 20}
+    (bounced,) = (await call(client, "wait_for_event", look))["events"]
+    assert (bounced["bounce_code"], bounced["bounce_type"], bounced["tied"]) == ("5.1.1", "hard", "session"), bounced
+    retry = {"message_id": sent["message_id"], "recipient": "hard-bounce@simulator.mailbell.test", "delay_secs": 3600}
+    assert (await call(client, "schedule_retry", retry))["status"] == "retried_once"
+
+    address = f"gone-{name}@customer.test"
+    await call(client, "suppress_address", {"address": address, "reason": "asked to be left alone"})
+    listed = await call(client, "list_suppressions")
+    assert address in [one["address"] for one in listed["suppressions"]], listed
+    await refused(client, "send_email", {**letter, "to": address}, "mail.relay")
+
+    # The customer is elsewhere, and there is no relay: the refusal says how to set one.
+    await refused(client, "reply_email", {"message_id": answered["message_id"], "markdown": "Soon."}, "mail.relay.host")
 
 
 async def main():
