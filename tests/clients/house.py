@@ -13,14 +13,15 @@ LISTENERS = ["mcp", "hooks", "api", "smtp", "lmtp", "console"]
 
 
 class House:
-    def __init__(self, data_dir, *flags):
+    def __init__(self, data_dir, *flags, without=None):
         self.data_dir = data_dir
         self.flags = flags
+        self.listeners = [name for name in LISTENERS if name != without]
         self.process = None
         self.start()
 
     def start(self):
-        ports = [flag for name in LISTENERS for flag in (f"--{name}-addr", ":0")]
+        ports = [flag for name in self.listeners for flag in (f"--{name}-addr", ":0")]
         command = [BINARY, "serve", "--data-dir", self.data_dir, *ports, *self.flags]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
         line = self.process.stdout.readline()
@@ -68,9 +69,10 @@ class House:
 
 
 @contextmanager
-def house(*flags, data_dir=None):
+def house(*flags, data_dir=None, without=None):
+    """A house; `without` names a listener whose address is among the flags."""
     with tempfile.TemporaryDirectory() as fresh:
-        running = House(data_dir or fresh, *flags)
+        running = House(data_dir or fresh, *flags, without=without)
         try:
             yield running
             running.stop()
