@@ -15,7 +15,8 @@ const NOW: UnixMillis = UnixMillis(7);
 
 #[tokio::test]
 async fn a_secret_belongs_to_one_source() {
-    let store = BellWing::start().await.store;
+    let wing = BellWing::start().await;
+    let store = wing.store.clone();
     let (one, two, secret) = (SourceName::new("multimail"), SourceName::new("two"), Secret::new("whsec_test"));
     let refused = store.add_source(&two, "multimail", Some(&secret), NOW).await.unwrap_err();
     assert!(matches!(&refused, SourceError::SecretInUse(name) if *name == one), "{refused}");
@@ -31,7 +32,8 @@ async fn a_secret_belongs_to_one_source() {
 
 #[tokio::test]
 async fn sixteen_secrets_live_at_once_and_no_more() {
-    let store = BellWing::start().await.store;
+    let wing = BellWing::start().await;
+    let store = wing.store.clone();
     let name = SourceName::new("multimail");
     for n in 1..SECRETS_PER_SOURCE_MAX {
         store
@@ -54,7 +56,8 @@ async fn sixteen_secrets_live_at_once_and_no_more() {
 
 #[tokio::test]
 async fn every_change_raises_the_version() {
-    let store = BellWing::start().await.store;
+    let wing = BellWing::start().await;
+    let store = wing.store.clone();
     let name = SourceName::new("two");
     let mut last = store.version().await.unwrap();
     let mut raised = async || {
@@ -77,7 +80,8 @@ async fn every_change_raises_the_version() {
 
 #[tokio::test]
 async fn the_quarantine_counts_repetitions_and_drops_the_oldest() {
-    let store = BellWing::start().await.store;
+    let wing = BellWing::start().await;
+    let store = wing.store.clone();
     let name = SourceName::new("multimail");
     let big = vec![b'x'; 1 << 20];
     for n in 0..70_u8 {
