@@ -66,19 +66,12 @@
 //!
 //! ## One message's way out
 //!
-//! An agent's letter comes by the API to [`mail::submission`], which composes it, writes its bytes and queues it in one
-//! transaction with the rules that may refuse it: its key, the suppression list, the hourly limits. The worker in
-//! [`mail::outbox`] puts it into mailboxes here (in the transaction that takes it off the queue), or hands it to
-//! [`mail::relay`] and then records what was said to each recipient, with the events of it. What comes back later comes in
-//! like any mail, to a secret return path: [`mail::reports`] reads it, [`mail::returned`] ties it to the message.
-//!
-//! ## And one message's way out
-//!
-//! [`mail::submission`] checks what an agent wrote, composes it, and queues it in one transaction with a secret return path.
-//! The worker in [`mail::outbox`] puts it into mailboxes here, lets the [`mail::simulator`] play, or hands it to the
-//! [`mail::relay`], and stores each answer together with the event that tells of it. What comes back later comes in like any
-//! mail: [`mail::reports`] reads it, [`mail::returned`] ties it to what was sent, and says how surely. Only proof suppresses
-//! an address: a live answer, or a report at the secret return path.
+//! An agent's letter comes by the API to [`mail::submission`], which composes it, writes its bytes and queues it with a secret
+//! return path, in one transaction with the rules that may refuse it: its key, the suppression list, the hourly limits. The
+//! worker in [`mail::outbox`] puts it into mailboxes here (in the transaction that takes it off the queue), lets the
+//! [`mail::simulator`] play, or hands it to the [`mail::relay`], and stores each answer together with the event that tells of
+//! it. What comes back later comes in like any mail: [`mail::reports`] reads it, [`mail::returned`] ties it to what was sent,
+//! and says how surely. Only proof suppresses an address: a live answer, or a report at the secret return path.
 //!
 //! ## What always holds
 //!
