@@ -20,6 +20,8 @@ const SHORT_RUN: u64 = 400;
 const INPUT_BYTES_MAX: usize = 64 * 1024;
 /// No input may take longer. What takes so long at 64 KiB would hold a processor for minutes at 25 MB.
 const TIME_MAX: Duration = Duration::from_secs(5);
+/// The same in a long run, which shares its processors with other work at the lowest priority.
+const TIME_MAX_LONG: Duration = Duration::from_secs(60);
 
 /// The files in the folder that `FUZZ_SAMPLES` names: real mail makes better mutants.
 #[expect(clippy::disallowed_methods, reason = "a test's own setting, not the product's")]
@@ -64,8 +66,9 @@ impl Fuzz {
 
     /// The next input, until the run is over. It also looks at how long the one before took.
     pub fn next(&mut self) -> Option<Vec<u8>> {
+        let time_max = if self.until.is_some() { TIME_MAX_LONG } else { TIME_MAX };
         assert!(
-            self.made == 0 || self.began.elapsed() < TIME_MAX,
+            self.made == 0 || self.began.elapsed() < time_max,
             "{}: too slow; see {}",
             self.name,
             self.kept.display()
