@@ -46,7 +46,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("html2text", &["mail::html"]),
     ("html5gum", &["mail::html"]),
     ("tracing_subscriber", &["telemetry"]),
-    ("backon", &["bell::upstream", "mail::webhooks"]),
+    ("backon", &["bell::upstream", "bell::hosted", "mail::webhooks"]),
 ];
 
 #[test]

@@ -10,6 +10,7 @@ use super::bell_side::BellSide;
 use crate::{
     bell::{
         consumers::Settling,
+        hosted::{Hosted, Parts},
         upstream::{Upstream, UpstreamError},
         webhooks::{OwnReceiver, Webhooks},
     },
@@ -42,19 +43,34 @@ pub(super) fn upstream(bell: &BellSide, api: MailApi) -> Result<Arc<Upstream>, U
     Upstream::new(api.base, api.key, bell.store.clone(), bell.clock.clone()).map(Arc::new)
 }
 
-/// The MCP server of this process.
-pub(super) fn server(bell: &BellSide, upstream: Arc<Upstream>, config: &Config) -> Server {
+/// The webhooks at the mail API, and the secrets of those to our own receiver.
+fn webhooks(bell: &BellSide, upstream: Arc<Upstream>, config: &Config) -> Webhooks {
     let receiver = match &config.mail.base_url {
         None => OwnReceiver::Embedded,
         Some(_) => OwnReceiver::Hosted(config.hooks.public_url.clone()),
     };
     let allowed = AllowHosts::new(&config.webhooks.allow_hosts);
+    Webhooks::new(upstream, bell.store.clone(), receiver, allowed, bell.ids.clone(), bell.clock.clone())
+}
+
+/// What looks after the hosted mail service whose API is at `base`.
+pub(super) fn hosted_service(bell: &BellSide, upstream: Arc<Upstream>, base: &Url, config: &Config) -> Hosted {
+    let webhooks = webhooks(bell, upstream.clone(), config);
+    let BellSide { store, bell: rung, clock, .. } = bell.clone();
+    let parts =
+        Parts { upstream, webhooks, sources: store.clone(), apis: store.clone(), log: store, bell: rung, clock };
+    Hosted::new(base, config.hooks.public_url.as_ref(), parts)
+}
+
+/// The MCP server of this process.
+pub(super) fn server(bell: &BellSide, upstream: Arc<Upstream>, config: &Config) -> Server {
+    let webhooks = webhooks(bell, upstream.clone(), config);
     let BellSide { store, bell: rung, ids, clock } = bell.clone();
     Server::new(Arc::new(Rooms {
         waiting: bell.waiting(),
         log: store.clone(),
-        settling: Settling::new(store.clone(), rung, clock.clone()),
-        webhooks: Webhooks::new(upstream.clone(), store, receiver, allowed, ids.clone(), clock.clone()),
+        settling: Settling::new(store, rung, clock.clone()),
+        webhooks,
         upstream,
         ids,
         clock,

@@ -21,7 +21,10 @@ use crate::{
     http,
     ids::{Entropy, Ids},
     mcp::{Server, over_http::Reach},
-    store::sources::{SourceError, Sources as _},
+    store::{
+        hosted::HostedApis as _,
+        sources::{SourceError, Sources as _},
+    },
 };
 
 /// How long the parts of a house get to end: everything must be over 5 s after SIGTERM.
@@ -147,6 +150,15 @@ impl House {
             parts.spawn(http::listen::serve(name, listener, router, shutdown.clone()));
         }
         parts.spawn(bell.watch(shutdown.clone()));
+        match &config.mail.base_url {
+            None => bell.store.none_in_use().await?,
+            // A house that stands for a single command leaves this to one that stays.
+            Some(base) if publish => {
+                let service = agent_side::hosted_service(&bell, upstream.clone(), base, config);
+                parts.spawn(service.run(shutdown.clone()));
+            }
+            Some(_) => {}
+        }
         parts.close();
         if publish {
             dir.publish(&addresses)?;

@@ -2,6 +2,7 @@
 
 pub mod consumers;
 mod handover;
+pub mod hosted;
 pub mod intake;
 mod roster;
 pub mod sources;

@@ -177,7 +177,7 @@ impl Webhooks {
 }
 
 /// Where a hosted service reaches our receiver.
-fn receiver_url(public_url: Option<&Url>) -> Result<String, WebhookError> {
+pub(super) fn receiver_url(public_url: Option<&Url>) -> Result<String, WebhookError> {
     let mut url = public_url.cloned().ok_or(WebhookError::NoPublicUrl)?;
     url.path_segments_mut().map_err(|()| WebhookError::NoPublicUrl)?.pop_if_empty().extend(["hooks", SOURCE]);
     Ok(url.into())

@@ -7,9 +7,15 @@ use clap::{Args, Subcommand};
 use super::{Failure, Where, say, time_and_ids};
 use crate::{
     app::bell_side::open_bell_store,
-    bell::sources::{dialect, names},
+    bell::{
+        sources::{dialect, names},
+        webhooks::SOURCE,
+    },
     domain::{id::SourceName, secret::Secret},
-    store::sources::Sources as _,
+    store::{
+        hosted::{HostedApi, HostedApis as _},
+        sources::Sources as _,
+    },
 };
 
 /// A secret shorter than this can be guessed; providers give 24 characters and more.
@@ -106,15 +112,25 @@ impl List {
     async fn run(self) -> Result<(), Failure> {
         let dir = self.place.open()?;
         let base = dir.published()?.and_then(|addresses| addresses.hooks);
-        for source in open_bell_store(&dir, &time_and_ids().1).await?.sources().await? {
+        let store = open_bell_store(&dir, &time_and_ids().1).await?;
+        let hosted = store.hosted_in_use().await?;
+        for source in store.sources().await? {
+            let upstream = hosted.as_ref().filter(|_| source.name.as_str() == SOURCE);
             let (name, secrets) = (source.name.as_str(), source.secrets.len());
             if self.json {
                 say(serde_json::json!({
                     "name": name, "dialect": source.dialect, "secrets": secrets, "created_at": source.created_at,
+                    "upstream": upstream.map(|known| serde_json::json!({
+                        "api": known.api, "webhook_id": known.webhook, "looked_at": known.looked_at,
+                        "tried_at": known.tried_at, "trouble": known.trouble,
+                    })),
                 }))?;
             } else {
                 let url = url(base.as_deref(), name);
                 say(format!("{name}  {}  {url}  {secrets} secret(s)  since {}", source.dialect, source.created_at))?;
+                if let Some(HostedApi { api, tried_at: Some(at), trouble, .. }) = upstream {
+                    say(format!("  {api} at {at}: {}", trouble.as_deref().unwrap_or("all is well")))?;
+                }
             }
         }
         Ok(())

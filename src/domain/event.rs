@@ -79,6 +79,8 @@ pub enum Auth {
     HmacSha256,
     /// A secret that came along with the request; it vouches for the sender, not for the body.
     SharedSecret,
+    /// It was not sent: we read it from the source's API, with our key.
+    Api,
     /// Nobody sent it: this house made it.
     Internal,
 }

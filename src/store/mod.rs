@@ -6,6 +6,7 @@
 
 pub mod bell;
 pub mod deliveries;
+pub mod hosted;
 pub mod keys;
 pub mod leases;
 pub mod log;

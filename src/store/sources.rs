@@ -66,6 +66,9 @@ pub trait Sources: Send + Sync + 'static {
         now: UnixMillis,
     ) -> Result<(), SourceError>;
 
+    /// Whether a live secret is tied to `webhook`.
+    async fn has_secret_of(&self, webhook: &WebhookId) -> Result<bool, StoreError>;
+
     /// Removes the secret tied to `webhook`; false if there was none.
     async fn remove_secret_of(&self, webhook: &WebhookId) -> Result<bool, StoreError>;
 

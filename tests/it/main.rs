@@ -7,6 +7,8 @@ mod api_emails;
 mod api_gate;
 mod api_webhooks;
 mod fuzz_mail;
+mod hosted_houses;
+mod hosted_looks;
 mod house_process;
 mod intake_answers;
 mod intake_commits;

@@ -58,6 +58,12 @@ impl Dialect for MultiMail {
     }
 }
 
+/// The event that a message in the API's list tells of, spelled as a webhook's flat body. Its id is made of the
+/// message's and of its moment.
+pub fn listed(body: &serde_json::Value) -> Result<NewEvent, Malformed> {
+    payload::event(body.to_string().as_bytes())
+}
+
 /// A `webhook-signature` whose timestamp is near our clock.
 struct Timed<'a> {
     id: &'a str,

@@ -49,6 +49,8 @@ pub struct Summary {
     pub snippet: Option<String>,
     /// When it came in or was sent.
     pub received_at: Option<UnixMillis>,
+    /// Whether it is an automatic reply, where the API tells it.
+    pub auto: Option<bool>,
     /// Whether files came with it.
     pub has_attachments: bool,
     /// Tags by key; none where the API does not tell them here.

@@ -4,6 +4,7 @@
 //! passes by here is remembered (which message is in which mailbox), and a message that was never listed is asked for in
 //! each mailbox. This is the one home of `reqwest` in the bell wing.
 
+mod arrivals;
 mod client;
 mod error;
 mod inbox;
@@ -24,6 +25,7 @@ use url::Url;
 
 use self::client::Client;
 pub use self::{
+    arrivals::Arrivals,
     error::{SAID_CHARS_MAX, UpstreamError},
     inbox::{InboxCursor, InboxPage, InboxQuery, MAILBOXES_MERGED_MAX, PAGE_MAX},
     mail::{Attachment, Email, HANDLED, Mailbox, Summary, Thread},

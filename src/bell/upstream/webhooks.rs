@@ -130,6 +130,14 @@ impl Upstream {
         Ok(self.client.get::<wire::Webhooks>(&["v1", "webhooks"], &[]).await?.take())
     }
 
+    /// The secret that a webhook signs with, where the API tells it.
+    pub async fn webhook_secret(&self, id: &WebhookId) -> Result<Option<Secret>, UpstreamError> {
+        let answer = self.client.get::<wire::WebhookBody>(&["v1", "webhooks", id.as_str()], &[]).await;
+        let mut body =
+            answer.map_err(|error| if error.is_not_found() { UpstreamError::NoWebhook(id.clone()) } else { error })?;
+        Ok(body.signing_secret.take().filter(|secret| !secret.is_empty()).map(Secret::new))
+    }
+
     /// Removes a webhook.
     pub async fn delete_webhook(&self, id: &WebhookId) -> Result<(), UpstreamError> {
         self.client

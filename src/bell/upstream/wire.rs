@@ -81,6 +81,7 @@ pub(super) struct EmailBody {
     received_at: Option<UnixMillis>,
     #[serde(deserialize_with = "moment")]
     created_at: Option<UnixMillis>,
+    auto: Option<bool>,
     has_attachments: Option<bool>,
     attachments: Option<Vec<AttachmentBody>>,
     #[serde(deserialize_with = "tags")]
@@ -123,6 +124,7 @@ impl EmailBody {
             subject: self.subject.clone().unwrap_or_default(),
             snippet: self.snippet.clone(),
             received_at: self.received_at.or(self.created_at),
+            auto: self.auto,
             has_attachments: self.has_attachments.unwrap_or(attached),
             tags: self.tags.clone(),
         })

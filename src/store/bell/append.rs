@@ -13,7 +13,7 @@ use futures::future::join_all;
 use sqlx::{Row as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{events, sql};
+use super::{arrivals, events, sql};
 use crate::{
     domain::{
         clock::UnixMillis,
@@ -64,6 +64,10 @@ impl Post {
             EventRow { event, detail }
         };
         Self { source: source.clone(), auth, received_at, rows: events.into_iter().map(row).collect() }
+    }
+
+    pub(super) fn events(&self) -> impl Iterator<Item = &NewEvent> {
+        self.rows.iter().map(|row| &row.event)
     }
 }
 
@@ -146,9 +150,26 @@ async fn write(writer: &Writer, posts: Vec<Arc<Post>>) -> Result<Vec<Vec<Ingeste
 }
 
 async fn insert(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Result<Vec<Vec<Ingested>>, StoreError> {
+    // What an API's list tells of comes after what was posted, so that it is compared with that too.
+    let (listed, posted): (Vec<usize>, Vec<usize>) = (0..posts.len()).partition(|at| posts[*at].auth == Auth::Api);
+    let mut endings = vec![Vec::new(); posts.len()];
+    for places in [posted, listed] {
+        let some: Vec<_> = places.iter().map(|at| posts[*at].clone()).collect();
+        for (at, ending) in places.into_iter().zip(insert_alike(conn, &some).await?) {
+            endings[at] = ending;
+        }
+    }
+    Ok(endings)
+}
+
+async fn insert_alike(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Result<Vec<Vec<Ingested>>, StoreError> {
     let origins = origins(conn, posts).await?;
-    let rows: Vec<_> =
-        posts.iter().flat_map(|post| post.rows.iter().map(|row| (origins[&post.source], &**post, row))).collect();
+    let told = arrivals::told(conn, posts, &origins).await?;
+    let rows: Vec<_> = posts
+        .iter()
+        .flat_map(|post| post.rows.iter().map(|row| (origins[&post.source], &**post, row)))
+        .filter(|(origin, post, row)| told.standing(*origin, post.auth, &row.event).is_none())
+        .collect();
 
     let mut fresh: HashMap<i64, HashMap<String, i64>> = HashMap::new();
     let mut rest = rows.as_slice();
@@ -190,6 +211,10 @@ async fn insert(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Result<Vec<
         let origin = origins[&post.source];
         let mut ingested = Vec::with_capacity(post.rows.len());
         for EventRow { event, .. } in &post.rows {
+            if let Some(seq) = told.standing(origin, post.auth, event) {
+                ingested.push(Ingested::Duplicate(seq));
+                continue;
+            }
             // Taken out, so that the same event again in this batch is a duplicate.
             let seq = fresh.get_mut(&origin).and_then(|ids| ids.remove(event.event_id.as_str()));
             ingested.push(match seq {

@@ -5,9 +5,11 @@
 //! ([`append`]). Statements of fixed text stand in [`sql`].
 
 mod append;
+mod arrivals;
 mod claims;
 mod events;
 mod frontier;
+mod hosted;
 mod log;
 mod low_water;
 mod message_map;

@@ -73,6 +73,12 @@ impl Sources for BellStore {
         .await
     }
 
+    async fn has_secret_of(&self, webhook: &WebhookId) -> Result<bool, StoreError> {
+        let found = sqlx::query_scalar::<_, i64>(sql::HAS_SECRET_OF).bind(webhook.as_str());
+        let found = found.fetch_optional(&self.database.readers).await;
+        Ok(found.map_err(failed("look for the secret of a webhook"))?.is_some())
+    }
+
     async fn remove_secret_of(&self, webhook: &WebhookId) -> Result<bool, StoreError> {
         self.remove(sql::REMOVE_SECRET_OF, webhook.as_str().to_owned()).await
     }

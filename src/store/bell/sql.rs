@@ -31,6 +31,10 @@ pub(super) const EVENT_BY_SEQ: &str = concat!("SELECT ", event_columns!(), " FRO
 pub(super) const ORIGIN: &str = "SELECT id FROM origins WHERE name = ?";
 pub(super) const ADD_ORIGIN: &str = "INSERT INTO origins (name) VALUES (?) RETURNING id";
 
+/// The events that tell of one of a JSON list of messages that it came in, and whether an API's list told it.
+pub(super) const ARRIVED: &str = "SELECT e.origin, e.message_id, e.seq, e.auth = 'api' FROM json_each(?) j \
+     CROSS JOIN events e INDEXED BY events_message ON e.message_id = j.value WHERE e.kind = 'inbound'";
+
 /// Inserts `rows` events, skipping those whose id is known, and answers with those that were not skipped.
 pub(super) fn insert_events(rows: usize) -> String {
     let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -111,6 +115,7 @@ pub(super) const SOURCES: &str = "SELECT name, dialect, created_at FROM sources 
 pub(super) const SECRETS: &str = "SELECT secret FROM secrets WHERE source = ? ORDER BY id DESC";
 pub(super) const SECRET_ELSEWHERE: &str = "SELECT source FROM secrets WHERE secret = ? AND source <> ? LIMIT 1";
 pub(super) const ADD_SECRET: &str = "INSERT INTO secrets (source, secret, webhook_id, created_at) VALUES (?, ?, ?, ?)";
+pub(super) const HAS_SECRET_OF: &str = "SELECT 1 FROM secrets WHERE webhook_id = ? LIMIT 1";
 pub(super) const REMOVE_SECRET_OF: &str = "DELETE FROM secrets WHERE webhook_id = ?";
 
 pub(super) const PUT_TOKEN: &str = "INSERT INTO tokens (name, scope, sha256, created_at) VALUES (?, ?, ?, ?) \
@@ -136,6 +141,21 @@ pub(super) const PLACE: &str = "INSERT INTO message_mailboxes (message_id, mailb
 pub(super) const CAP_PLACES: &str =
     "DELETE FROM message_mailboxes WHERE id <= (SELECT max(id) FROM message_mailboxes) - ?";
 pub(super) const MAILBOX_OF: &str = "SELECT mailbox_id FROM message_mailboxes WHERE message_id = ?";
+
+pub(super) const HOSTED: &str = "SELECT api, webhook_id, looked_at, tried_at, trouble FROM hosted WHERE api = ?";
+pub(super) const HOSTED_IN_USE: &str =
+    "SELECT api, webhook_id, looked_at, tried_at, trouble FROM hosted WHERE tried_at IS NOT NULL";
+pub(super) const HOSTED_NOT_IN_USE: &str = "UPDATE hosted SET tried_at = NULL, trouble = NULL WHERE api <> ?";
+pub(super) const KEEP_HOSTED_WEBHOOK: &str = "INSERT INTO hosted (api, webhook_id) VALUES (?, ?) \
+     ON CONFLICT (api) DO UPDATE SET webhook_id = excluded.webhook_id";
+pub(super) const KEEP_HOSTED_LOOK: &str = "INSERT INTO hosted (api, tried_at, trouble, looked_at) VALUES (?, ?, ?, ?) \
+     ON CONFLICT (api) DO UPDATE SET tried_at = excluded.tried_at, trouble = excluded.trouble, \
+     looked_at = coalesce(excluded.looked_at, looked_at)";
+pub(super) const HOSTED_MARK: &str =
+    "SELECT message_id, received_at FROM hosted_marks WHERE api = ? AND mailbox_id = ?";
+pub(super) const KEEP_HOSTED_MARK: &str = "INSERT INTO hosted_marks (api, mailbox_id, message_id, received_at) \
+     VALUES (?, ?, ?, ?) ON CONFLICT (api, mailbox_id) DO UPDATE SET message_id = excluded.message_id, \
+     received_at = excluded.received_at";
 
 pub(super) const DATA_VERSION: &str = "PRAGMA data_version";
 pub(super) const NEWS: &str = "SELECT seq, mailbox FROM events WHERE seq > ? ORDER BY seq LIMIT ?";
@@ -190,6 +210,15 @@ pub(super) const ALL: &[&str] = &[
     PLACE,
     CAP_PLACES,
     MAILBOX_OF,
+    ARRIVED,
+    HOSTED,
+    HOSTED_IN_USE,
+    HOSTED_NOT_IN_USE,
+    KEEP_HOSTED_WEBHOOK,
+    KEEP_HOSTED_LOOK,
+    HOSTED_MARK,
+    KEEP_HOSTED_MARK,
+    HAS_SECRET_OF,
     DATA_VERSION,
     NEWS,
 ];

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mailbell::{
     bell::{
         consumers::Settling,
+        hosted::{self, Hosted},
         upstream::Upstream,
         waiting::Waiting,
         webhooks::{OwnReceiver, SOURCE, Webhooks},
@@ -79,6 +80,23 @@ impl Wing {
     pub fn upstream_with_key(&self, key: &str) -> Arc<Upstream> {
         let (map, clock) = (Arc::new(self.store.clone()), Arc::new(self.clock.clone()));
         Arc::new(Upstream::fixed(self.api.url.clone(), Secret::new(key), map, clock).unwrap())
+    }
+
+    /// What looks after the mail API as a hosted one, which reaches us under `https://bell.test`.
+    pub fn hosted(&self) -> Hosted {
+        let (store, clock, upstream) = (Arc::new(self.store.clone()), Arc::new(self.clock.clone()), self.upstream());
+        let public_url = "https://bell.test".parse().unwrap();
+        let webhooks = Webhooks::new(
+            upstream.clone(),
+            store.clone(),
+            OwnReceiver::Hosted(Some(public_url)),
+            self.allowed.clone(),
+            self.ids.clone(),
+            clock.clone(),
+        );
+        let (sources, apis, log) = (store.clone(), store.clone(), store);
+        let parts = hosted::Parts { upstream, webhooks, sources, apis, log, bell: self.bell.clone(), clock };
+        Hosted::new(&self.api.url, Some(&"https://bell.test".parse().unwrap()), parts)
     }
 
     /// A server of its own, as a process has one.
