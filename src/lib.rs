@@ -73,6 +73,12 @@
 //! it. What comes back later comes in like any mail: [`mail::reports`] reads it, [`mail::returned`] ties it to what was sent,
 //! and says how surely. Only proof suppresses an address: a live answer, or a report at the secret return path.
 //!
+//! ## A mail service elsewhere
+//!
+//! With `mail.base_url` there is no mail wing. [`bell::hosted`] registers one webhook there for everything, and at every start
+//! and each hour brings mail into the log that the webhook did not tell of, from the API's lists. A list knows no event ids,
+//! so between these two tellers it is the message that says whether the event is known.
+//!
 //! ## What always holds
 //!
 //! - Nothing parses a body before its signature is checked.
