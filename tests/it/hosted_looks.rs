@@ -22,6 +22,8 @@ use crate::support::{
     mail_api::email,
 };
 
+const PUBLIC_URL: Option<&str> = Some("https://bell.test");
+
 async fn events(wing: &Wing) -> Vec<Event> {
     let request = PageRequest {
         filter: EventFilter::default(),
@@ -50,8 +52,8 @@ async fn pages_are_walked_to_the_mark_and_told_oldest_first() {
     for number in 0..=1 {
         wing.api.add_email("mbx_1", message(number));
     }
-    let mut hosted = wing.hosted();
-    hosted.look().await.unwrap();
+    let mut hosted = wing.hosted(PUBLIC_URL);
+    assert!(hosted.look().await.is_empty());
     assert_eq!(messages(&wing).await, [""; 0], "what was there before is no news");
     // This API ignores `since_id`, so the mark has to be recognised.
     for number in 2..=252 {
@@ -63,18 +65,18 @@ async fn pages_are_walked_to_the_mark_and_told_oldest_first() {
     withheld["status"] = "pending_inbound_approval".into();
     wing.api.add_email("mbx_1", outbound);
     wing.api.add_email("mbx_1", withheld);
-    hosted.look().await.unwrap();
+    assert!(hosted.look().await.is_empty());
     let expected: Vec<_> = (2..=252).map(|number| format!("em_{number}")).collect();
     assert_eq!(messages(&wing).await, expected);
-    hosted.look().await.unwrap();
+    assert!(hosted.look().await.is_empty());
     assert_eq!(messages(&wing).await, expected);
 }
 
 #[tokio::test]
 async fn a_mailbox_made_meanwhile_gives_what_came_since_the_look_before() {
     let wing = Wing::start().await;
-    let mut hosted = wing.hosted();
-    hosted.look().await.unwrap();
+    let mut hosted = wing.hosted(PUBLIC_URL);
+    assert!(hosted.look().await.is_empty());
     wing.api.add_mailbox("mbx_2", "zoe@mailbell.test");
     let mut ancient = message(0);
     ancient["received_at"] = "2026-11-20T10:00:00.000Z".into();
@@ -82,20 +84,20 @@ async fn a_mailbox_made_meanwhile_gives_what_came_since_the_look_before() {
     wing.api.add_email("mbx_2", message(1));
     // And one that was empty gives all.
     wing.api.add_email("mbx_1", message(2));
-    hosted.look().await.unwrap();
+    assert!(hosted.look().await.is_empty());
     assert_eq!(messages(&wing).await, ["em_2", "em_1"]);
 }
 
 #[tokio::test]
 async fn who_tells_first_is_believed_and_two_webhooks_about_one_message_are_two_events() {
     let wing = Wing::start().await;
-    let mut hosted = wing.hosted();
-    hosted.look().await.unwrap();
+    let mut hosted = wing.hosted(PUBLIC_URL);
+    assert!(hosted.look().await.is_empty());
     wing.happens(vec![inbound(1, "by webhook")]).await;
     for number in 1..=2 {
         wing.api.add_email("mbx_1", message(number));
     }
-    hosted.look().await.unwrap();
+    assert!(hosted.look().await.is_empty());
     let told = events(&wing).await;
     assert_eq!(told.iter().map(|event| event.auth).collect::<Vec<_>>(), [Auth::HmacSha256, Auth::Api]);
 
@@ -119,7 +121,7 @@ async fn an_upstream_that_refuses_is_told_of_and_tried_again() {
         wing.api.answer_next(401, None, json!({ "error": "no such key" }));
     }
     let over = CancellationToken::new();
-    let looking = tokio::spawn(wing.hosted().run(over.clone()));
+    let looking = tokio::spawn(wing.hosted(PUBLIC_URL).run(over.clone()));
     let known = async |well: bool| {
         loop {
             match wing.store.hosted_in_use().await.unwrap() {
@@ -159,16 +161,38 @@ async fn an_upstream_that_refuses_is_told_of_and_tried_again() {
 #[tokio::test]
 async fn an_operator_is_asked_for_approval_once() {
     let wing = Wing::start().await;
-    let mut hosted = wing.hosted();
+    let mut hosted = wing.hosted(PUBLIC_URL);
     for _ in 0..3 {
         // The list of webhooks, and where one is asked for, its pending answer.
         wing.api.answer_next(200, None, json!({ "subscriptions": [] }));
         if wing.api.asked().iter().all(|asked| asked.body.is_null()) {
             wing.api.answer_next(202, None, json!({ "status": "pending_approval" }));
         }
-        let error = hosted.look().await.unwrap_err();
-        assert!(error.to_string().contains("waits for an operator's approval"), "{error}");
+        let [trouble] = &hosted.look().await[..] else { panic!("one trouble") };
+        assert!(trouble.to_string().contains("waits for an operator's approval"), "{trouble}");
     }
     let posts = wing.api.asked().into_iter().filter(|asked| !asked.body.is_null()).count();
     assert_eq!(posts, 1);
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again_beside_what_only_the_operator_can_mend() {
+    let wing = Wing::start().await;
+    wing.api.answer_next(401, None, json!({ "error": "no such key" }));
+    let mut hosted = wing.hosted(None);
+    let troubles = hosted.look().await;
+    assert_eq!(troubles.len(), 2, "{troubles:?}");
+    let told = wing.store.hosted_in_use().await.unwrap().unwrap().trouble.unwrap();
+    assert!(told.contains("set hooks.public_url (--public-url)") && told.contains("check mail.api_key"), "{told}");
+    wing.api.answer_next(401, None, json!({ "error": "no such key" }));
+    tokio::spawn(hosted.run(CancellationToken::new()));
+    let looked_at = async || wing.store.hosted_in_use().await.unwrap().unwrap().looked_at;
+    while wing.clock.sleepers() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(looked_at().await, None);
+    wing.clock.advance(Duration::from_secs(10));
+    while looked_at().await.is_none() {
+        tokio::task::yield_now().await;
+    }
 }

@@ -131,12 +131,11 @@ impl Hosted {
                 () = shutdown.cancelled() => return,
                 looked = self.look() => looked,
             };
-            let wait = match looked {
-                Err(trouble) if trouble.may_pass() => retries.next().unwrap_or(RETRY_DELAY_MAX),
-                _ => {
-                    retries = delays();
-                    LOOK_EVERY
-                }
+            let wait = if looked.iter().any(Trouble::may_pass) {
+                retries.next().unwrap_or(RETRY_DELAY_MAX)
+            } else {
+                retries = delays();
+                LOOK_EVERY
             };
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -146,20 +145,23 @@ impl Hosted {
     }
 
     /// Sees to our webhook, then to what was missed: in this order, so that nothing falls between. The one is done whatever
-    /// became of the other; the first trouble is what is told, in the log and in the store.
-    pub async fn look(&mut self) -> Result<(), Trouble> {
+    /// became of the other. Answers with the troubles that it met, which are told in the log and in the store.
+    pub async fn look(&mut self) -> Vec<Trouble> {
         let began = self.clock.now();
         let endpoint = self.endpoint.see_to().await;
         let missed = self.missed.bring().await;
         let saw_everything = missed.is_ok().then_some(began);
-        let looked = endpoint.and(missed);
-        let trouble = looked.as_ref().err();
-        if let Some(trouble) = trouble {
+        let mut troubles: Vec<Trouble> = [endpoint.err(), missed.err()].into_iter().flatten().collect();
+        troubles.dedup_by_key(|trouble| trouble.to_string());
+        for trouble in &troubles {
             let error = trouble as &(dyn std::error::Error + 'static);
             tracing::warn!(error, "the hosted mail service is not wholly in use");
         }
-        let sentence = trouble.map(ToString::to_string);
-        self.apis.keep_look(&self.api, self.clock.now(), sentence.as_deref(), saw_everything).await?;
-        looked
+        let sentences: Vec<String> = troubles.iter().map(ToString::to_string).collect();
+        let told = (!sentences.is_empty()).then(|| sentences.join("; "));
+        if let Err(error) = self.apis.keep_look(&self.api, self.clock.now(), told.as_deref(), saw_everything).await {
+            troubles.push(error.into());
+        }
+        troubles
     }
 }

@@ -82,21 +82,21 @@ impl Wing {
         Arc::new(Upstream::fixed(self.api.url.clone(), Secret::new(key), map, clock).unwrap())
     }
 
-    /// What looks after the mail API as a hosted one, which reaches us under `https://bell.test`.
-    pub fn hosted(&self) -> Hosted {
+    /// What looks after the mail API as a hosted one, which reaches us under `public_url`.
+    pub fn hosted(&self, public_url: Option<&str>) -> Hosted {
         let (store, clock, upstream) = (Arc::new(self.store.clone()), Arc::new(self.clock.clone()), self.upstream());
-        let public_url = "https://bell.test".parse().unwrap();
+        let public_url = public_url.map(|url| url.parse().unwrap());
         let webhooks = Webhooks::new(
             upstream.clone(),
             store.clone(),
-            OwnReceiver::Hosted(Some(public_url)),
+            OwnReceiver::Hosted(public_url.clone()),
             self.allowed.clone(),
             self.ids.clone(),
             clock.clone(),
         );
         let (sources, apis, log) = (store.clone(), store.clone(), store);
         let parts = hosted::Parts { upstream, webhooks, sources, apis, log, bell: self.bell.clone(), clock };
-        Hosted::new(&self.api.url, Some(&"https://bell.test".parse().unwrap()), parts)
+        Hosted::new(&self.api.url, public_url.as_ref(), parts)
     }
 
     /// A server of its own, as a process has one.
