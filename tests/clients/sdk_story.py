@@ -25,9 +25,15 @@ from openapi import Document  # noqa: E402
 
 # Wait for oversight: there is nothing pending to decide on.
 NOT_YET = {"decide", "decide_email"}
-# What a sentence may answer: the account of an embedded service ends with its data directory, and only the operator lifts a
-# suppression, while the key of this walk is the one that agents' programs hold.
-MAY_REFUSE = {"delete_account": {403, 405, 409, 501}, "remove_suppression": {403}}
+# What a sentence may answer, for reasons that are no fault: an embedded service's domains are settings, its account ends with
+# its data directory, and only the operator lifts a suppression, while the key of this walk is the one that agents' programs
+# hold.
+MAY_REFUSE = {
+    "add_domain": {422},
+    "delete_domain": {422},
+    "delete_account": {403, 405, 409, 422, 501},
+    "remove_suppression": {403},
+}
 PATIENCE_SECS = 20
 FILE = b"caf\xc3\xa9\x00\xff"
 
@@ -159,10 +165,9 @@ async def walk_sdk(client, running):
     await call("list_webhooks", check=lambda all: webhook is None or webhook["id"] in [it["id"] for it in all])
     await call("delete_webhook", webhook and webhook["id"])
 
-    domain = await call("add_domain", f"{who.lower()}.test", check=lambda it: it["id"])
-    await call("list_domains", check=lambda all: domain is None or domain["id"] in [it["id"] for it in all])
-    await call("verify_domain", domain and domain["id"])
-    await call("delete_domain", domain and domain["id"])
+    domains = await call("list_domains", check=lambda all: "mailbell.test" in [it["domain"] for it in all])
+    await call("verify_domain", domains and domains[0]["id"])
+    await call("add_domain", f"{who.lower()}.test", check=lambda it: it["id"])
 
     running.api("POST", "/v1/suppression", {"address": f"gone+{who}@a.test", "reason": "manual"})
     gone = f"gone+{who}@a.test".lower()
@@ -170,6 +175,7 @@ async def walk_sdk(client, running):
     await call("remove_suppression", gone)
     await call("get_usage", check=lambda it: it["emails_sent"] >= 1)
     await call("get_audit_log", limit=10, check=lambda all: isinstance(all, list))
+    await call("delete_domain", domains and domains[0]["id"])
     await call("delete_account")
     missed = calls_of(client) - walk.called - NOT_YET
     assert not missed, f"{who} has calls that this story does not walk: {sorted(missed)}"
