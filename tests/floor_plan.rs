@@ -26,6 +26,7 @@ const FLOORS: &[&[&str]] = &[
 /// Outside crates that are at home in some modules and used nowhere else.
 const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["http"]),
+    ("aide", &["http::v1"]),
     ("hyper_util", &["http"]),
     ("rmcp", &["mcp", "cli::demo"]),
     ("sqlx", &["store"]),
@@ -33,7 +34,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hmac", &["signing"]),
     ("sha2", &["signing"]),
     ("clap", &["cli"]),
-    ("schemars", &["mcp", "config"]),
+    ("schemars", &["mcp", "config", "http::v1"]),
     ("figment", &["config"]),
     ("smtp_proto", &["mail::smtp"]),
     ("lettre", &["mail::relay"]),

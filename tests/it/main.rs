@@ -5,6 +5,7 @@
 mod api_attachments;
 mod api_emails;
 mod api_gate;
+mod api_openapi;
 mod api_webhooks;
 mod fuzz_mail;
 mod hosted_houses;

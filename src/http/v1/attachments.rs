@@ -6,17 +6,17 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use axum::{
-    Json,
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, Uri, header},
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse, Response},
 };
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    answer::Failure,
+    answer::{Answer, Done, Failure},
     auth::Caller,
-    input::{At, Params},
+    input::{At, Query},
 };
 use crate::{
     domain::{clock::UnixMillis, id::MessageId},
@@ -37,19 +37,49 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// What a link carries in the place of a key.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Signed {
+    /// The link's end, in Unix milliseconds.
+    expires: Option<String>,
+    signature: Option<String>,
+}
+
+/// A file, under its own media type.
+pub(super) struct FileBytes(Response);
+
+impl IntoResponse for FileBytes {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+/// Where a file's bytes are to be had without a key, for a while.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct FileLink {
+    url: String,
+    filename: String,
+    name: String,
+    size_bytes: u64,
+    size: u64,
+    content_type: String,
+    /// In seconds.
+    expires_in: u64,
+}
+
 /// The bytes. The caller shows a key, or a link that [`link`] made.
 pub(super) async fn bytes(
     State(api): State<Arc<Api>>,
     caller: Result<Caller, Failure>,
     At((mailbox, email, name)): At<(String, String, String)>,
-    params: Params,
-) -> Result<Response, Failure> {
+    Query(signed): Query<Signed>,
+) -> Result<FileBytes, Failure> {
     let id = MessageId::new(email);
-    let (file, bytes) = match (caller, params.text(SIGNATURE)) {
+    let (file, bytes) = match (caller, signed.signature) {
         (Ok(Caller(key)), _) => api.attachment(&key, &mailbox, &id, &name).await?,
         (Err(_), Some(signature)) => {
-            let expires = params.text(EXPIRES).and_then(|millis| millis.parse().ok()).unwrap_or(0);
-            let link = Link { expires: UnixMillis(expires), signature: signature.to_owned() };
+            let expires = signed.expires.and_then(|millis| millis.parse().ok()).unwrap_or(0);
+            let link = Link { expires: UnixMillis(expires), signature };
             api.attachment_by_link(&mailbox, &id, &name, &link).await?
         }
         (Err(failure), None) => return Err(failure),
@@ -58,7 +88,7 @@ pub(super) async fn bytes(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, content_type(&file.content_type));
     headers.insert(header::CONTENT_DISPOSITION, disposition(&file.name));
-    Ok(response)
+    Ok(FileBytes(response))
 }
 
 /// A URL that fetches the bytes without a key, for a while.
@@ -68,7 +98,7 @@ pub(super) async fn link(
     At((mailbox, email, name)): At<(String, String, String)>,
     headers: HeaderMap,
     uri: Uri,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Done<FileLink>, Failure> {
     let id = MessageId::new(email);
     let (file, mailbox, Link { expires, signature }) = api.attachment_link(&key, &mailbox, &id, &name).await?;
     // The gate has seen that we may be called so.
@@ -79,15 +109,15 @@ pub(super) async fn link(
         path.extend(["v1", "mailboxes", mailbox.as_str(), "emails", id.as_str(), "attachments", &file.name]);
     }
     url.query_pairs_mut().append_pair(EXPIRES, &expires.0.to_string()).append_pair(SIGNATURE, &signature);
-    Ok(Json(json!({
-        "url": url,
-        "filename": file.name,
-        "name": file.name,
-        "size_bytes": file.size_bytes,
-        "size": file.size_bytes,
-        "content_type": file.content_type,
-        "expires_in": LINK_LIFE.as_secs(),
-    })))
+    Ok(Answer(FileLink {
+        url: url.into(),
+        filename: file.name.clone(),
+        name: file.name,
+        size_bytes: file.size_bytes,
+        size: file.size_bytes,
+        content_type: file.content_type,
+        expires_in: LINK_LIFE.as_secs(),
+    }))
 }
 
 /// What the file says it is, unless that is no media type or one that a browser would run.

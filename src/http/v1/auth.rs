@@ -1,6 +1,6 @@
 //! The gate before every route: the host we are called by, then the key.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
@@ -8,18 +8,20 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use futures::FutureExt as _;
 
-use super::{answer::Failure, attachments::SIGNATURE};
+use super::{answer::Failure, attachments::SIGNATURE, input::BodyTime};
 use crate::{domain::key::ApiKey, mail::api::Api};
 
 /// What clients of ours and theirs send a key in, beside `Authorization`.
 const X_API_KEY: &str = "x-api-key";
-/// The one path that needs no key.
-const HEALTH: &str = "/health";
+/// The paths that need no key: whether the service is well, and what it can do, are no secrets.
+const OPEN: [&str; 2] = ["/health", "/v1/openapi.json"];
 
 pub(super) struct Gate {
     api: Arc<Api>,
     allowed_hosts: Vec<String>,
+    body_time: BodyTime,
 }
 
 /// Who asks; the gate puts it into each request that it lets through.
@@ -27,8 +29,9 @@ pub(super) struct Gate {
 pub(super) struct Caller(pub(super) ApiKey);
 
 impl Gate {
-    pub(super) fn new(api: Arc<Api>, allowed_hosts: &[String]) -> Self {
-        Self { api, allowed_hosts: allowed_hosts.iter().map(|host| host.to_lowercase()).collect() }
+    pub(super) fn new(api: Arc<Api>, allowed_hosts: &[String], body_time: Duration) -> Self {
+        let allowed_hosts = allowed_hosts.iter().map(|host| host.to_lowercase()).collect();
+        Self { api, allowed_hosts, body_time: BodyTime(body_time) }
     }
 
     /// Whether we may be called so. An address cannot be rebound the way a name can, so every address will do.
@@ -52,7 +55,8 @@ pub(super) async fn pass(State(gate): State<Arc<Gate>>, mut request: Request, ne
     if named.is_some_and(|host| !gate.knows(&host)) {
         return Failure::ForeignHost.into_response();
     }
-    if request.uri().path() == HEALTH {
+    request.extensions_mut().insert(gate.body_time);
+    if OPEN.contains(&request.uri().path()) {
         return next.run(request).await;
     }
     let token = token(request.headers());
@@ -80,4 +84,13 @@ fn token(headers: &HeaderMap) -> Option<&str> {
         return scheme.eq_ignore_ascii_case("bearer").then_some(token.trim());
     }
     headers.get(X_API_KEY)?.to_str().ok().map(str::trim)
+}
+
+/// Answers in JSON even where the code below panics.
+pub(super) async fn catch(request: Request, next: Next) -> Response {
+    // What a panic leaves half done is the request's own: everything shared is behind the store's transactions.
+    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("an API request panicked; what it said is on standard error");
+        Failure::Panicked.into_response()
+    })
 }

@@ -2,10 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
-use serde_json::{Value, json};
+use axum::extract::State;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{answer::Failure, auth::Caller, input::Params, shapes};
+use super::{
+    answer::{Answer, Done, Failure},
+    auth::Caller,
+    input::{Query, Within},
+    shapes,
+};
 use crate::{
     domain::id::WebhookId,
     mail::api::{Api, DELIVERIES_MAX},
@@ -14,21 +20,36 @@ use crate::{
 /// Deliveries in a page when the client does not say.
 const LIMIT_DEFAULT: u32 = 50;
 
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Which {
+    limit: Option<Within<1, DELIVERIES_MAX>>,
+    /// That of the page before.
+    cursor: Option<String>,
+    webhook_id: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeliveryPage")]
+pub(super) struct Page {
+    deliveries: Vec<shapes::Delivery>,
+    cursor: Option<String>,
+}
+
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Caller(key): Caller,
-    params: Params,
-) -> Result<Json<Value>, Failure> {
-    let limit = params.number("limit", 1, DELIVERIES_MAX)?.unwrap_or(LIMIT_DEFAULT);
-    let before = params
-        .text("cursor")
+    Query(which): Query<Which>,
+) -> Result<Done<Page>, Failure> {
+    let limit = which.limit.map_or(LIMIT_DEFAULT, |Within(limit)| limit);
+    let before = which
+        .cursor
         .map(|cursor| cursor.parse::<i64>().ok().filter(|seq| *seq > 0))
         .map(|cursor| {
             cursor.ok_or_else(|| Failure::Malformed("`cursor` must be that of an earlier answer, unchanged".into()))
         })
         .transpose()?;
-    let webhook = params.text("webhook_id").map(WebhookId::new);
+    let webhook = which.webhook_id.map(WebhookId::new);
     let (deliveries, cursor) = api.deliveries(&key, webhook.as_ref(), before, limit).await?;
-    let deliveries: Vec<_> = deliveries.iter().map(shapes::delivery).collect();
-    Ok(Json(json!({ "deliveries": deliveries, "cursor": cursor.map(|seq| seq.to_string()) })))
+    let deliveries: Vec<_> = deliveries.iter().map(shapes::Delivery::from).collect();
+    Ok(Answer(Page { deliveries, cursor: cursor.map(|seq| seq.to_string()) }))
 }

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Json, extract::State};
-use serde_json::{Value, json};
+use axum::extract::State;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::{
-    answer::Failure,
+    answer::{Answer, Done, Failure},
     auth::Caller,
-    input::{At, Params},
+    input::{At, Query, Truth, Within},
     shapes,
 };
 use crate::{
@@ -37,90 +38,118 @@ pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Caller(key): Caller,
     At(mailbox): At<String>,
-    params: Params,
-) -> Result<Json<Value>, Failure> {
-    let Some(query) = query(&params)? else {
+    Query(which): Query<Which>,
+) -> Result<Done<shapes::EmailPage>, Failure> {
+    let Some(query) = which.query()? else {
         // The key and the mailbox still have to be right.
         api.mailbox(&key, &mailbox).await?;
-        return Ok(Json(json!({ "emails": [], "messages": [], "cursor": null })));
+        return Ok(Answer(shapes::EmailPage::empty()));
     };
-    let page = api.emails(&key, &mailbox, query).await?;
-    let emails: Vec<_> = page.emails.iter().map(shapes::email_summary).collect();
-    Ok(Json(json!({ "emails": emails, "messages": emails, "cursor": page.cursor })))
+    Ok(Answer((&api.emails(&key, &mailbox, query).await?).into()))
 }
 
 pub(super) async fn read(
     State(api): State<Arc<Api>>,
     Caller(key): Caller,
     At((mailbox, email)): At<(String, String)>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Done<shapes::Email>, Failure> {
     let (mailbox, message) = api.read_email(&key, &mailbox, &MessageId::new(email)).await?;
-    let mut shape = shapes::email(&mailbox, &message);
-    if message.summary.direction == Direction::Outbound {
-        shape["opens"] = api.opens(&key, &message.summary.id).await?.iter().map(shapes::open_day).collect();
-    }
-    Ok(Json(shape))
+    let opens = match message.summary.direction {
+        Direction::Inbound => None,
+        Direction::Outbound => Some(api.opens(&key, &message.summary.id).await?),
+    };
+    Ok(Answer(shapes::Email::of(&mailbox, &message, opens.as_deref())))
 }
 
 pub(super) async fn thread(
     State(api): State<Arc<Api>>,
     Caller(key): Caller,
     At((mailbox, thread)): At<(String, String)>,
-) -> Result<Json<Value>, Failure> {
-    let thread = api.thread(&key, &mailbox, &ThreadId::new(thread)).await?;
-    Ok(Json(shapes::thread(&thread)))
+) -> Result<Done<shapes::Thread>, Failure> {
+    Ok(Answer((&api.thread(&key, &mailbox, &ThreadId::new(thread)).await?).into()))
 }
 
-/// The query in domain words; none if it asks for a state that nothing here is ever in.
-fn query(params: &Params) -> Result<Option<EmailQuery>, Failure> {
-    let mut status = match params.text("status") {
-        None => None,
-        Some(known) if STATES_ELSEWHERE.contains(&known) => return Ok(None),
-        Some(word) => Some(Status::ALL.into_iter().find(|status| status.as_str() == word).ok_or_else(|| {
-            let words: Vec<_> = Status::ALL.iter().map(|status| status.as_str()).chain(STATES_ELSEWHERE).collect();
-            Failure::Malformed(format!("`status` must be one of {}", words.join(", ")))
-        })?),
-    };
-    if params.truth("unread_only")? == Some(true) {
-        if status.is_some_and(|status| status != Status::Unread) {
-            return Ok(None);
+/// Which emails to list; each part narrows.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Which {
+    /// A status of an email, such as `unread`, `read`, `scheduled` or `sent`.
+    status: Option<String>,
+    /// The same as `status=unread`.
+    unread_only: Option<Truth>,
+    /// `inbound` or `outbound`.
+    direction: Option<String>,
+    thread_id: Option<String>,
+    /// Part of the sender's address or name, in any case.
+    sender: Option<String>,
+    /// Part of the subject, in any case.
+    subject_contains: Option<String>,
+    has_attachments: Option<Truth>,
+    /// A day or a moment, such as 2026-11-24 or 2026-11-24T10:00:00Z.
+    date_after: Option<String>,
+    /// A day (to its end) or a moment.
+    date_before: Option<String>,
+    /// Newer than this email.
+    since_id: Option<String>,
+    tag: Option<String>,
+    without_tag: Option<String>,
+    /// That of the page before.
+    cursor: Option<String>,
+    /// So many are skipped first; a cursor is cheaper.
+    offset: Option<Within<0, OFFSET_MAX>>,
+    limit: Option<Within<1, EMAILS_MAX>>,
+}
+
+impl Which {
+    /// The query in domain words; none if it asks for a state that nothing here is ever in.
+    fn query(self) -> Result<Option<EmailQuery>, Failure> {
+        let mut status = match self.status.as_deref() {
+            None => None,
+            Some(known) if STATES_ELSEWHERE.contains(&known) => return Ok(None),
+            Some(word) => Some(Status::ALL.into_iter().find(|status| status.as_str() == word).ok_or_else(|| {
+                let words: Vec<_> = Status::ALL.iter().map(|status| status.as_str()).chain(STATES_ELSEWHERE).collect();
+                Failure::Malformed(format!("`status` must be one of {}", words.join(", ")))
+            })?),
+        };
+        if let Some(Truth(true)) = self.unread_only {
+            if status.is_some_and(|status| status != Status::Unread) {
+                return Ok(None);
+            }
+            status = Some(Status::Unread);
         }
-        status = Some(Status::Unread);
+        let direction = match self.direction.as_deref() {
+            None => None,
+            Some("inbound") => Some(Direction::Inbound),
+            Some("outbound") => Some(Direction::Outbound),
+            Some(_) => return Err(Failure::Malformed("`direction` must be inbound or outbound".into())),
+        };
+        let filter = MessageFilter {
+            thread_id: self.thread_id.map(ThreadId::new),
+            status,
+            direction,
+            sender: self.sender,
+            subject_contains: self.subject_contains,
+            has_attachments: self.has_attachments.map(|Truth(has)| has),
+            date_after: moment("date_after", self.date_after.as_deref(), Duration::ZERO)?,
+            date_before: moment("date_before", self.date_before.as_deref(), LAST_OF_DAY)?,
+            since_id: self.since_id.map(MessageId::new),
+            tag: self.tag,
+            without_tag: self.without_tag,
+        };
+        Ok(Some(EmailQuery {
+            filter,
+            before: self.cursor.map(MessageId::new),
+            offset: self.offset.map_or(0, |Within(offset)| offset),
+            limit: self.limit.map_or(LIMIT_DEFAULT, |Within(limit)| limit),
+        }))
     }
-    let direction = match params.text("direction") {
-        None => None,
-        Some("inbound") => Some(Direction::Inbound),
-        Some("outbound") => Some(Direction::Outbound),
-        Some(_) => return Err(Failure::Malformed("`direction` must be inbound or outbound".into())),
-    };
-    let owned = |name| params.text(name).map(str::to_owned);
-    let filter = MessageFilter {
-        thread_id: owned("thread_id").map(ThreadId::new),
-        status,
-        direction,
-        sender: owned("sender"),
-        subject_contains: owned("subject_contains"),
-        has_attachments: params.truth("has_attachments")?,
-        date_after: moment(params, "date_after", Duration::ZERO)?,
-        date_before: moment(params, "date_before", LAST_OF_DAY)?,
-        since_id: owned("since_id").map(MessageId::new),
-        tag: owned("tag"),
-        without_tag: owned("without_tag"),
-    };
-    Ok(Some(EmailQuery {
-        filter,
-        before: owned("cursor").map(MessageId::new),
-        offset: params.number("offset", 0, OFFSET_MAX)?.unwrap_or(0),
-        limit: params.number("limit", 1, EMAILS_MAX)?.unwrap_or(LIMIT_DEFAULT),
-    }))
 }
 
 /// From the first millisecond of a day to its last.
 const LAST_OF_DAY: Duration = Duration::from_millis(24 * 3600 * 1000 - 1);
 
-/// The moment that `name` holds: RFC 3339, or a day in UTC, of which `within` picks the place.
-fn moment(params: &Params, name: &str, within: Duration) -> Result<Option<UnixMillis>, Failure> {
-    let Some(text) = params.text(name) else { return Ok(None) };
+/// The moment that `text` is: RFC 3339, or a day in UTC, of which `within` picks the place.
+fn moment(name: &str, text: Option<&str>, within: Duration) -> Result<Option<UnixMillis>, Failure> {
+    let Some(text) = text else { return Ok(None) };
     let whole = text.parse::<UnixMillis>().ok();
     let day = || format!("{text}T00:00:00Z").parse::<UnixMillis>().ok().map(|at| at.plus(within));
     whole.or_else(day).map(Some).ok_or_else(|| {

@@ -1,17 +1,22 @@
 //! What a request carries, read so that every failure is a JSON sentence.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts, Path, Request},
-    http::{StatusCode, request::Parts},
+    http::request::Parts,
 };
 use futures::StreamExt as _;
-use serde::de::DeserializeOwned;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
+use serde_json::Value;
 use url::form_urlencoded;
 
-use super::{BODY_BYTES_MAX, LETTER_BYTES_MAX, answer::Failure, auth::Caller};
+use super::{BODY_BYTES_MAX, BODY_TIME_MAX, LETTER_BYTES_MAX, answer::Failure, auth::Caller};
 use crate::mail::api::ApiError;
 
 /// The longest query string, in bytes: room for every filter at its longest.
@@ -41,10 +46,11 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for At<T> {
     }
 }
 
-/// The query string: the last of each name. Names that nobody asks for are let be, since clients send more than we know.
-pub(super) struct Params(BTreeMap<String, String>);
+/// The query string, read into `T`: the last of each name. Names that `T` does not have are let be, since clients send more
+/// than we know; an empty value counts as none, because clients send those for what they leave out.
+pub(super) struct Query<T>(pub(super) T);
 
-impl<S: Send + Sync> FromRequestParts<S> for Params {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
@@ -52,30 +58,51 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
         if query.len() > QUERY_BYTES_MAX {
             return Err(Failure::Malformed(format!("the query may have {QUERY_BYTES_MAX} bytes at most")));
         }
-        Ok(Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect()))
+        let last: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let given = last.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value.into()));
+        serde_path_to_error::deserialize(Value::Object(given.collect()))
+            .map(Self)
+            .map_err(|error| Failure::Malformed(format!("`{}` {}", error.path(), error.inner())))
     }
 }
 
-impl Params {
-    /// The value of `name`; an empty one counts as none, because clients send those for what they leave out.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+/// A number in a query, from `LEAST` to `MOST`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Within<const LEAST: u32, const MOST: u32>(pub(super) u32);
+
+impl<'de, const LEAST: u32, const MOST: u32> Deserialize<'de> for Within<LEAST, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let number = text.parse().ok().filter(|number| (LEAST..=MOST).contains(number));
+        number.map(Self).ok_or_else(|| D::Error::custom(format!("must be a number from {LEAST} to {MOST}")))
+    }
+}
+
+impl<const LEAST: u32, const MOST: u32> JsonSchema for Within<LEAST, MOST> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("From{LEAST}To{MOST}").into()
     }
 
-    /// The value of `name` as a number from `least` to `most`.
-    pub(super) fn number(&self, name: &str, least: u32, most: u32) -> Result<Option<u32>, Failure> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        let number = text.parse().ok().filter(|number| (least..=most).contains(number));
-        number.map(Some).ok_or_else(|| Failure::Malformed(format!("`{name}` must be a number from {least} to {most}")))
+    fn inline_schema() -> bool {
+        true
     }
 
-    /// The value of `name` as a truth value.
-    pub(super) fn truth(&self, name: &str) -> Result<Option<bool>, Failure> {
-        match self.text(name).map(str::to_ascii_lowercase).as_deref() {
-            None => Ok(None),
-            Some("true" | "1") => Ok(Some(true)),
-            Some("false" | "0") => Ok(Some(false)),
-            Some(_) => Err(Failure::Malformed(format!("`{name}` must be true or false"))),
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": LEAST, "maximum": MOST })
+    }
+}
+
+/// A truth value in a query: `true` or `1`, `false` or `0`.
+#[derive(Debug, Clone, Copy, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct Truth(pub(super) bool);
+
+impl<'de> Deserialize<'de> for Truth {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.to_ascii_lowercase().as_str() {
+            "true" | "1" => Ok(Self(true)),
+            "false" | "0" => Ok(Self(false)),
+            _ => Err(D::Error::custom("must be true or false")),
         }
     }
 }
@@ -87,7 +114,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        let bytes = read(request.into_body(), BODY_BYTES_MAX).await?;
+        let bytes = in_time(request, BODY_BYTES_MAX).await?;
         parse(&bytes).map(Self)
     }
 }
@@ -99,7 +126,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for LetterBody<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        let bytes = read(request.into_body(), LETTER_BYTES_MAX).await?;
+        let bytes = in_time(request, LETTER_BYTES_MAX).await?;
         parse(&bytes).map(Self)
     }
 }
@@ -107,6 +134,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for LetterBody<T> {
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(bytes)
         .map_err(|error| Failure::Malformed(format!("the body is not the JSON object that is asked for: {error}")))
+}
+
+/// How long a body may take; the gate puts it into each request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyTime(pub(super) Duration);
+
+async fn in_time(request: Request, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+    let BodyTime(time) = request.extensions().get().copied().unwrap_or(BodyTime(BODY_TIME_MAX));
+    let reading = tokio::time::timeout(time, read(request.into_body(), bytes_max));
+    reading.await.unwrap_or(Err(Failure::TooSlow(time)))
 }
 
 async fn read(body: Body, bytes_max: usize) -> Result<Vec<u8>, Failure> {
@@ -126,9 +163,3 @@ async fn read(body: Body, bytes_max: usize) -> Result<Vec<u8>, Failure> {
     }
     if dropped > 0 { Err(Failure::TooLarge(bytes_max)) } else { Ok(bytes) }
 }
-
-/// The status of what is taken in and not done yet.
-pub(super) const ACCEPTED: StatusCode = StatusCode::ACCEPTED;
-
-/// The status that made a new thing.
-pub(super) const CREATED: StatusCode = StatusCode::CREATED;

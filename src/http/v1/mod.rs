@@ -10,6 +10,7 @@ mod answer;
 mod attachments;
 mod auth;
 mod deliveries;
+mod document;
 mod emails;
 mod input;
 mod mailboxes;
@@ -20,12 +21,17 @@ mod suppressions;
 mod tags;
 mod webhooks;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Router, middleware,
-    routing::{delete, get, patch, post},
+use aide::{
+    axum::{
+        ApiRouter,
+        routing::{delete_with, get_with, patch_with, post_with},
+    },
+    openapi::OpenApi,
 };
+use axum::{Extension, Router, middleware};
+use document::{Document, says};
 
 use crate::mail::api::Api;
 
@@ -34,33 +40,131 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// The largest request body with a letter in it, in bytes: 36 MiB, a message of 25 MiB with its files in Base64.
 pub const LETTER_BYTES_MAX: usize = 36 << 20;
 
-/// The routes. `allowed_hosts` are the names, beside `localhost` and any address, that a request may call us by.
+/// How long a request body may take to come: 36 MiB over a line of 5 Mbit/s. One that takes longer holds a connection for
+/// nothing.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// The API. `allowed_hosts` are the names, beside `localhost` and any address, that a request may call us by.
 pub fn router(api: Arc<Api>, allowed_hosts: &[String]) -> Router {
-    let gate = Arc::new(auth::Gate::new(api.clone(), allowed_hosts));
-    Router::new()
-        .route("/health", get(service::health))
-        .route("/v1/account", get(service::account))
-        .route("/v1/mailboxes", get(mailboxes::list).post(mailboxes::add))
-        .route("/v1/mailboxes/{mailbox}", get(mailboxes::show).patch(mailboxes::change).delete(mailboxes::remove))
-        .route("/v1/mailboxes/{mailbox}/emails", get(emails::list))
-        .route("/v1/mailboxes/{mailbox}/emails/{email}", get(emails::read))
-        .route("/v1/mailboxes/{mailbox}/emails/{email}/attachments/{filename}", get(attachments::bytes))
-        .route("/v1/mailboxes/{mailbox}/emails/{email}/attachments/{filename}/url", get(attachments::link))
-        .route("/v1/mailboxes/{mailbox}/emails/{email}/tags", get(tags::list).put(tags::put))
-        .route("/v1/mailboxes/{mailbox}/emails/{email}/tags/{key}", delete(tags::remove))
-        .route("/v1/mailboxes/{mailbox}/emails/{email}/cancel", post(sending::cancel))
-        .route("/v1/mailboxes/{mailbox}/emails/{email}/schedule", patch(sending::change))
-        .route("/v1/mailboxes/{mailbox}/emails/{email}/retry", post(sending::retry))
-        .route("/v1/mailboxes/{mailbox}/send", post(sending::send))
-        .route("/v1/mailboxes/{mailbox}/reply/{email}", post(sending::reply))
-        .route("/v1/mailboxes/{mailbox}/threads/{thread}", get(emails::thread))
-        .route("/v1/suppression", get(suppressions::list).post(suppressions::add))
-        .route("/v1/suppression/{address}", delete(suppressions::lift))
-        .route("/v1/webhooks", get(webhooks::list).post(webhooks::register))
-        .route("/v1/webhooks/{webhook}", get(webhooks::show).delete(webhooks::remove))
-        .route("/v1/webhook-deliveries", get(deliveries::list))
+    router_within(api, allowed_hosts, BODY_TIME_MAX)
+}
+
+/// The same, where a request body may take `body_time` to come.
+pub fn router_within(api: Arc<Api>, allowed_hosts: &[String], body_time: Duration) -> Router {
+    let gate = Arc::new(auth::Gate::new(api.clone(), allowed_hosts, body_time));
+    let mut document = OpenApi::default();
+    routes()
+        .finish_api_with(&mut document, document::head)
         .fallback(answer::no_such_path)
         .method_not_allowed_fallback(answer::no_such_method)
+        .layer(Extension(Document::of(&document)))
         .layer(middleware::from_fn_with_state(gate, auth::pass))
+        .layer(middleware::from_fn(auth::catch))
         .with_state(api)
+}
+
+/// Every route, once: what serves it, what the document calls it, and what it is for.
+fn routes() -> ApiRouter<Arc<Api>> {
+    ApiRouter::new()
+        .api_route("/health", get_with(service::health, says("health", "Tells whether the service is well.")))
+        .api_route("/v1/openapi.json", get_with(document::show, says("openapi", "Shows this document.")))
+        .merge(of_the_account())
+        .merge(of_mailboxes())
+        .merge(of_webhooks())
+}
+
+fn of_the_account() -> ApiRouter<Arc<Api>> {
+    ApiRouter::new()
+        .api_route("/v1/account", get_with(service::account, says("get_account", "Shows whose service this is.")))
+        .api_route(
+            "/v1/suppression",
+            get_with(suppressions::list, says("list_suppressions", "Lists the addresses that are not written to."))
+                .post_with(suppressions::add, says("suppress_address", "Adds an address to the suppression list.")),
+        )
+        .api_route(
+            "/v1/suppression/{address}",
+            delete_with(suppressions::lift, says("lift_suppression", "Takes an address off the suppression list.")),
+        )
+}
+
+fn of_mailboxes() -> ApiRouter<Arc<Api>> {
+    ApiRouter::new()
+        .api_route(
+            "/v1/mailboxes",
+            get_with(mailboxes::list, says("list_mailboxes", "Lists the mailboxes."))
+                .post_with(mailboxes::add, says("create_mailbox", "Makes a mailbox.")),
+        )
+        .api_route(
+            "/v1/mailboxes/{mailbox}",
+            get_with(mailboxes::show, says("get_mailbox", "Shows a mailbox."))
+                .patch_with(mailboxes::change, says("update_mailbox", "Changes a mailbox."))
+                .delete_with(mailboxes::remove, says("delete_mailbox", "Removes a mailbox and its emails.")),
+        )
+        .api_route(
+            "/v1/mailboxes/{mailbox}/emails",
+            get_with(emails::list, says("list_emails", "Lists a mailbox's emails, the newest first.")),
+        )
+        .api_route(
+            "/v1/mailboxes/{mailbox}/emails/{email}",
+            get_with(emails::read, says("read_email", "Shows an email with its text, and marks it read.")),
+        )
+        .api_route(
+            "/v1/mailboxes/{mailbox}/emails/{email}/attachments/{filename}",
+            get_with(attachments::bytes, says("get_attachment", "Sends the bytes of an attachment.")),
+        )
+        .api_route(
+            "/v1/mailboxes/{mailbox}/emails/{email}/attachments/{filename}/url",
+            get_with(attachments::link, says("get_attachment_url", "Makes a URL that needs no key for a while.")),
+        )
+        .api_route(
+            "/v1/mailboxes/{mailbox}/emails/{email}/tags",
+            get_with(tags::list, says("get_tags", "Shows an email's tags."))
+                .put_with(tags::put, says("set_tags", "Adds tags to an email, or replaces them.")),
+        )
+        .api_route(
+            "/v1/mailboxes/{mailbox}/emails/{email}/tags/{key}",
+            delete_with(tags::remove, says("delete_tag", "Removes a tag of an email.")),
+        )
+        .api_route(
+            "/v1/mailboxes/{mailbox}/emails/{email}/cancel",
+            post_with(sending::cancel, says("cancel_email", "Takes a scheduled email back.")),
+        )
+        .api_route(
+            "/v1/mailboxes/{mailbox}/emails/{email}/schedule",
+            patch_with(sending::change, says("change_scheduled_email", "Changes a scheduled email.")),
+        )
+        .api_route(
+            "/v1/mailboxes/{mailbox}/emails/{email}/retry",
+            post_with(sending::retry, says("retry_recipient", "Tries one recipient of an email again.")),
+        )
+        .api_route(
+            "/v1/mailboxes/{mailbox}/send",
+            post_with(sending::send, says("send_email", "Sends an email, or schedules it.")),
+        )
+        .api_route(
+            "/v1/mailboxes/{mailbox}/reply/{email}",
+            post_with(sending::reply, says("reply_email", "Replies to an email, in its thread.")),
+        )
+        .api_route(
+            "/v1/mailboxes/{mailbox}/threads/{thread}",
+            get_with(emails::thread, says("get_thread", "Shows a thread's emails, the oldest first.")),
+        )
+}
+
+fn of_webhooks() -> ApiRouter<Arc<Api>> {
+    ApiRouter::new()
+        .api_route(
+            "/v1/webhooks",
+            get_with(webhooks::list, says("list_webhooks", "Lists the webhooks."))
+                .post_with(webhooks::register, says("create_webhook", "Registers a webhook; shows its secret.")),
+        )
+        .api_route(
+            "/v1/webhooks/{webhook}",
+            get_with(webhooks::show, says("get_webhook", "Shows a webhook with its secret."))
+                .delete_with(webhooks::remove, says("delete_webhook", "Ends a webhook.")),
+        )
+        .api_route(
+            "/v1/webhook-deliveries",
+            get_with(deliveries::list, says("list_webhook_deliveries", "Lists deliveries, the newest first.")),
+        )
 }

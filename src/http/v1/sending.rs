@@ -2,42 +2,48 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Json, extract::State, http::StatusCode};
-use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use axum::extract::State;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::{
-    answer::Failure,
+    answer::{Accepted, Answer, Done, Either, Failure},
     auth::Caller,
-    input::{ACCEPTED, At, JsonBody, LetterBody},
+    input::{At, JsonBody, LetterBody},
+    shapes::Moment,
 };
 use crate::{
     domain::{clock::UnixMillis, id::MessageId, message::Status},
     mail::{
         api::Api,
-        submission::{Change, GivenFile, Letter, Taken},
+        submission::{Change, GivenFile, Letter, RECIPIENTS_MAX, Taken},
     },
 };
 
 /// A letter, in the service's words.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct LetterWords {
     #[serde(default, deserialize_with = "people")]
+    #[schemars(schema_with = "people_schema")]
     to: Option<Vec<String>>,
     #[serde(default, deserialize_with = "people")]
+    #[schemars(schema_with = "people_schema")]
     cc: Option<Vec<String>>,
     #[serde(default, deserialize_with = "people")]
+    #[schemars(schema_with = "people_schema")]
     bcc: Option<Vec<String>>,
     subject: Option<String>,
     markdown: Option<String>,
     #[serde(default)]
     attachments: Option<Vec<FileWords>>,
     idempotency_key: Option<String>,
+    #[schemars(with = "Option<Moment>")]
     send_at: Option<UnixMillis>,
     track_opens: Option<bool>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct FileWords {
     name: String,
     content_base64: String,
@@ -58,6 +64,11 @@ fn people<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Strin
     list.map(Some).ok_or_else(|| serde::de::Error::custom("to, cc and bcc are lists of addresses"))
 }
 
+fn people_schema(_: &mut SchemaGenerator) -> Schema {
+    let address = json_schema!({ "type": "string" });
+    json_schema!({ "anyOf": [address, { "type": "array", "items": address, "maxItems": RECIPIENTS_MAX }, { "type": "null" }] })
+}
+
 impl LetterWords {
     fn letter(self) -> Letter {
         let file = |FileWords { name, content_base64, content_type }| GivenFile { name, content_type, content_base64 };
@@ -75,25 +86,60 @@ impl LetterWords {
     }
 }
 
+/// What became of a letter.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Sending {
+    id: String,
+    message_id: String,
+    email_id: String,
+    thread_id: String,
+    /// `pending_scan` (the service's word for what is on its way), `scheduled` or `already_sent`.
+    status: &'static str,
+    /// True where an earlier request with the same idempotency key had it taken in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idempotent: Option<bool>,
+}
+
 /// 202 for what was taken in now, 200 for what an earlier request of the same key had taken in.
-fn taken(taken: &Taken) -> (StatusCode, Json<Value>) {
-    let (code, status) = match (taken.again, taken.status) {
-        (true, _) => (StatusCode::OK, "already_sent"),
-        (false, Status::Scheduled) => (ACCEPTED, "scheduled"),
-        // The service's word for what is on its way.
-        (false, _) => (ACCEPTED, "pending_scan"),
+pub(super) type Posted = Either<Accepted<Sending>, Done<Sending>>;
+
+fn taken(taken: &Taken) -> Posted {
+    let sending = |status, idempotent| Sending {
+        id: taken.message.to_string(),
+        message_id: taken.message.to_string(),
+        email_id: taken.message.to_string(),
+        thread_id: taken.thread.to_string(),
+        status,
+        idempotent,
     };
-    let mut shape = json!({
-        "id": taken.message,
-        "message_id": taken.message,
-        "email_id": taken.message,
-        "thread_id": taken.thread,
-        "status": status,
-    });
-    if taken.again {
-        shape["idempotent"] = true.into();
+    match (taken.again, taken.status) {
+        (true, _) => Either::Other(Answer(sending("already_sent", Some(true)))),
+        (false, Status::Scheduled) => Either::One(Answer(sending("scheduled", None))),
+        (false, _) => Either::One(Answer(sending("pending_scan", None))),
     }
-    (code, Json(shape))
+}
+
+/// What became of an email that waited.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Waiting {
+    id: String,
+    message_id: String,
+    /// `cancelled` or `scheduled`.
+    status: &'static str,
+    /// When it is sent now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    send_at: Option<Moment>,
+}
+
+/// When a recipient is tried again.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Retrying {
+    id: String,
+    message_id: String,
+    recipient: String,
+    /// `moved` where it was queued anyway, `retried_once` where it had been given up.
+    status: &'static str,
+    next_attempt_at: Moment,
 }
 
 pub(super) async fn send(
@@ -101,7 +147,7 @@ pub(super) async fn send(
     Caller(key): Caller,
     At(mailbox): At<String>,
     LetterBody(words): LetterBody<LetterWords>,
-) -> Result<(StatusCode, Json<Value>), Failure> {
+) -> Result<Posted, Failure> {
     if words.subject.is_none() {
         return Err(Failure::Malformed("`subject` is missing; it may be empty, but it must be said".into()));
     }
@@ -113,7 +159,7 @@ pub(super) async fn reply(
     Caller(key): Caller,
     At((mailbox, email)): At<(String, String)>,
     LetterBody(words): LetterBody<LetterWords>,
-) -> Result<(StatusCode, Json<Value>), Failure> {
+) -> Result<Posted, Failure> {
     Ok(taken(&api.reply(&key, &mailbox, &MessageId::new(email), words.letter()).await?))
 }
 
@@ -122,10 +168,10 @@ pub(super) async fn cancel(
     State(api): State<Arc<Api>>,
     Caller(key): Caller,
     At((mailbox, email)): At<(String, String)>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Done<Waiting>, Failure> {
     let id = MessageId::new(email);
     api.cancel(&key, &mailbox, &id).await?;
-    Ok(Json(json!({ "id": id, "message_id": id, "status": "cancelled" })))
+    Ok(Answer(Waiting { id: id.to_string(), message_id: id.to_string(), status: "cancelled", send_at: None }))
 }
 
 pub(super) async fn change(
@@ -133,7 +179,7 @@ pub(super) async fn change(
     Caller(key): Caller,
     At((mailbox, email)): At<(String, String)>,
     LetterBody(words): LetterBody<LetterWords>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Done<Waiting>, Failure> {
     if words.attachments.is_some() {
         return Err(Failure::Malformed(
             "attachments of a scheduled email cannot be changed; cancel it and send another".into(),
@@ -142,10 +188,11 @@ pub(super) async fn change(
     let LetterWords { to, cc, bcc, subject, markdown, send_at, .. } = words;
     let id = MessageId::new(email);
     let send_at = api.change(&key, &mailbox, &id, Change { to, cc, bcc, subject, markdown, send_at }).await?;
-    Ok(Json(json!({ "id": id, "message_id": id, "status": "scheduled", "send_at": send_at })))
+    let send_at = Some(send_at.into());
+    Ok(Answer(Waiting { id: id.to_string(), message_id: id.to_string(), status: "scheduled", send_at }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct RetryWords {
     recipient: String,
     #[serde(default)]
@@ -158,16 +205,15 @@ pub(super) async fn retry(
     Caller(key): Caller,
     At((mailbox, email)): At<(String, String)>,
     JsonBody(words): JsonBody<RetryWords>,
-) -> Result<(StatusCode, Json<Value>), Failure> {
+) -> Result<Accepted<Retrying>, Failure> {
     let id = MessageId::new(email);
     let delay = Duration::from_secs(words.delay_secs);
     let (at, again) = api.retry(&key, &mailbox, &id, &words.recipient, delay).await?;
-    let shape = json!({
-        "id": id,
-        "message_id": id,
-        "recipient": words.recipient,
-        "status": if again { "retried_once" } else { "moved" },
-        "next_attempt_at": at,
-    });
-    Ok((ACCEPTED, Json(shape)))
+    Ok(Answer(Retrying {
+        id: id.to_string(),
+        message_id: id.to_string(),
+        recipient: words.recipient,
+        status: if again { "retried_once" } else { "moved" },
+        next_attempt_at: at.into(),
+    }))
 }

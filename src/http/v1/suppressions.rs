@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::extract::State;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    answer::Failure,
+    answer::{Answer, Created, Done, Failure, Gone, gone},
     auth::Caller,
-    input::{At, CREATED, JsonBody, Params},
+    input::{At, JsonBody, Query, Within},
+    shapes::Moment,
 };
 use crate::{
     domain::suppression::Suppression,
@@ -19,31 +20,63 @@ use crate::{
 /// Entries in a page when the client does not say.
 const LIMIT_DEFAULT: u32 = 50;
 
-fn shape(suppression: &Suppression) -> Value {
-    json!({
-        "id": suppression.id,
-        "email_address": suppression.address,
-        "address": suppression.address,
-        "reason": suppression.reason.as_str(),
-        "note": suppression.note,
-        "mailbox_id": suppression.mailbox,
-        "message_id": suppression.message,
-        "created_at": suppression.created_at,
-    })
+/// An address that is not written to, and why.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Suppression")]
+pub(super) struct Entry {
+    id: String,
+    email_address: String,
+    address: String,
+    /// `bounce`, `complaint` or `manual`.
+    reason: &'static str,
+    /// In the words of whoever asked for it, or of the remote server.
+    note: Option<String>,
+    mailbox_id: Option<String>,
+    message_id: Option<String>,
+    created_at: Moment,
+}
+
+impl From<&Suppression> for Entry {
+    fn from(suppression: &Suppression) -> Self {
+        Self {
+            id: suppression.id.clone(),
+            email_address: suppression.address.to_string(),
+            address: suppression.address.to_string(),
+            reason: suppression.reason.as_str(),
+            note: suppression.note.clone(),
+            mailbox_id: suppression.mailbox.as_ref().map(ToString::to_string),
+            message_id: suppression.message.as_ref().map(ToString::to_string),
+            created_at: suppression.created_at.into(),
+        }
+    }
+}
+
+/// A page of the list, the newest first.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SuppressionPage")]
+pub(super) struct Page {
+    suppressions: Vec<Entry>,
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Which {
+    limit: Option<Within<1, SUPPRESSIONS_MAX>>,
+    /// That of the page before.
+    cursor: Option<String>,
 }
 
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Caller(key): Caller,
-    params: Params,
-) -> Result<Json<Value>, Failure> {
-    let limit = params.number("limit", 1, SUPPRESSIONS_MAX)?.unwrap_or(LIMIT_DEFAULT);
-    let (page, cursor) = api.suppressions(&key, params.text("cursor"), limit).await?;
-    let page: Vec<_> = page.iter().map(shape).collect();
-    Ok(Json(json!({ "suppressions": page, "cursor": cursor })))
+    Query(which): Query<Which>,
+) -> Result<Done<Page>, Failure> {
+    let limit = which.limit.map_or(LIMIT_DEFAULT, |Within(limit)| limit);
+    let (page, cursor) = api.suppressions(&key, which.cursor.as_deref(), limit).await?;
+    Ok(Answer(Page { suppressions: page.iter().map(Entry::from).collect(), cursor }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct NewSuppression {
     address: Option<String>,
     email_address: Option<String>,
@@ -54,19 +87,19 @@ pub(super) async fn add(
     State(api): State<Arc<Api>>,
     Caller(key): Caller,
     JsonBody(new): JsonBody<NewSuppression>,
-) -> Result<(StatusCode, Json<Value>), Failure> {
+) -> Result<Created<Entry>, Failure> {
     let address = new
         .address
         .or(new.email_address)
         .ok_or_else(|| Failure::Malformed("`address` is missing: the address that is not to be written to".into()))?;
-    Ok((CREATED, Json(shape(&api.suppress(&key, &address, new.reason).await?))))
+    Ok(Answer(Entry::from(&api.suppress(&key, &address, new.reason).await?)))
 }
 
 pub(super) async fn lift(
     State(api): State<Arc<Api>>,
     Caller(key): Caller,
     At(address): At<String>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Done<Gone>, Failure> {
     api.lift(&key, &address).await?;
-    Ok(Json(json!({ "status": "deleted", "deleted": true })))
+    Ok(gone())
 }

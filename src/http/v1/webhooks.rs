@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use axum::extract::State;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    answer::Failure,
+    answer::{Answer, Created, Done, Failure, Gone, gone},
     auth::Caller,
-    input::{At, CREATED, JsonBody},
+    input::{At, JsonBody},
     shapes,
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Both spellings: the documentation's `url` and `mailbox_id`, the seed's `endpoint_url` and `mailbox`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct NewSubscription {
     url: Option<String>,
     endpoint_url: Option<String>,
@@ -28,7 +28,9 @@ pub(super) struct NewSubscription {
     mailbox: Option<String>,
     domain: Option<String>,
     description: Option<String>,
+    #[schemars(with = "Option<String>")]
     secret: Option<Secret>,
+    #[schemars(with = "Option<String>")]
     signing_secret: Option<Secret>,
     signature_format: Option<String>,
 }
@@ -37,7 +39,7 @@ pub(super) async fn register(
     State(api): State<Arc<Api>>,
     Caller(key): Caller,
     JsonBody(new): JsonBody<NewSubscription>,
-) -> Result<(StatusCode, Json<Value>), Failure> {
+) -> Result<Created<shapes::Webhook>, Failure> {
     let endpoint = one_of("url", new.url, "endpoint_url", new.endpoint_url)?.ok_or_else(|| {
         Failure::Malformed(
             "`url` (or `endpoint_url`) is missing: give an https:// URL, or `self` for mailbell's own receiver".into(),
@@ -53,14 +55,19 @@ pub(super) async fn register(
         signature_format: new.signature_format,
     };
     let (webhook, secret) = api.register(&key, asked).await?;
-    let mut shape = shapes::webhook(&webhook);
-    show_secret(&mut shape, Some(&secret));
-    Ok((CREATED, Json(Value::Object(shape))))
+    Ok(Answer(shapes::Webhook::from(&webhook).with_secret(Some(&secret))))
 }
 
-pub(super) async fn list(State(api): State<Arc<Api>>, Caller(key): Caller) -> Result<Json<Value>, Failure> {
-    let webhooks: Vec<_> = api.webhooks(&key).await?.iter().map(shapes::webhook).collect();
-    Ok(Json(json!({ "subscriptions": webhooks, "webhooks": webhooks })))
+/// Every webhook, under both of the names that clients look for.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Webhooks {
+    subscriptions: Vec<shapes::Webhook>,
+    webhooks: Vec<shapes::Webhook>,
+}
+
+pub(super) async fn list(State(api): State<Arc<Api>>, Caller(key): Caller) -> Result<Done<Webhooks>, Failure> {
+    let webhooks: Vec<_> = api.webhooks(&key).await?.iter().map(shapes::Webhook::from).collect();
+    Ok(Answer(Webhooks { subscriptions: webhooks.clone(), webhooks }))
 }
 
 /// The one read that shows a secret, as the documentation has it; it takes the scope that could register anew anyway.
@@ -68,24 +75,18 @@ pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Caller(key): Caller,
     At(id): At<String>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Done<shapes::Webhook>, Failure> {
     let (webhook, secrets) = api.webhook(&key, &WebhookId::new(id)).await?;
-    let mut shape = shapes::webhook(&webhook);
-    show_secret(&mut shape, secrets.first());
-    Ok(Json(Value::Object(shape)))
+    Ok(Answer(shapes::Webhook::from(&webhook).with_secret(secrets.first())))
 }
 
 pub(super) async fn remove(
     State(api): State<Arc<Api>>,
     Caller(key): Caller,
     At(id): At<String>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Done<Gone>, Failure> {
     api.remove_webhook(&key, &WebhookId::new(id)).await?;
-    Ok(Json(json!({ "status": "deleted", "deleted": true })))
-}
-
-fn show_secret(shape: &mut Map<String, Value>, secret: Option<&Secret>) {
-    shape.insert("signing_secret".to_owned(), json!(secret.map(Secret::expose)));
+    Ok(gone())
 }
 
 /// The value of two names for one thing.

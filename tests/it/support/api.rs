@@ -7,7 +7,7 @@ use reqwest::{Client, Method, RequestBuilder, header::HeaderValue};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use super::hooks::HOUSE_TOKEN;
+use super::{hooks::HOUSE_TOKEN, openapi};
 
 /// The API, served.
 pub struct ApiServer {
@@ -53,9 +53,15 @@ impl ApiServer {
     }
 }
 
-/// The status and the body, which must be JSON and say so.
+/// The status and the body, which must be JSON, say so, and be as the API's own document tells.
 pub async fn answer(request: RequestBuilder) -> (u16, Value) {
-    let response = request.send().await.expect("an answer");
+    let (client, request) = request.build_split();
+    let request = request.expect("a request");
+    let (method, url) = (request.method().clone(), request.url().clone());
+    let mut document = url.clone();
+    document.set_path("/v1/openapi.json");
+    let response = client.execute(request).await.expect("an answer");
+    let document: Value = client.get(document).send().await.expect("an answer").json().await.expect("JSON");
     let status = response.status().as_u16();
     assert_eq!(response.headers().get("content-type").map(HeaderValue::as_bytes), Some(&b"application/json"[..]));
     assert!(!response.headers().contains_key("access-control-allow-origin"));
@@ -63,5 +69,6 @@ pub async fn answer(request: RequestBuilder) -> (u16, Value) {
     if status >= 400 {
         assert!(body["error"].as_str().is_some_and(|error| error.len() > 20), "a sentence: {body}");
     }
+    openapi::assert_told(&document, &method, url.path(), status, &body);
     (status, body)
 }

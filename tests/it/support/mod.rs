@@ -12,6 +12,7 @@ pub mod http;
 pub mod mail;
 pub mod mail_api;
 pub mod mailroom;
+pub mod openapi;
 pub mod post;
 pub mod receiver;
 pub mod relay;
