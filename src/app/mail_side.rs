@@ -108,6 +108,7 @@ impl MailSide {
         let api = Api::new(mail::api::Parts {
             submission,
             suppressions: store.clone(),
+            office: store.clone(),
             mailroom: store.clone(),
             blobs: blobs.clone(),
             opens: store.clone(),

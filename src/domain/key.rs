@@ -62,6 +62,10 @@ impl FromStr for KeyScope {
 /// A key of the mail API, without the token itself: that is kept only as a hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
+    /// `key_…`.
+    pub id: String,
+    /// The first characters of its token, by which its owner knows it.
+    pub prefix: String,
     /// Its name, unique; [`ApiKey::OF_THE_HOUSE`] is the token that the house itself uses.
     pub name: String,
     /// What it may, sorted.
@@ -91,7 +95,13 @@ mod tests {
 
     #[test]
     fn a_scope_covers_itself_and_what_it_includes() {
-        let key = |scopes: &[KeyScope]| ApiKey { name: "k".into(), scopes: scopes.to_vec(), created_at: UnixMillis(0) };
+        let key = |scopes: &[KeyScope]| ApiKey {
+            id: "key_1".into(),
+            prefix: String::new(),
+            name: "k".into(),
+            scopes: scopes.to_vec(),
+            created_at: UnixMillis(0),
+        };
         assert!(key(&[KeyScope::Admin]).may(KeyScope::Read));
         assert!(!key(&[KeyScope::Admin]).may(KeyScope::Send));
         assert!(!key(&[KeyScope::Read]).may(KeyScope::Admin));

@@ -38,6 +38,8 @@ pub enum Status {
     Unread,
     /// Somebody has.
     Read,
+    /// It came in, and somebody called it spam.
+    SpamQuarantined,
     /// It waits for the time that it is to be sent at.
     Scheduled,
     /// It is tried, for at least one recipient.
@@ -52,14 +54,23 @@ pub enum Status {
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 7] =
-        [Self::Unread, Self::Read, Self::Scheduled, Self::Queued, Self::Sent, Self::SendFailed, Self::Cancelled];
+    pub const ALL: [Self; 8] = [
+        Self::Unread,
+        Self::Read,
+        Self::SpamQuarantined,
+        Self::Scheduled,
+        Self::Queued,
+        Self::Sent,
+        Self::SendFailed,
+        Self::Cancelled,
+    ];
 
     /// The word for it, in the API and in rows.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unread => "unread",
             Self::Read => "read",
+            Self::SpamQuarantined => "spam_quarantined",
             Self::Scheduled => "scheduled",
             Self::Queued => "queued",
             Self::Sent => "sent",

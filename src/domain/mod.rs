@@ -10,6 +10,7 @@ pub mod event;
 pub mod id;
 pub mod key;
 pub mod message;
+pub mod office;
 pub mod payload;
 pub mod return_path;
 pub mod secret;

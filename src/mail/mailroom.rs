@@ -69,12 +69,7 @@ impl Mailrooms {
         if !self.domains.iter().any(|domain| domain == address.domain()) {
             return Err(NotAdded::ForeignDomain { domain: address.domain().into(), ours: self.domains.join(", ") });
         }
-        let display_name = display_name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-        if let Some(name) = &display_name
-            && (name.chars().count() > DISPLAY_NAME_CHARS_MAX || name.chars().any(char::is_control))
-        {
-            return Err(NotAdded::DisplayName);
-        }
+        let display_name = self::display_name(display_name)?;
         let id = MailboxId::new(self.ids.next("mbx_"));
         let mailbox = Mailbox { id, address, display_name, created_at: self.clock.now() };
         Ok(self.store.add_mailbox(&mailbox).await?)
@@ -88,5 +83,16 @@ impl Mailrooms {
     /// Removes a mailbox with its messages; false if there was none.
     pub async fn remove(&self, id: &MailboxId) -> Result<bool, StoreError> {
         self.store.remove_mailbox(id).await
+    }
+}
+
+/// A display name as it is kept: trimmed, none where it is empty.
+pub(super) fn display_name(name: Option<String>) -> Result<Option<String>, NotAdded> {
+    let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    match &name {
+        Some(name) if name.chars().count() > DISPLAY_NAME_CHARS_MAX || name.chars().any(char::is_control) => {
+            Err(NotAdded::DisplayName)
+        }
+        _ => Ok(name),
     }
 }

@@ -12,6 +12,7 @@ pub mod leases;
 pub mod log;
 pub mod mail;
 pub mod mailroom;
+pub mod office;
 pub mod opens;
 pub mod outbox;
 pub mod sources;

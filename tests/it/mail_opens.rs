@@ -151,8 +151,8 @@ async fn images_are_off_until_the_mailbox_or_the_message_wants_them() {
     assert_eq!((wanted(None).await, wanted(Some(true)).await), (false, true));
     let path = "/v1/mailboxes/agent@mailbell.test";
     let (status, answer) =
-        api.send(reqwest::Method::PATCH, path, json!({ "track_opens": true, "auto_cc": "x@y.test" })).await;
-    assert_eq!((status, &answer["ignored"]), (200, &json!(["auto_cc"])));
+        api.send(reqwest::Method::PATCH, path, json!({ "track_opens": true, "forward_inbound": 1 })).await;
+    assert_eq!((status, &answer["ignored"]), (200, &json!(["forward_inbound"])));
     assert_eq!((wanted(None).await, wanted(Some(false)).await), (true, false));
     assert_eq!(api.get(path).await.1["track_opens"], true);
     assert_eq!(api.send(reqwest::Method::PATCH, path, json!({ "auto_cc": "x@y.test" })).await.0, 400);

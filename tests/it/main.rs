@@ -4,7 +4,10 @@
 
 mod api_attachments;
 mod api_emails;
+mod api_flat;
 mod api_gate;
+mod api_mailboxes;
+mod api_office;
 mod api_openapi;
 mod api_webhooks;
 mod fuzz_mail;

@@ -16,23 +16,17 @@ use crate::{
     domain::{
         clock::UnixMillis,
         id::{MessageId, ThreadId},
+        key::ApiKey,
         message::{Direction, MessageFilter, Status},
     },
     mail::api::{Api, EMAILS_MAX, EmailQuery, OFFSET_MAX},
 };
 
 /// Emails in a page when the client does not say.
-const LIMIT_DEFAULT: u32 = 20;
+pub(super) const LIMIT_DEFAULT: u32 = 20;
 /// States that the service documents and that no email of ours is ever in: asking for one is fine and finds nothing.
-const STATES_ELSEWHERE: [&str; 7] = [
-    "archived",
-    "deleted",
-    "pending_send_approval",
-    "pending_inbound_approval",
-    "rejected",
-    "spam_flagged",
-    "spam_quarantined",
-];
+const STATES_ELSEWHERE: [&str; 6] =
+    ["archived", "deleted", "pending_send_approval", "pending_inbound_approval", "rejected", "spam_flagged"];
 
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
@@ -40,12 +34,22 @@ pub(super) async fn list(
     At(mailbox): At<String>,
     Query(which): Query<Which>,
 ) -> Result<Done<shapes::EmailPage>, Failure> {
+    page(&api, &key, &mailbox, which).await
+}
+
+/// The emails of `mailbox` that `which` asks for.
+pub(super) async fn page(
+    api: &Api,
+    key: &ApiKey,
+    mailbox: &str,
+    which: Which,
+) -> Result<Done<shapes::EmailPage>, Failure> {
     let Some(query) = which.query()? else {
         // The key and the mailbox still have to be right.
-        api.mailbox(&key, &mailbox).await?;
+        api.mailbox(key, mailbox).await?;
         return Ok(Answer(shapes::EmailPage::empty()));
     };
-    Ok(Answer((&api.emails(&key, &mailbox, query).await?).into()))
+    Ok(Answer((&api.emails(key, mailbox, query).await?).into()))
 }
 
 pub(super) async fn read(
@@ -71,7 +75,12 @@ pub(super) async fn thread(
 
 /// Which emails to list; each part narrows.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "EmailFilter")]
 pub(super) struct Which {
+    /// Its address or id, where the path does not name it; the only one there is when left out.
+    pub(super) mailbox: Option<String>,
+    /// The same.
+    pub(super) mailbox_id: Option<String>,
     /// A status of an email, such as `unread`, `read`, `scheduled` or `sent`.
     status: Option<String>,
     /// The same as `status=unread`.

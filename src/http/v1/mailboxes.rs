@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
@@ -13,7 +13,10 @@ use super::{
     input::{At, JsonBody},
     shapes,
 };
-use crate::mail::api::Api;
+use crate::{
+    domain::message::Mailbox,
+    mail::api::{Api, MailboxChange},
+};
 
 /// The API's documentation says `address_local`, its SDK says `address`.
 #[derive(Deserialize, JsonSchema)]
@@ -32,7 +35,7 @@ pub(super) struct Mailboxes {
 pub(super) async fn list(State(api): State<Arc<Api>>, Caller(key): Caller) -> Result<Done<Mailboxes>, Failure> {
     let mut mailboxes = Vec::new();
     for mailbox in api.mailboxes(&key).await? {
-        mailboxes.push(shapes::Mailbox::of(&mailbox, api.tracks_opens(&mailbox).await?));
+        mailboxes.push(shape(&api, &mailbox).await?);
     }
     Ok(Answer(Mailboxes { mailboxes }))
 }
@@ -48,7 +51,7 @@ pub(super) async fn add(
         )
     })?;
     let mailbox = api.add_mailbox(&key, &address, new.display_name).await?;
-    Ok(Answer(shapes::Mailbox::of(&mailbox, false)))
+    Ok(Answer(shape(&api, &mailbox).await?))
 }
 
 pub(super) async fn show(
@@ -57,7 +60,37 @@ pub(super) async fn show(
     At(mailbox): At<String>,
 ) -> Result<Done<shapes::Mailbox>, Failure> {
     let mailbox = api.mailbox(&key, &mailbox).await?;
-    Ok(Answer(shapes::Mailbox::of(&mailbox, api.tracks_opens(&mailbox).await?)))
+    Ok(Answer(shape(&api, &mailbox).await?))
+}
+
+async fn shape(api: &Api, mailbox: &Mailbox) -> Result<shapes::Mailbox, Failure> {
+    Ok(shapes::Mailbox::of(mailbox, &api.settings(mailbox).await?, api.tracks_opens(mailbox).await?))
+}
+
+/// What is to be changed. A text that is empty or null takes away what was there.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Changes {
+    #[serde(default, deserialize_with = "text")]
+    display_name: Option<String>,
+    /// Stricter only, unless the key has the scope `oversight`.
+    oversight_mode: Option<String>,
+    /// An address that gets a copy of all it sends.
+    #[serde(default, deserialize_with = "text")]
+    auto_cc: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    auto_bcc: Option<String>,
+    /// What stands under all it sends.
+    #[serde(default, deserialize_with = "text")]
+    signature_block: Option<String>,
+    track_opens: Option<bool>,
+    /// What the service documents and this one does not have: it is named in the answer, and changes nothing.
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// A text; null is an empty one, and a name that is left out is none.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Some(Option::<String>::deserialize(deserializer)?.unwrap_or_default()))
 }
 
 /// What became of a change.
@@ -75,14 +108,22 @@ pub(super) async fn change(
     State(api): State<Arc<Api>>,
     Caller(key): Caller,
     At(mailbox): At<String>,
-    JsonBody(mut changes): JsonBody<Map<String, Value>>,
+    JsonBody(changes): JsonBody<Changes>,
 ) -> Result<Done<Changed>, Failure> {
-    let Some(Value::Bool(on)) = changes.remove("track_opens") else {
-        return Err(Failure::Malformed("give `track_opens`, true or false; nothing else of a mailbox changes".into()));
-    };
-    api.track_opens(&key, &mailbox, on).await?;
-    let ignored = changes.keys().cloned().collect();
-    Ok(Answer(Changed { status: "updated", track_opens: on, ignored }))
+    let Changes { display_name, oversight_mode, auto_cc, auto_bcc, signature_block, track_opens, rest } = changes;
+    let change = MailboxChange { display_name, oversight_mode, auto_cc, auto_bcc, signature_block, track_opens };
+    // The setup of MultiMail's own MCP server may come with nothing but that it was done.
+    if change == MailboxChange::default() && !rest.contains_key("mcp_configured") {
+        return Err(Failure::Malformed(
+            "give at least one of `display_name`, `oversight_mode`, `auto_cc`, `auto_bcc`, `signature_block` and \
+             `track_opens` (true or false); nothing else of a mailbox changes"
+                .into(),
+        ));
+    }
+    api.change_mailbox(&key, &mailbox, change).await?;
+    let mailbox = api.mailbox(&key, &mailbox).await?;
+    let track_opens = api.tracks_opens(&mailbox).await?;
+    Ok(Answer(Changed { status: "updated", track_opens, ignored: rest.into_iter().map(|(name, _)| name).collect() }))
 }
 
 pub(super) async fn remove(

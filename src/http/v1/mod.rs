@@ -6,14 +6,20 @@
 //! There are no CORS headers, and a request that names a host by a foreign name is refused: a page in a browser on this
 //! machine must not reach the API by pointing its own name at us.
 
+mod account;
 mod answer;
+mod api_keys;
 mod attachments;
 mod auth;
+mod contacts;
 mod deliveries;
 mod document;
+mod domains;
 mod emails;
+mod flat;
 mod input;
 mod mailboxes;
+mod oversight;
 mod sending;
 mod service;
 mod shapes;
@@ -70,12 +76,56 @@ fn routes() -> ApiRouter<Arc<Api>> {
         .api_route("/v1/openapi.json", get_with(document::show, says("openapi", "Shows this document.")))
         .merge(of_the_account())
         .merge(of_mailboxes())
+        .merge(of_emails())
         .merge(of_webhooks())
 }
 
 fn of_the_account() -> ApiRouter<Arc<Api>> {
     ApiRouter::new()
-        .api_route("/v1/account", get_with(service::account, says("get_account", "Shows whose service this is.")))
+        .api_route(
+            "/v1/account",
+            get_with(account::show, says("get_account", "Shows whose service this is."))
+                .patch_with(account::change, says("update_account", "Changes what the account is called.")),
+        )
+        .api_route("/v1/usage", get_with(account::usage, says("get_usage", "Counts what was used.")))
+        .api_route(
+            "/v1/api-keys",
+            get_with(api_keys::list, says("list_api_keys", "Lists the keys."))
+                .post_with(api_keys::add, says("create_api_key", "Makes a key; shows its token, once.")),
+        )
+        .api_route(
+            "/v1/api-keys/{key}",
+            patch_with(api_keys::change, says("update_api_key", "Changes a key's name or scopes."))
+                .delete_with(api_keys::remove, says("delete_api_key", "Ends a key.")),
+        )
+        .api_route(
+            "/v1/contacts",
+            get_with(contacts::list, says("list_contacts", "Lists the contacts."))
+                .post_with(contacts::add, says("create_contact", "Adds a contact.")),
+        )
+        .api_route(
+            "/v1/contacts/{contact}",
+            delete_with(contacts::remove, says("delete_contact", "Removes a contact.")),
+        )
+        .api_route(
+            "/v1/domains",
+            get_with(domains::list, says("list_domains", "Lists the domains of this service."))
+                .post_with(domains::add, says("create_domain", "Says how a domain is added.")),
+        )
+        .api_route(
+            "/v1/domains/{domain}",
+            get_with(domains::show, says("get_domain", "Shows a domain."))
+                .delete_with(domains::remove, says("delete_domain", "Says how a domain is removed.")),
+        )
+        .api_route(
+            "/v1/domains/{domain}/verify",
+            post_with(domains::show, says("verify_domain", "Shows what is known of a domain; no DNS is asked.")),
+        )
+        .api_route(
+            "/v1/oversight/pending",
+            get_with(oversight::pending, says("list_pending", "Lists what waits for an operator.")),
+        )
+        .api_route("/v1/audit-log", get_with(oversight::audit_log, says("get_audit_log", "Lists what was done.")))
         .api_route(
             "/v1/suppression",
             get_with(suppressions::list, says("list_suppressions", "Lists the addresses that are not written to."))
@@ -99,6 +149,13 @@ fn of_mailboxes() -> ApiRouter<Arc<Api>> {
             get_with(mailboxes::show, says("get_mailbox", "Shows a mailbox."))
                 .patch_with(mailboxes::change, says("update_mailbox", "Changes a mailbox."))
                 .delete_with(mailboxes::remove, says("delete_mailbox", "Removes a mailbox and its emails.")),
+        )
+        .api_route(
+            "/v1/mailboxes/{mailbox}/configure",
+            patch_with(
+                mailboxes::change,
+                says("configure_mailbox", "Changes a mailbox, as MultiMail's MCP server asks."),
+            ),
         )
         .api_route(
             "/v1/mailboxes/{mailbox}/emails",
@@ -151,6 +208,34 @@ fn of_mailboxes() -> ApiRouter<Arc<Api>> {
         )
 }
 
+/// The flat dialects: no mailbox in the path.
+fn of_emails() -> ApiRouter<Arc<Api>> {
+    ApiRouter::new()
+        .api_route("/v1/inbox", get_with(flat::inbox, says("check_inbox", "Lists a mailbox's emails.")))
+        .api_route("/v1/emails/inbox", get_with(flat::inbox, says("zapier_inbox", "The same as /v1/inbox.")))
+        .api_route(
+            "/v1/emails/pending",
+            get_with(oversight::pending, says("zapier_pending", "The same as /v1/oversight/pending.")),
+        )
+        .api_route("/v1/emails/send", post_with(flat::send, says("zapier_send", "Sends an email.")))
+        .api_route(
+            "/v1/emails/thread/{thread}",
+            get_with(flat::thread, says("zapier_thread", "Shows a thread's emails.")),
+        )
+        .api_route("/v1/emails", get_with(flat::spam, says("list_spam", "Lists what was called spam.")))
+        .api_route("/v1/emails/{email}", get_with(flat::read, says("get_email", "Shows an email, and marks it read.")))
+        .api_route("/v1/emails/{email}/tag", post_with(flat::tag, says("tag_email", "Adds tags to an email.")))
+        .api_route("/v1/emails/{email}/reply", post_with(flat::reply, says("zapier_reply", "Replies to an email.")))
+        .api_route(
+            "/v1/emails/{email}/report-spam",
+            post_with(flat::report_spam, says("report_spam", "Calls an email spam.")),
+        )
+        .api_route(
+            "/v1/emails/{email}/not-spam",
+            post_with(flat::not_spam, says("report_not_spam", "Brings an email back that was called spam.")),
+        )
+}
+
 fn of_webhooks() -> ApiRouter<Arc<Api>> {
     ApiRouter::new()
         .api_route(
@@ -162,6 +247,14 @@ fn of_webhooks() -> ApiRouter<Arc<Api>> {
             "/v1/webhooks/{webhook}",
             get_with(webhooks::show, says("get_webhook", "Shows a webhook with its secret."))
                 .delete_with(webhooks::remove, says("delete_webhook", "Ends a webhook.")),
+        )
+        .api_route(
+            "/v1/webhooks/postmark",
+            post_with(webhooks::postmark, says("postmark_events", "Says where a provider's events go.")),
+        )
+        .api_route(
+            "/v1/webhooks/postmark-inbound",
+            post_with(webhooks::postmark, says("postmark_inbound", "Says where mail comes in.")),
         )
         .api_route(
             "/v1/webhook-deliveries",

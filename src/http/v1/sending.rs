@@ -35,6 +35,10 @@ pub(super) struct LetterWords {
     bcc: Option<Vec<String>>,
     subject: Option<String>,
     markdown: Option<String>,
+    /// The same, in another client's word.
+    body: Option<String>,
+    /// Where the path names none: the address or id of the mailbox to send from.
+    mailbox: Option<String>,
     #[serde(default)]
     attachments: Option<Vec<FileWords>>,
     idempotency_key: Option<String>,
@@ -70,6 +74,11 @@ fn people_schema(_: &mut SchemaGenerator) -> Schema {
 }
 
 impl LetterWords {
+    /// The mailbox that it is to be sent from, where the path names none.
+    pub(super) fn mailbox(&self) -> Option<&str> {
+        self.mailbox.as_deref()
+    }
+
     fn letter(self) -> Letter {
         let file = |FileWords { name, content_base64, content_type }| GivenFile { name, content_type, content_base64 };
         Letter {
@@ -77,7 +86,7 @@ impl LetterWords {
             cc: self.cc.unwrap_or_default(),
             bcc: self.bcc.unwrap_or_default(),
             subject: self.subject.unwrap_or_default(),
-            markdown: self.markdown.unwrap_or_default(),
+            markdown: self.markdown.or(self.body).unwrap_or_default(),
             files: self.attachments.unwrap_or_default().into_iter().map(file).collect(),
             idempotency_key: self.idempotency_key,
             send_at: self.send_at,

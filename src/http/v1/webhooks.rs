@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     domain::{id::WebhookId, secret::Secret},
-    mail::{api::Api, webhooks::registry::NewWebhook},
+    mail::{
+        api::{Api, ApiError},
+        webhooks::registry::NewWebhook,
+    },
 };
 
 /// Both spellings: the documentation's `url` and `mailbox_id`, the seed's `endpoint_url` and `mailbox`.
@@ -87,6 +90,15 @@ pub(super) async fn remove(
 ) -> Result<Done<Gone>, Failure> {
     api.remove_webhook(&key, &WebhookId::new(id)).await?;
     Ok(gone())
+}
+
+/// Postmark posts its events to the hosted service. Here mail comes in by SMTP, and a provider's events by the receiver.
+pub(super) async fn postmark(Caller(_): Caller) -> Result<Done<Gone>, Failure> {
+    Err(Failure::Api(ApiError::Refused(
+        "this service takes nothing from Postmark here: mail comes in by SMTP, and a provider's webhooks at \
+         /hooks/SOURCE of the receiver, once the operator has added that source"
+            .into(),
+    )))
 }
 
 /// The value of two names for one thing.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Api, ApiError, must, no_message};
+use super::{Api, ApiError, ECHO_CHARS_MAX, must, no_message, unknown_cursor};
 use crate::domain::{
     clock::UnixMillis,
     id::{MessageId, ThreadId},
@@ -58,6 +58,11 @@ impl Api {
         must(key, KeyScope::Read)?;
         let mailbox = self.find(mailbox).await?;
         let limit = query.limit.clamp(1, EMAILS_MAX);
+        if let Some(cursor) = &query.before
+            && self.mailroom.mailbox_of(cursor).await?.as_ref() != Some(&mailbox.id)
+        {
+            return Err(unknown_cursor());
+        }
         let (mut skip, mut before) = (query.offset.min(OFFSET_MAX), query.before);
         while skip > 0 {
             let page =
@@ -114,5 +119,46 @@ impl Api {
             has_unanswered_inbound: last.direction == Direction::Inbound,
             emails,
         })
+    }
+
+    /// The mailbox that `named` is, or where nothing is named the only one there is.
+    pub async fn mailbox_or_only(&self, key: &ApiKey, named: Option<&str>) -> Result<Mailbox, ApiError> {
+        must(key, KeyScope::Read)?;
+        if let Some(named) = named {
+            return self.find(named).await;
+        }
+        let mut all = self.mailroom.mailboxes().await?;
+        match (all.pop(), all.len()) {
+            (Some(only), 0) => Ok(only),
+            _ => Err(ApiError::Invalid(
+                "`mailbox` is missing: its address or its id; GET /v1/mailboxes lists them".into(),
+            )),
+        }
+    }
+
+    /// The mailbox that an email is in.
+    pub async fn mailbox_of_email(&self, key: &ApiKey, id: &MessageId) -> Result<Mailbox, ApiError> {
+        if !key.may(KeyScope::Send) {
+            must(key, KeyScope::Read)?;
+        }
+        let mailbox = match self.mailroom.mailbox_of(id).await? {
+            Some(mailbox) => self.mailroom.mailbox(&mailbox).await?,
+            None => None,
+        };
+        mailbox.ok_or_else(|| {
+            let id: String = id.as_str().chars().take(ECHO_CHARS_MAX).collect();
+            ApiError::NotFound(format!("there is no email `{id}`; GET /v1/inbox lists those of a mailbox"))
+        })
+    }
+
+    /// The mailbox that a thread is in; the first by address, if it is in several.
+    pub async fn mailbox_of_thread(&self, key: &ApiKey, id: &ThreadId) -> Result<Mailbox, ApiError> {
+        must(key, KeyScope::Read)?;
+        for mailbox in self.mailroom.mailboxes().await? {
+            if !self.mailroom.thread(&mailbox.id, id).await?.is_empty() {
+                return Ok(mailbox);
+            }
+        }
+        Err(ApiError::NotFound("there is no such thread; an email's `thread_id` names its own".into()))
     }
 }

@@ -1,10 +1,15 @@
 //! The use cases behind `/v1`: who may do what, in domain words. The wire's spelling is `http::v1`'s.
 
+mod account;
+mod api_keys;
 mod attachments;
+mod contacts;
 mod mailboxes;
 mod messages;
 mod opens;
 mod sending;
+mod settings;
+mod spam;
 mod suppressions;
 mod tags;
 mod webhooks;
@@ -13,8 +18,12 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+pub use account::{AccountChange, DomainView, Span, USAGE_DAYS_MAX};
+pub use api_keys::KeyChange;
 pub use attachments::{File, LINK_LIFE, Link};
+pub use contacts::{CONTACTS_MAX, NewContact};
 pub use messages::{EMAILS_MAX, EmailQuery, OFFSET_MAX, Page, ThreadView};
+pub use settings::{MailboxChange, SIGNATURE_CHARS_MAX};
 pub use suppressions::SUPPRESSIONS_MAX;
 pub use tags::Tags;
 pub use webhooks::DELIVERIES_MAX;
@@ -39,7 +48,8 @@ use crate::{
         submission::{Submission, SubmitError},
     },
     store::{
-        Refusal, StoreError, deliveries::Deliveries, mailroom::Mailroom, opens::Opens, suppressions::Suppressions,
+        Refusal, StoreError, deliveries::Deliveries, mailroom::Mailroom, office::Office, opens::Opens,
+        suppressions::Suppressions,
     },
 };
 
@@ -57,6 +67,9 @@ pub enum ApiError {
     /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
+    /// The mailbox may not do this, whatever the key.
+    #[error("{0}")]
+    Withheld(String),
     /// The request makes no sense.
     #[error("{0}")]
     Invalid(String),
@@ -148,6 +161,8 @@ pub struct Parts {
     pub submission: Submission,
     /// Addresses that are no longer written to.
     pub suppressions: Arc<dyn Suppressions>,
+    /// What is kept beside mail.
+    pub office: Arc<dyn Office>,
     /// The domains whose mail is taken here; the first is the one a bare local part gets.
     pub domains: Vec<String>,
     /// Time.
@@ -170,14 +185,29 @@ pub struct Api {
     reading: Arc<Semaphore>,
     submission: Submission,
     suppressions: Arc<dyn Suppressions>,
+    office: Arc<dyn Office>,
+    tally: account::Tally,
+    domains: Vec<String>,
     ids: Arc<Ids>,
 }
 
 impl Api {
     /// An API over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { mailroom, blobs, opens, deliveries, registry, keys, submission, suppressions, domains, clock, ids } =
-            parts;
+        let Parts {
+            mailroom,
+            blobs,
+            opens,
+            deliveries,
+            registry,
+            keys,
+            submission,
+            suppressions,
+            office,
+            domains,
+            clock,
+            ids,
+        } = parts;
         let link_secret = attachments::link_secret(&ids);
         let mailboxes = Mailrooms::new(mailroom.clone(), ids.clone(), clock.clone(), &domains);
         let reading = attachments::turns();
@@ -194,6 +224,9 @@ impl Api {
             reading,
             submission,
             suppressions,
+            office,
+            tally: account::Tally::default(),
+            domains,
             ids,
         }
     }
@@ -201,7 +234,9 @@ impl Api {
     /// The key that `token` is.
     pub async fn authenticate(&self, token: Option<&str>) -> Result<ApiKey, ApiError> {
         let token = token.ok_or(ApiError::Unauthenticated)?;
-        self.keys.authenticate(token).await?.ok_or(ApiError::Unauthenticated)
+        let key = self.keys.authenticate(token).await?.ok_or(ApiError::Unauthenticated)?;
+        self.count_call().await;
+        Ok(key)
     }
 
     /// Whether the store answers.
@@ -238,4 +273,8 @@ fn must(key: &ApiKey, scope: KeyScope) -> Result<(), ApiError> {
 fn no_message(id: &MessageId, mailbox: &Mailbox) -> ApiError {
     let id: String = id.as_str().chars().take(ECHO_CHARS_MAX).collect();
     ApiError::NotFound(format!("there is no email `{id}` in {}; list the mailbox's emails to find it", mailbox.address))
+}
+
+fn unknown_cursor() -> ApiError {
+    ApiError::Invalid("`cursor` must be that of an earlier answer to the same question, unchanged".into())
 }

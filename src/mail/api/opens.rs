@@ -21,12 +21,4 @@ impl Api {
     pub async fn tracks_opens(&self, mailbox: &Mailbox) -> Result<bool, ApiError> {
         Ok(self.opens.tracks_opens(&mailbox.id).await?)
     }
-
-    /// Turns that on or off.
-    pub async fn track_opens(&self, key: &ApiKey, mailbox: &str, on: bool) -> Result<(), ApiError> {
-        must(key, KeyScope::Admin)?;
-        let mailbox = self.find(mailbox).await?;
-        self.opens.track_opens(&mailbox.id, on).await?;
-        Ok(())
-    }
 }

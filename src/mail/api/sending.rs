@@ -17,6 +17,7 @@ impl Api {
     pub async fn send(&self, key: &ApiKey, mailbox: &str, letter: Letter) -> Result<Taken, ApiError> {
         must(key, KeyScope::Send)?;
         let mailbox = self.find(mailbox).await?;
+        let letter = self.as_set(&mailbox, letter).await?;
         Ok(self.submission.send(&mailbox, letter).await?)
     }
 
@@ -24,6 +25,7 @@ impl Api {
     pub async fn reply(&self, key: &ApiKey, mailbox: &str, id: &MessageId, letter: Letter) -> Result<Taken, ApiError> {
         must(key, KeyScope::Send)?;
         let mailbox = self.find(mailbox).await?;
+        let letter = self.as_set(&mailbox, letter).await?;
         Ok(self.submission.reply(&mailbox, id, letter).await?)
     }
 
@@ -40,10 +42,14 @@ impl Api {
         key: &ApiKey,
         mailbox: &str,
         id: &MessageId,
-        change: Change,
+        mut change: Change,
     ) -> Result<UnixMillis, ApiError> {
         must(key, KeyScope::Send)?;
         let mailbox = self.find(mailbox).await?;
+        if let Some(markdown) = change.markdown.take() {
+            let letter = self.as_set(&mailbox, Letter { markdown, ..Letter::default() }).await?;
+            change.markdown = Some(letter.markdown);
+        }
         Ok(self.submission.change(&mailbox, id, change).await?)
     }
 

@@ -1,6 +1,6 @@
 //! The suppression list: shown, added to; taken from by the operator alone.
 
-use super::{Api, ApiError, ECHO_CHARS_MAX, must};
+use super::{Api, ApiError, ECHO_CHARS_MAX, must, unknown_cursor};
 use crate::domain::{
     address::Address,
     key::{ApiKey, KeyScope},
@@ -9,6 +9,8 @@ use crate::domain::{
 
 /// Entries in a page, at most.
 pub const SUPPRESSIONS_MAX: u32 = 100;
+/// How the id of an entry begins.
+const ID: &str = "sup_";
 /// Characters of a note.
 const NOTE_CHARS_MAX: usize = 500;
 
@@ -21,6 +23,10 @@ impl Api {
         limit: u32,
     ) -> Result<(Vec<Suppression>, Option<String>), ApiError> {
         must(key, KeyScope::Read)?;
+        // The entry that it names may be lifted by now; the place in the order stays.
+        if before.is_some_and(|cursor| !cursor.starts_with(ID)) {
+            return Err(unknown_cursor());
+        }
         let limit = limit.clamp(1, SUPPRESSIONS_MAX);
         let mut page = self.suppressions.suppressions(before, limit + 1).await?;
         let shown = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -39,7 +45,7 @@ impl Api {
             return Err(ApiError::Invalid(format!("`reason` has {NOTE_CHARS_MAX} characters at most")));
         }
         let suppression = Suppression {
-            id: self.ids.next("sup_"),
+            id: self.ids.next(ID),
             address,
             reason: SuppressionReason::Manual,
             note,

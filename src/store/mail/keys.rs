@@ -8,7 +8,7 @@ use crate::{
     domain::{clock::UnixMillis, key::ApiKey},
     store::{
         StoreError, failed,
-        keys::{ApiKeys, TokenHash},
+        keys::{ApiKeys, KeyAdded, TokenHash},
     },
 };
 
@@ -20,7 +20,18 @@ fn key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
         row: name.clone(),
         why: "it has a scope that is none",
     })?;
-    Ok(ApiKey { name, scopes, created_at: UnixMillis(row.get("created_at")) })
+    Ok(ApiKey {
+        id: row.get("id"),
+        prefix: row.get("prefix"),
+        name,
+        scopes,
+        created_at: UnixMillis(row.get("created_at")),
+    })
+}
+
+fn words(key: &ApiKey) -> String {
+    let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+    scopes.join(" ")
 }
 
 #[async_trait]
@@ -30,15 +41,16 @@ impl ApiKeys for MailStore {
         let write = self.database.writer.write(move |conn| {
             let (key, hash) = (key.clone(), hash.clone());
             Box::pin(async move {
-                let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
                 sqlx::query(
-                    "INSERT INTO api_key (name, hash, scopes, created_at) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT (name) DO UPDATE SET hash = ?2, scopes = ?3, created_at = ?4",
+                    "INSERT INTO api_key (name, hash, scopes, created_at, id, prefix) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT (name) DO UPDATE SET hash = ?2, scopes = ?3, created_at = ?4, prefix = ?6",
                 )
-                .bind(key.name)
+                .bind(&key.name)
                 .bind(hash)
-                .bind(scopes.join(" "))
+                .bind(words(&key))
                 .bind(key.created_at.0)
+                .bind(&key.id)
+                .bind(&key.prefix)
                 .execute(conn)
                 .await
                 .map_err(failed("store an API key"))?;
@@ -48,8 +60,55 @@ impl ApiKeys for MailStore {
         write.await
     }
 
+    async fn add_key(&self, key: &ApiKey, hash: &TokenHash, most: u32) -> Result<KeyAdded, StoreError> {
+        let (key, hash) = (key.clone(), hash.to_vec());
+        let write = self.database.writer.write(move |conn| {
+            let (key, hash) = (key.clone(), hash.clone());
+            Box::pin(async move {
+                let count = sqlx::query_scalar("SELECT count(*) FROM api_key").fetch_one(&mut *conn).await;
+                let count: u32 = count.map_err(failed("count the API keys"))?;
+                if count >= most {
+                    return Ok(KeyAdded::Full);
+                }
+                let added = sqlx::query(
+                    "INSERT INTO api_key (name, hash, scopes, created_at, id, prefix) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT (name) DO NOTHING",
+                )
+                .bind(&key.name)
+                .bind(hash)
+                .bind(words(&key))
+                .bind(key.created_at.0)
+                .bind(&key.id)
+                .bind(&key.prefix)
+                .execute(conn)
+                .await
+                .map_err(failed("add an API key"))?;
+                Ok(if added.rows_affected() == 1 { KeyAdded::Done } else { KeyAdded::NameTaken })
+            })
+        });
+        write.await
+    }
+
+    async fn change_key(&self, key: &ApiKey) -> Result<KeyAdded, StoreError> {
+        let key = key.clone();
+        let write = self.database.writer.write(move |conn| {
+            let key = key.clone();
+            Box::pin(async move {
+                let changed = sqlx::query("UPDATE OR IGNORE api_key SET name = ?2, scopes = ?3 WHERE id = ?1")
+                    .bind(&key.id)
+                    .bind(&key.name)
+                    .bind(words(&key))
+                    .execute(conn)
+                    .await
+                    .map_err(failed("change an API key"))?;
+                Ok(if changed.rows_affected() == 1 { KeyAdded::Done } else { KeyAdded::NameTaken })
+            })
+        });
+        write.await
+    }
+
     async fn key_of(&self, hash: &TokenHash) -> Result<Option<ApiKey>, StoreError> {
-        sqlx::query("SELECT name, scopes, created_at FROM api_key WHERE hash = ?1")
+        sqlx::query("SELECT id, prefix, name, scopes, created_at FROM api_key WHERE hash = ?1")
             .bind(hash.as_slice())
             .fetch_optional(&self.database.readers)
             .await
@@ -59,7 +118,7 @@ impl ApiKeys for MailStore {
     }
 
     async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
-        let rows = sqlx::query("SELECT name, scopes, created_at FROM api_key ORDER BY name")
+        let rows = sqlx::query("SELECT id, prefix, name, scopes, created_at FROM api_key ORDER BY name")
             .fetch_all(&self.database.readers)
             .await
             .map_err(failed("list the API keys"))?;

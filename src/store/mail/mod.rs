@@ -7,6 +7,7 @@ mod lines;
 mod listing;
 mod mailboxes;
 mod messages;
+mod office;
 mod opens;
 mod outbox;
 mod recipients;

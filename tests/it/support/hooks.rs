@@ -103,6 +103,7 @@ impl Hooks {
         let api = Api::new(api::Parts {
             submission,
             suppressions: stored.clone(),
+            office: stored.clone(),
             mailroom,
             blobs: Blobs::open(&directory.path().join("blobs")).expect("opens"),
             opens: stored.clone(),

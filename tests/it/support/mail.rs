@@ -155,6 +155,7 @@ impl Mail {
         let parts = api::Parts {
             submission,
             suppressions: store.clone(),
+            office: store.clone(),
             mailroom: store.clone(),
             blobs: self.blobs.clone(),
             opens: store.clone(),

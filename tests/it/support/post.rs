@@ -157,6 +157,7 @@ impl Post {
             keys,
             submission: submission(),
             suppressions: store.clone(),
+            office: store.clone(),
             domains: domains.clone(),
             clock: shared.clone(),
             ids: ids.clone(),

@@ -9,7 +9,7 @@ use super::{Moment, texts};
 use crate::{
     domain::{
         clock::UnixMillis,
-        message::{self, Direction},
+        message::{self, Direction, Status},
         verdict::Verdict,
     },
     mail::{
@@ -160,7 +160,7 @@ impl From<&message::MessageSummary> for EmailSummary {
             attachments: email.attachments.iter().map(Attachment::from).collect(),
             tags: email.tags.clone(),
             spam_score: None,
-            spam_verdict: None,
+            spam_verdict: (email.status == Status::SpamQuarantined).then_some("quarantined"),
             delivered_at: None,
             bounced_at: None,
             bounce_type: None,

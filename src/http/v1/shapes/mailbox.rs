@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::domain::message;
+use crate::domain::{message, office::MailboxSettings};
 
 /// A mailbox. Flags are 0 or 1, as the service documents them.
 #[derive(Serialize, JsonSchema)]
@@ -20,6 +20,7 @@ pub(in super::super) struct Mailbox {
     webhook_url: Option<String>,
     oversight_webhook_url: Option<String>,
     signature_block: Option<String>,
+    default_gate_timing: Option<String>,
     /// Unix milliseconds, unlike every other time of this API.
     created_at: i64,
     is_active: u8,
@@ -30,20 +31,21 @@ pub(in super::super) struct Mailbox {
 }
 
 impl Mailbox {
-    pub(in super::super) fn of(mailbox: &message::Mailbox, track_opens: bool) -> Self {
+    pub(in super::super) fn of(mailbox: &message::Mailbox, settings: &MailboxSettings, track_opens: bool) -> Self {
         Self {
             id: mailbox.id.to_string(),
             mailbox_id: mailbox.id.to_string(),
             tenant_id: "local",
             address: mailbox.address.to_string(),
             display_name: mailbox.display_name.clone(),
-            oversight_mode: "gated_send",
-            auto_cc: None,
-            auto_bcc: None,
+            oversight_mode: settings.oversight_mode.as_str(),
+            auto_cc: settings.auto_cc.as_ref().map(ToString::to_string),
+            auto_bcc: settings.auto_bcc.as_ref().map(ToString::to_string),
             forward_inbound: 0,
             webhook_url: None,
             oversight_webhook_url: None,
-            signature_block: None,
+            signature_block: settings.signature_block.clone(),
+            default_gate_timing: None,
             created_at: mailbox.created_at.0,
             is_active: 1,
             mcp_configured: 1,

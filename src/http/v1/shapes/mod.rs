@@ -9,7 +9,7 @@ mod webhook;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub(super) use email::{Email, EmailPage, Thread};
+pub(super) use email::{Email, EmailPage, EmailSummary, Thread};
 pub(super) use mailbox::Mailbox;
 pub(super) use webhook::{Delivery, Webhook};
 
