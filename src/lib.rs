@@ -89,6 +89,9 @@
 //! - A consumer is rows above a low-water mark below which all is acked or parked. A filter narrows one call and skips
 //!   nothing. Each event is with one worker at a time; a stale lease token changes nothing. Deadlines are on the boot clock.
 //! - No later event of a mailbox is first sent to an endpoint before the earlier one is delivered or dead.
+//! - A route of `/v1` is written once; the router makes the document at `/v1/openapi.json`, and stories hold each answer to it.
+//! - No API key makes, changes or ends one that may more than itself; a mailbox's oversight mode only gets stricter without
+//!   the scope `oversight`, and where it asks for an approval nothing is sent, since nobody can give one yet.
 //! - stdout belongs to the MCP wire in stdio mode. Secrets, bodies and addresses reach no log line.
 //! - Foreign text reaches a model only inside a fence whose name is random per result.
 //!

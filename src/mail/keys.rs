@@ -106,5 +106,6 @@ fn sorted(scopes: &[KeyScope]) -> Vec<KeyScope> {
 
 fn prefix(token: &str) -> String {
     let chance = token.rfind('_').map_or(0, |at| at + 1);
-    token.chars().take(chance + PREFIX_CHARS).collect()
+    // Never most of a token, however short somebody chose theirs.
+    token.chars().take((chance + PREFIX_CHARS).min(token.chars().count() / 2)).collect()
 }

@@ -1,8 +1,8 @@
 //! What is kept, behind narrow traits in domain verbs; SQL stands only in `bell/` and `mail/`.
 //!
 //! One trait a subject: [`log`] (events), [`leases`] (consumers), [`sources`] (who may post, and what they posted that
-//! we could not read). A store method is one transaction, and its result names every ending. A second backend must pass
-//! the same stories.
+//! we could not read), [`office`] (what the mail API keeps beside mail). A store method is one transaction, and its result
+//! names every ending. A second backend must pass the same stories.
 
 pub mod bell;
 pub mod deliveries;

@@ -155,5 +155,5 @@ async fn images_are_off_until_the_mailbox_or_the_message_wants_them() {
     assert_eq!((status, &answer["ignored"]), (200, &json!(["forward_inbound"])));
     assert_eq!((wanted(None).await, wanted(Some(false)).await), (true, false));
     assert_eq!(api.get(path).await.1["track_opens"], true);
-    assert_eq!(api.send(reqwest::Method::PATCH, path, json!({ "auto_cc": "x@y.test" })).await.0, 400);
+    assert_eq!(api.send(reqwest::Method::PATCH, path, json!({ "forward_inbound": 0 })).await.0, 400);
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    answer::{Answer, Done, Either, Failure},
+    answer::{Answer, Done, Failure},
     auth::Caller,
     input::{JsonBody, Query},
 };
@@ -124,6 +124,14 @@ pub(super) struct UsageDaily {
     data: Vec<UsageCount>,
 }
 
+/// What was used, as a sum or by day.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Used {
+    Summary(UsageSummary),
+    Daily(UsageDaily),
+}
+
 /// How much of one kind there was on a day.
 #[derive(Serialize, JsonSchema)]
 struct UsageCount {
@@ -138,7 +146,7 @@ pub(super) async fn usage(
     State(api): State<Arc<Api>>,
     Caller(key): Caller,
     Query(which): Query<Which>,
-) -> Result<Either<Done<UsageSummary>, Done<UsageDaily>>, Failure> {
+) -> Result<Done<Used>, Failure> {
     let daily = match (which.breakdown.as_deref(), which.period.as_deref()) {
         (None, None | Some("summary")) => false,
         (Some("daily"), None | Some("summary" | "daily")) | (None, Some("daily")) => true,
@@ -159,10 +167,10 @@ pub(super) async fn usage(
             ];
             all.into_iter().filter(|(_, many)| *many > 0).map(move |(kind, many)| count(kind, many))
         });
-        return Ok(Either::Other(Answer(UsageDaily { from, to, data: data.collect() })));
+        return Ok(Answer(Used::Daily(UsageDaily { from, to, data: data.collect() })));
     }
     let sum: crate::domain::office::Usage = days.into_iter().map(|day| day.usage).sum();
-    Ok(Either::One(Answer(UsageSummary {
+    Ok(Answer(Used::Summary(UsageSummary {
         from,
         to,
         emails_sent: sum.sent,

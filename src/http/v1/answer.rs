@@ -32,7 +32,7 @@ impl<const STATUS: u16, T: Serialize> IntoResponse for Answer<STATUS, T> {
     }
 }
 
-/// One of two answers.
+/// One of two answers, of different statuses.
 pub(super) enum Either<A, B> {
     One(A),
     Other(B),

@@ -94,3 +94,32 @@ pub(super) async fn catch(request: Request, next: Next) -> Response {
         Failure::Panicked.into_response()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, middleware, routing::get};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    async fn panics() -> &'static str {
+        panic!("on purpose")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_in_json() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let mut peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
+        let router = Router::new().route("/", get(panics)).layer(middleware::from_fn(catch));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let asked = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        peer.write_all(asked).await.expect("it reads");
+        let mut said = String::new();
+        peer.read_to_string(&mut said).await.expect("it answers");
+        assert!(said.starts_with("HTTP/1.1 500 ") && said.contains(r#"{"error":"#), "{said}");
+        assert!(!said.contains("on purpose"), "{said}");
+    }
+}

@@ -38,7 +38,7 @@ impl Api {
     ) -> Result<(ApiKey, Secret), ApiError> {
         must(key, KeyScope::Admin)?;
         let name = name_of(name)?;
-        let scopes = scopes_of(key, scopes.unwrap_or_else(|| vec![KeyScope::Read.to_string()]))?;
+        let scopes = scopes_of(key, &scopes.unwrap_or_else(|| vec![KeyScope::Read.to_string()]))?;
         let (added, made, token) = self.keys.add(&name, &scopes).await?;
         settled(added, &name)?;
         Ok((made, token))
@@ -51,7 +51,7 @@ impl Api {
             changed.name = name_of(&name)?;
         }
         if let Some(scopes) = change.scopes {
-            changed.scopes = scopes_of(key, scopes)?;
+            changed.scopes = scopes_of(key, &scopes)?;
         }
         settled(self.keys.change(&changed).await?, &changed.name)?;
         Ok(changed)
@@ -92,7 +92,7 @@ fn name_of(name: &str) -> Result<String, ApiError> {
     Ok(name.to_owned())
 }
 
-fn scopes_of(key: &ApiKey, words: Vec<String>) -> Result<Vec<KeyScope>, ApiError> {
+fn scopes_of(key: &ApiKey, words: &[String]) -> Result<Vec<KeyScope>, ApiError> {
     let scopes: Result<Vec<KeyScope>, _> = words.iter().map(|word| word.parse()).collect();
     let scopes = scopes.map_err(|error: crate::domain::key::NotAScope| ApiError::Invalid(error.to_string()))?;
     if scopes.is_empty() {

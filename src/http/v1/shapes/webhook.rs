@@ -118,8 +118,8 @@ impl From<&deliveries::Delivery> for Delivery {
             delivery_id: delivery.id.to_string(),
             webhook_id: delivery.webhook.to_string(),
             event_id: delivery.event_id.to_string(),
-            event_type: delivery.event_type.to_string(),
-            mailbox: delivery.mailbox.to_string(),
+            event_type: delivery.event_type.clone(),
+            mailbox: delivery.mailbox.clone(),
             url: delivery.endpoint.to_string(),
             status: match delivery.state {
                 State::Pending => "pending",
@@ -144,7 +144,7 @@ impl From<&deliveries::Attempt> for Attempt {
     fn from(attempt: &deliveries::Attempt) -> Self {
         let (response_status, error) = match &attempt.answer {
             Answer::Status(status) => (Some(*status), None),
-            Answer::Fault(fault) => (None, Some(fault.to_string())),
+            Answer::Fault(fault) => (None, Some(fault.clone())),
         };
         Self {
             attempt: attempt.number,

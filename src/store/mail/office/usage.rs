@@ -38,9 +38,9 @@ pub(super) async fn by_day(
         let usage = days.entry(row.get("day")).or_default();
         let count = natural(row.get("count"));
         if row.get::<&str, _>("direction") == "inbound" {
-            usage.received += count
+            usage.received += count;
         } else {
-            usage.sent += count
+            usage.sent += count;
         }
         usage.bytes += natural(row.get("bytes"));
     }
