@@ -27,9 +27,11 @@ use crate::{
         tracking::{self, Tracking},
         verdict::{Judge, Lookups, NoResolver, Trust},
         webhooks::{
+            dispatch::Dispatch,
             egress::Egress,
             registry::{NewWebhook, Registry},
             targets::{Asker, Targets},
+            upkeep::Upkeep,
             worker::{LEASE, Parts, Worker},
         },
     },
@@ -84,6 +86,7 @@ impl MailSide {
             clock.clone(),
             ids.clone(),
         );
+        let dispatch = Arc::new(Dispatch::new(Egress::new(clock.clone())?, targets, own_receiver, clock.clone()));
         let queued = Arc::new(Notify::new());
         let relay = relay(config)?;
         let tracking = Arc::new(Tracking::new(tracking::Parts {
@@ -114,6 +117,14 @@ impl MailSide {
             opens: store.clone(),
             deliveries: store.clone(),
             registry,
+            upkeep: Upkeep::new(
+                store.clone(),
+                store.clone(),
+                dispatch.clone(),
+                owed.clone(),
+                clock.clone(),
+                ids.clone(),
+            ),
             keys: Keys::new(store.clone(), clock.clone(), ids.clone()),
             domains: config.mail.domains.clone(),
             clock: clock.clone(),
@@ -146,16 +157,7 @@ impl MailSide {
             ids: ids.clone(),
             entropy: entropy.clone(),
         });
-        let parts = Parts {
-            deliveries: store,
-            egress: Egress::new(clock.clone())?,
-            targets,
-            own: own_receiver,
-            bell: owed,
-            clock: clock.clone(),
-            ids,
-            entropy,
-        };
+        let parts = Parts { deliveries: store, dispatch, bell: owed, clock: clock.clone(), ids, entropy };
         Ok(Self {
             api: Arc::new(api),
             mailrooms,

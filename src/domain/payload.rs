@@ -6,8 +6,9 @@
 use serde::Serialize;
 
 use super::{
+    clock::UnixMillis,
     event::{Detail, NewEvent},
-    id::{MessageId, ThreadId, WebhookId},
+    id::{EventId, MessageId, ThreadId, WebhookId},
     webhook::Vocabulary,
 };
 
@@ -49,6 +50,27 @@ enum Part<'a> {
     Inbound { from: &'a str, to: &'a [String], subject: &'a str, snippet: &'a str },
     About { recipient: Option<&'a str> },
     Bare {},
+}
+
+/// The event type of a probe: none that anything can happen as.
+pub const PROBE: &str = "probe";
+
+/// The body of a probe to `webhook`: an event of its own type, which nobody takes for mail.
+///
+/// # Panics
+///
+/// Never: texts make JSON.
+pub fn probe(event_id: &EventId, webhook: &WebhookId, at: UnixMillis) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Probe<'a> {
+        event_type: &'a str,
+        event_id: &'a EventId,
+        timestamp: UnixMillis,
+        event: &'a str,
+        webhook_id: &'a WebhookId,
+    }
+    let probe = Probe { event_type: PROBE, event_id, timestamp: at, event: PROBE, webhook_id: webhook };
+    serde_json::to_vec(&probe).expect("texts make JSON")
 }
 
 /// The body that tells `webhook` of `event`. It is made once and stored: what is signed is what is sent, at every attempt.

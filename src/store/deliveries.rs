@@ -24,6 +24,8 @@ pub struct ClaimLines {
     pub limit: u32,
     /// So many lines of one endpoint may be leased at once, those leased before included.
     pub per_endpoint_max: u32,
+    /// So many of them may be lines of replays.
+    pub replays_per_endpoint_max: u32,
     /// Whether our own receiver can be reached now; its lines are left alone while it cannot.
     pub own_reachable: bool,
     /// The wall clock, for what is due.
@@ -32,6 +34,21 @@ pub struct ClaimLines {
     pub boot: BootTime,
     /// How long the lease runs.
     pub lease_millis: i64,
+    /// What the worker knows of the time since it asked last.
+    pub since: Since,
+}
+
+/// What passed between two looks of a worker, and what it holds to be a delivery's time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since {
+    /// How long it was at work, in milliseconds: added to the running time.
+    pub ran_millis: i64,
+    /// By how much the wall clock was set, in milliseconds: retries keep their distance.
+    pub stepped_millis: i64,
+    /// How long a delivery is tried, in milliseconds of running time from its making.
+    pub tried_millis: i64,
+    /// No line waits longer than this, in milliseconds of the wall clock.
+    pub wait_millis_max: i64,
 }
 
 /// What a worker gets.
@@ -39,11 +56,13 @@ pub struct ClaimLines {
 pub struct ClaimedLines {
     /// The heads of the lines that are now leased.
     pub owed: Vec<Owed>,
-    /// When the next line falls due after now, if any will: nothing else needs to be asked before, unless the bell rings
-    /// or an attempt ends.
+    /// When the next line falls due after now, or a secret is to be forgotten, if any will: nothing else needs to be asked
+    /// before, unless the bell rings or an attempt ends.
     pub next_due_at: Option<UnixMillis>,
     /// When the next lease runs out, whoever holds it, in milliseconds from now: then its line may be free.
     pub next_expiry_millis: Option<i64>,
+    /// Whether anything is owed at all: then running time passes, and the worker must look often enough to count it.
+    pub waiting: bool,
 }
 
 /// One delivery to make: the head of a line, with all that sending it takes.
@@ -71,12 +90,12 @@ pub struct Owed {
     pub body: Vec<u8>,
     /// Which try this is, from 1.
     pub attempt: u32,
-    /// When it began to be owed.
-    pub created_at: UnixMillis,
+    /// Whether its time was over before this try, which then is its last.
+    pub last: bool,
+    /// The delivery that it repeats on demand.
+    pub replay_of: Option<DeliveryId>,
     /// How often in a row the line has failed.
     pub failures: u32,
-    /// Since when.
-    pub failing_since: Option<UnixMillis>,
 }
 
 /// What came back from an endpoint.
@@ -110,19 +129,16 @@ pub enum Verdict {
     Delivered,
     /// It is tried again, then.
     RetryAt(UnixMillis),
-    /// It is given up, and so is everything in the line that has been owed since `owed_before` or longer; the line goes on
-    /// at `next_at`.
+    /// It is given up. A next head whose time is over too gets its one try at once; another may be sent at `next_at`.
     Dead {
-        /// What came to be owed up to then is given up.
-        owed_before: UnixMillis,
-        /// When the line's next head may be sent.
+        /// When the line's next head may be sent, if it has time left.
         next_at: UnixMillis,
     },
     /// The endpoint is gone for good: its webhooks are disabled, and all that it was owed is given up.
     Gone,
 }
 
-/// How a worker stays with a line after a delivery that was made.
+/// How a worker stays with a line after a delivery that was made, or was given up.
 #[derive(Debug, Clone)]
 pub struct Stay {
     /// The boot clock now.
@@ -159,6 +175,8 @@ pub struct Delivery {
     pub event_id: EventId,
     /// Its kind, in our words.
     pub event_type: String,
+    /// The delivery that it repeats on demand.
+    pub replay_of: Option<DeliveryId>,
     /// How far it is.
     pub state: State,
     /// Tries begun.
@@ -175,6 +193,18 @@ pub struct Delivery {
 
 /// A list shows the last of a delivery's tries; in 24 hours there are some forty.
 pub const ATTEMPTS_SHOWN_MAX: u32 = 10;
+
+/// Tries kept of one delivery, the last ones. Its 24 hours hold about sixty; operators' clocks and crashes may add some.
+pub const ATTEMPTS_KEPT_MAX: u32 = 100;
+
+/// Which deliveries are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// Only this webhook's.
+    pub webhook: Option<WebhookId>,
+    /// Only those that are so far.
+    pub state: Option<State>,
+}
 
 /// How far a delivery is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,10 +239,10 @@ pub trait Deliveries: Send + Sync + 'static {
     /// Ends every lease. Only for a worker that knows that no other is at work: the keeper's, when it begins.
     async fn void_leases(&self) -> Result<(), StoreError>;
 
-    /// Deliveries, the newest first: those before `before`, of `webhook` where it is given, at most `limit`.
+    /// Deliveries, the newest first: those of `filter` before `before`, at most `limit`.
     async fn deliveries(
         &self,
-        webhook: Option<&WebhookId>,
+        filter: &DeliveryFilter,
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError>;

@@ -19,6 +19,7 @@ pub mod sources;
 pub mod sqlite;
 pub mod suppressions;
 pub mod tokens;
+pub mod upkeep;
 pub mod webhooks;
 mod writer;
 

@@ -49,3 +49,4 @@ mod webhooks_leases;
 mod webhooks_mail;
 mod webhooks_order;
 mod webhooks_retries;
+mod webhooks_running;

@@ -8,7 +8,9 @@ use mailbell::{
         egress::TIMEOUT,
         worker::{LEASE, LEASE_MARGIN, LeaseTooShort, Worker},
     },
-    store::deliveries::{Answer, Attempt, ClaimLines, ClaimedLines, Deliveries as _, Owed, Recorded, State, Verdict},
+    store::deliveries::{
+        Answer, Attempt, ClaimLines, ClaimedLines, Deliveries as _, Owed, Recorded, Since, State, Verdict,
+    },
 };
 
 use crate::support::{
@@ -25,6 +27,8 @@ async fn claim(hooks: &Hooks, token: &str) -> ClaimedLines {
         own_reachable: true,
         now: hooks.clock.now(),
         boot: hooks.clock.boot_time(),
+        replays_per_endpoint_max: 2,
+        since: Since { ran_millis: 0, stepped_millis: 0, tried_millis: 86_400_000, wait_millis_max: 3_600_000 },
         lease_millis: i64::try_from(LEASE.as_millis()).unwrap(),
     };
     hooks.store.claim_lines(&claim).await.expect("a claim")

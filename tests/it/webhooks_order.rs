@@ -2,7 +2,11 @@
 
 use std::collections::HashSet;
 
-use mailbell::{domain::secret::Secret, mail::webhooks::registry::NewWebhook, store::deliveries::State};
+use mailbell::{
+    domain::{clock::Clock as _, secret::Secret},
+    mail::webhooks::{registry::NewWebhook, running::LOOK_EVERY},
+    store::deliveries::State,
+};
 
 use crate::support::{
     hooks::Hooks,
@@ -112,7 +116,8 @@ async fn our_own_receiver_is_found_where_it_listens_now() {
     hooks.register("self").await;
     let ann = mailbox("ann@mailbell.test");
     hooks.happen(&ann, "evt_1").await;
-    assert_eq!(hooks.worker.run_until_idle().await, None, "nobody listens, so nothing is tried");
+    let next = hooks.worker.run_until_idle().await;
+    assert_eq!(next, Some(hooks.clock.now().plus(LOOK_EVERY)), "nobody listens, so nothing is tried");
     assert_eq!(hooks.deliveries().await[0].attempts, 0);
 
     let first = Receiver::answering(hooks.clock.clone(), []).await;

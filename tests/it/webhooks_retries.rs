@@ -1,12 +1,6 @@
 //! What follows a failure: another try at the right moment, a dead letter after a day, or the end of the endpoint.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use mailbell::{
     domain::clock::Clock as _,
@@ -113,38 +107,6 @@ async fn a_410_disables_the_endpoint_s_webhooks_and_gives_up_what_they_were_owed
     hooks.happen(&ann, "evt_4").await;
     hooks.worker.run_until_idle().await;
     assert_eq!(receiver.event_ids(), ["evt_1", "evt_4"], "a new registration begins anew");
-}
-
-#[tokio::test]
-async fn after_a_day_of_failing_what_is_old_is_given_up_and_what_is_young_goes_on() {
-    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
-    let well = Arc::new(AtomicBool::new(false));
-    let asked = well.clone();
-    let answer = move |_: &_| Reply::Status(if asked.load(Ordering::Relaxed) { 200 } else { 500 });
-    let receiver = Receiver::start(hooks.clock.clone(), answer).await;
-    hooks.register(&receiver.url()).await;
-    let ann = mailbox("ann@mailbell.test");
-    let began = hooks.clock.now();
-    hooks.happen(&ann, "evt_1").await;
-    hooks.happen(&ann, "evt_2").await;
-    hooks.go_on().await;
-    while hooks.clock.now() < began.plus(Duration::from_hours(23)) {
-        assert!(hooks.go_on().await);
-    }
-    hooks.happen(&ann, "evt_3").await;
-    let states = || async { hooks.deliveries().await.iter().map(|delivery| delivery.state).collect::<Vec<_>>() };
-    assert_eq!(states().await, [State::Pending; 3]);
-    while states().await[0] == State::Pending {
-        assert!(hooks.go_on().await);
-    }
-
-    let day = Duration::from_hours(24);
-    assert!(receiver.hits().last().unwrap().at >= began.plus(day), "not before the day is over");
-    assert_eq!(states().await, [State::Dead, State::Dead, State::Pending], "those that waited as long go together");
-    assert!(!receiver.event_ids().contains(&"evt_2".to_owned()));
-    well.store(true, Ordering::Relaxed);
-    while hooks.go_on().await {}
-    assert_eq!(states().await, [State::Dead, State::Dead, State::Delivered]);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     domain::id::WebhookId,
     mail::api::{Api, DELIVERIES_MAX},
+    store::deliveries::{DeliveryFilter, State as Progress},
 };
 
 /// Deliveries in a page when the client does not say.
@@ -26,6 +27,8 @@ pub(super) struct Which {
     /// That of the page before.
     cursor: Option<String>,
     webhook_id: Option<String>,
+    /// `pending`, `delivered`, or `failed` (or `dead`, which is the same).
+    status: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -48,8 +51,23 @@ pub(super) async fn list(
             cursor.ok_or_else(|| Failure::Malformed("`cursor` must be that of an earlier answer, unchanged".into()))
         })
         .transpose()?;
-    let webhook = which.webhook_id.map(WebhookId::new);
-    let (deliveries, cursor) = api.deliveries(&key, webhook.as_ref(), before, limit).await?;
+    let filter = DeliveryFilter {
+        webhook: which.webhook_id.map(WebhookId::new),
+        state: which.status.as_deref().map(state).transpose()?,
+    };
+    let (deliveries, cursor) = api.deliveries(&key, &filter, before, limit).await?;
     let deliveries: Vec<_> = deliveries.iter().map(shapes::Delivery::from).collect();
     Ok(Answer(Page { deliveries, cursor: cursor.map(|seq| seq.to_string()) }))
+}
+
+/// The word for a dead letter is `failed` at the service that clients know, and `dead` in ours.
+fn state(word: &str) -> Result<Progress, Failure> {
+    match word {
+        "pending" => Ok(Progress::Pending),
+        "delivered" => Ok(Progress::Delivered),
+        "failed" | "dead" => Ok(Progress::Dead),
+        _ => {
+            Err(Failure::Malformed("`status` must be pending, delivered or failed (or dead, which is the same)".into()))
+        }
+    }
 }

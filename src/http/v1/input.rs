@@ -132,6 +132,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for LetterBody<T> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    // Whoever has nothing to say may say nothing.
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
     serde_json::from_slice(bytes)
         .map_err(|error| Failure::Malformed(format!("the body is not the JSON object that is asked for: {error}")))
 }

@@ -26,6 +26,7 @@ mod service;
 mod shapes;
 mod suppressions;
 mod tags;
+mod upkeep;
 mod webhooks;
 
 use std::{sync::Arc, time::Duration};
@@ -79,6 +80,7 @@ fn routes() -> ApiRouter<Arc<Api>> {
         .merge(of_mailboxes())
         .merge(of_emails())
         .merge(of_webhooks())
+        .merge(upkeep::routes())
 }
 
 fn of_the_account() -> ApiRouter<Arc<Api>> {

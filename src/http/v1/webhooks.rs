@@ -61,15 +61,18 @@ pub(super) async fn register(
     Ok(Answer(shapes::Webhook::from(&webhook).with_secret(Some(&secret))))
 }
 
-/// Every webhook, under both of the names that clients look for.
+/// Every webhook, and how it fares, under both of the names that clients look for.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Webhooks {
-    subscriptions: Vec<shapes::Webhook>,
-    webhooks: Vec<shapes::Webhook>,
+    subscriptions: Vec<shapes::FaringWebhook>,
+    webhooks: Vec<shapes::FaringWebhook>,
 }
 
 pub(super) async fn list(State(api): State<Arc<Api>>, Caller(key): Caller) -> Result<Done<Webhooks>, Failure> {
-    let webhooks: Vec<_> = api.webhooks(&key).await?.iter().map(shapes::Webhook::from).collect();
+    let health = api.webhook_health(&key).await?;
+    let webhooks = api.webhooks(&key).await?;
+    let webhooks: Vec<_> =
+        webhooks.iter().map(|webhook| shapes::FaringWebhook::new(webhook, health.get(&webhook.id))).collect();
     Ok(Answer(Webhooks { subscriptions: webhooks.clone(), webhooks }))
 }
 

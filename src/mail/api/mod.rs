@@ -12,6 +12,7 @@ mod settings;
 mod spam;
 mod suppressions;
 mod tags;
+mod upkeep;
 mod webhooks;
 
 use std::sync::Arc;
@@ -32,7 +33,10 @@ use super::{
     blobs::Blobs,
     find_mailbox,
     keys::Keys,
-    webhooks::registry::{RegisterError, Registry},
+    webhooks::{
+        registry::{RegisterError, Registry},
+        upkeep::Upkeep,
+    },
 };
 use crate::{
     domain::{
@@ -155,6 +159,8 @@ pub struct Parts {
     pub deliveries: Arc<dyn Deliveries>,
     /// Webhooks.
     pub registry: Registry,
+    /// What people do to them by hand.
+    pub upkeep: Upkeep,
     /// Keys.
     pub keys: Keys,
     /// Takes mail in to be sent.
@@ -179,6 +185,7 @@ pub struct Api {
     deliveries: Arc<dyn Deliveries>,
     mailboxes: Mailrooms,
     registry: Registry,
+    upkeep: Upkeep,
     keys: Keys,
     clock: Arc<dyn Clock>,
     link_secret: Secret,
@@ -200,6 +207,7 @@ impl Api {
             opens,
             deliveries,
             registry,
+            upkeep,
             keys,
             submission,
             suppressions,
@@ -218,6 +226,7 @@ impl Api {
             deliveries,
             mailboxes,
             registry,
+            upkeep,
             keys,
             clock,
             link_secret,

@@ -9,7 +9,10 @@ use crate::{
         webhook::Webhook,
     },
     mail::webhooks::{registry::NewWebhook, targets::Asker},
-    store::{deliveries::Delivery, webhooks::SigningWebhook},
+    store::{
+        deliveries::{Delivery, DeliveryFilter},
+        webhooks::SigningWebhook,
+    },
 };
 
 /// Deliveries in a page, at most.
@@ -41,17 +44,17 @@ impl Api {
         if self.registry.remove(id).await? { Ok(()) } else { Err(no_webhook(id)) }
     }
 
-    /// Deliveries, the newest first, and the cursor of the next page, if there is one.
+    /// Deliveries of `filter`, the newest first, and the cursor of the next page, if there is one.
     pub async fn deliveries(
         &self,
         key: &ApiKey,
-        webhook: Option<&WebhookId>,
+        filter: &DeliveryFilter,
         before: Option<i64>,
         limit: u32,
     ) -> Result<(Vec<Delivery>, Option<i64>), ApiError> {
         must(key, KeyScope::Admin)?;
         let limit = limit.clamp(1, DELIVERIES_MAX);
-        let mut deliveries = self.deliveries.deliveries(webhook, before, limit + 1).await?;
+        let mut deliveries = self.deliveries.deliveries(filter, before, limit + 1).await?;
         let shown = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = deliveries.len() > shown;
         deliveries.truncate(shown);

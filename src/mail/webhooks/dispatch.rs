@@ -1,4 +1,4 @@
-//! Walks one line: sign its head, post it, judge the answer, write it down, go on with the next.
+//! One try: find the endpoint, sign, post, and say what came back.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -11,86 +11,88 @@ use url::Url;
 
 use super::{
     egress::{Egress, Fault, Posted},
-    schedule::{self, Outcome, Standing},
+    schedule::{self, Outcome},
     targets::{Asker, Reach, Targets},
 };
 use crate::{
     domain::{
         clock::{Clock, UnixMillis},
+        id::{DeliveryId, EventId},
+        secret::Secret,
         webhook::{Endpoint, SignatureFormat},
     },
-    ids::Entropy,
     signing::{multimail, standard_webhooks},
-    store::deliveries::{Answer, Attempt, Deliveries, Owed, Recorded, Stay},
+    store::deliveries::{Answer, Attempt, Owed},
 };
 
 /// Names the event; the same at every attempt and for every webhook that is told of it.
 pub const HEADER_EVENT_ID: HeaderName = HeaderName::from_static("x-multimail-event-id");
 /// Which try this is, from 1.
 pub const HEADER_ATTEMPT: HeaderName = HeaderName::from_static("x-multimail-attempt");
+/// Names the delivery that this one repeats because somebody asked for it.
+pub const HEADER_REPLAY_OF: HeaderName = HeaderName::from_static("x-multimail-replay-of");
 /// The path of our own receiver for what the mail wing sends.
 pub const OWN_PATH: &str = "/hooks/multimail";
-/// Deliveries of one line in a row; then others get their turn.
-const RUN_MAX: u32 = 32;
 
-/// What walking a line takes.
-pub(super) struct Dispatch {
-    pub(super) deliveries: Arc<dyn Deliveries>,
-    pub(super) egress: Egress,
-    pub(super) targets: Targets,
-    /// Where our own receiver listens, while it does.
-    pub(super) own: watch::Receiver<Option<SocketAddr>>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) entropy: Arc<dyn Entropy>,
-    pub(super) lease_millis: i64,
+/// The way of a webhook to its endpoint: found, signed, posted, timed. Says nothing on what follows from the answer.
+pub struct Dispatch {
+    egress: Egress,
+    targets: Targets,
+    own: watch::Receiver<Option<SocketAddr>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What is sent.
+pub(super) struct Parcel<'a> {
+    pub(super) endpoint: &'a Endpoint,
+    /// The live secrets, the newest first.
+    pub(super) secrets: &'a [Secret],
+    pub(super) signature_format: SignatureFormat,
+    pub(super) event_id: &'a EventId,
+    pub(super) body: &'a [u8],
+    /// Which try this is, from 1.
+    pub(super) attempt: u32,
+    /// The delivery that it repeats on demand.
+    pub(super) replay_of: Option<&'a DeliveryId>,
+}
+
+impl<'a> Parcel<'a> {
+    pub(super) fn of(owed: &'a Owed) -> Self {
+        Self {
+            endpoint: &owed.endpoint,
+            secrets: &owed.secrets,
+            signature_format: owed.signature_format,
+            event_id: &owed.event_id,
+            body: &owed.body,
+            attempt: owed.attempt,
+            replay_of: owed.replay_of.as_ref(),
+        }
+    }
 }
 
 impl Dispatch {
-    /// Delivers what heads the line, and what comes up behind it as long as all goes well. Ends with the line free, or, if
-    /// the store fails, with a lease that runs out: then what was posted is posted again.
-    pub(super) async fn walk(&self, mut owed: Owed) {
-        for left in (0..RUN_MAX).rev() {
-            let (attempt, outcome) = self.attempt(&owed).await;
-            let standing =
-                Standing { created_at: owed.created_at, failures: owed.failures, failing_since: owed.failing_since };
-            let verdict = schedule::verdict(outcome, standing, self.clock.now(), self.chance());
-            let stay = (left > 0).then(|| Stay { boot: self.clock.boot_time(), lease_millis: self.lease_millis });
-            tracing::debug!(
-                delivery.id = %owed.id,
-                webhook.id = %owed.webhook,
-                event.id = %owed.event_id,
-                attempt = attempt.number,
-                answer = ?attempt.answer,
-                duration_ms = attempt.duration_millis,
-                verdict = ?verdict,
-                "tried a delivery"
-            );
-            match self.deliveries.record(&owed, &attempt, &verdict, stay.as_ref()).await {
-                Ok(Recorded::Next(next)) => owed = *next,
-                Ok(Recorded::Kept) => return,
-                Ok(Recorded::Stale) => {
-                    tracing::info!(delivery.id = %owed.id, "another worker has this line now; it posts again");
-                    return;
-                }
-                Err(error) => {
-                    tracing::error!(
-                        delivery.id = %owed.id,
-                        error = &error as &(dyn std::error::Error + 'static),
-                        "could not record an attempt; it is made again when the lease is over"
-                    );
-                    return;
-                }
-            }
-        }
+    /// A way out by `egress`, to what `targets` allow; `own` tells where our own receiver listens, while it does.
+    pub fn new(
+        egress: Egress,
+        targets: Targets,
+        own: watch::Receiver<Option<SocketAddr>>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { egress, targets, own, clock }
+    }
+
+    /// Where our own receiver listens, while it does.
+    pub(super) fn own(&self) -> &watch::Receiver<Option<SocketAddr>> {
+        &self.own
     }
 
     /// One try, timed.
-    async fn attempt(&self, owed: &Owed) -> (Attempt, Outcome) {
+    pub(super) async fn attempt(&self, parcel: Parcel<'_>) -> (Attempt, Outcome) {
         let at = self.clock.now();
         let began = self.clock.boot_time();
-        let posted = match self.target(&owed.endpoint) {
-            Ok((url, reach)) => match headers(owed, at) {
-                Some(headers) => self.egress.post(&url, reach, headers, owed.body.clone()).await,
+        let posted = match self.target(parcel.endpoint) {
+            Ok((url, reach)) => match headers(&parcel, at) {
+                Some(headers) => self.egress.post(&url, reach, headers, parcel.body.to_vec()).await,
                 None => Posted::Failed(Fault::Unsendable),
             },
             Err(fault) => Posted::Failed(fault),
@@ -103,7 +105,7 @@ impl Dispatch {
             Posted::Failed(fault) => (Answer::Fault(fault.as_str().to_owned()), Outcome::Failed, 0),
         };
         let duration_millis = self.clock.boot_time().millis.saturating_sub(began.millis);
-        (Attempt { number: owed.attempt, at, answer, duration_millis, response_bytes }, outcome)
+        (Attempt { number: parcel.attempt, at, answer, duration_millis, response_bytes }, outcome)
     }
 
     /// Where an endpoint is now, if it may still be reached.
@@ -123,12 +125,6 @@ impl Dispatch {
             }
         }
     }
-
-    fn chance(&self) -> u16 {
-        let mut bytes = [0; 2];
-        self.entropy.fill(&mut bytes);
-        u16::from_be_bytes(bytes)
-    }
 }
 
 /// Where to connect to reach a listener at this machine: one that listens everywhere is reached by loopback.
@@ -141,35 +137,40 @@ fn connectable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// The headers of one try, signed now; none if something in them cannot stand in a header.
-fn headers(owed: &Owed, at: UnixMillis) -> Option<HeaderMap> {
-    let newest = owed.secrets.first()?;
-    let digest = multimail::sign(newest, &owed.body);
+/// The headers of one try, signed now; none if something in them cannot stand in a header. A MultiMail signature is one, so it
+/// is the newest secret's: whoever rotates has the new one to put into the receiver, and what is refused until then is
+/// tried again.
+fn headers(parcel: &Parcel<'_>, at: UnixMillis) -> Option<HeaderMap> {
+    let newest = parcel.secrets.first()?;
+    let digest = multimail::sign(newest, parcel.body);
     let prefixed = format!("{}{digest}", multimail::SPELLING_PREFIX);
-    let signature = match owed.signature_format {
+    let signature = match parcel.signature_format {
         SignatureFormat::Hex => digest,
         SignatureFormat::Sha256Prefixed => prefixed.clone(),
     };
     let timestamp_secs = at.0.div_euclid(1000);
     // Standard Webhooks lets a header carry one signature per live secret, so that a receiver may change over in peace.
-    let each: Vec<_> = owed
+    let each: Vec<_> = parcel
         .secrets
         .iter()
-        .map(|secret| standard_webhooks::sign(secret, owed.event_id.as_str(), timestamp_secs, &owed.body))
+        .map(|secret| standard_webhooks::sign(secret, parcel.event_id.as_str(), timestamp_secs, parcel.body))
         .collect();
     let pairs = [
         (HeaderName::from_static(multimail::HEADER), signature),
         (HeaderName::from_static(multimail::HEADER_SHA256), prefixed),
-        (HEADER_EVENT_ID, owed.event_id.to_string()),
-        (HEADER_ATTEMPT, owed.attempt.to_string()),
-        (HeaderName::from_static(standard_webhooks::HEADER_ID), owed.event_id.to_string()),
+        (HEADER_EVENT_ID, parcel.event_id.to_string()),
+        (HEADER_ATTEMPT, parcel.attempt.to_string()),
+        (HeaderName::from_static(standard_webhooks::HEADER_ID), parcel.event_id.to_string()),
         (HeaderName::from_static(standard_webhooks::HEADER_TIMESTAMP), timestamp_secs.to_string()),
         (HeaderName::from_static(standard_webhooks::HEADER_SIGNATURE), each.join(" ")),
     ];
-    let mut headers = HeaderMap::with_capacity(pairs.len() + 1);
+    let mut headers = HeaderMap::with_capacity(pairs.len() + 2);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     for (name, value) in pairs {
         headers.insert(name, HeaderValue::try_from(value).ok()?);
+    }
+    if let Some(original) = parcel.replay_of {
+        headers.insert(HEADER_REPLAY_OF, HeaderValue::try_from(original.as_str()).ok()?);
     }
     Some(headers)
 }

@@ -37,7 +37,7 @@ const DESCRIPTION_CHARS_MAX: usize = 500;
 /// Bytes of a secret that a client chooses: from what cannot be guessed in an afternoon to what fits a line.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
 /// What our secrets begin with.
-const SECRET_PREFIX: &str = "whsec_";
+pub(super) const SECRET_PREFIX: &str = "whsec_";
 
 /// What a client asks for, as it spelled it.
 #[derive(Debug, Clone, Default)]
@@ -249,6 +249,7 @@ fn kinds(words: &[String]) -> Result<(Vec<EventKind>, Vocabulary), RegisterError
     if kinds.is_empty() { Err(RegisterError::NoEvents) } else { Ok((kinds, spoken)) }
 }
 
-fn is_usable(secret: &Secret) -> bool {
+/// Whether a client may choose this secret.
+pub(super) fn is_usable(secret: &Secret) -> bool {
     SECRET_BYTES.contains(&secret.expose().len()) && !secret.expose().chars().any(char::is_control)
 }

@@ -10,8 +10,10 @@ const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LAST_WAIT: Duration = Duration::from_mins(30);
 /// An endpoint that asks for more patience gets no more than this: its header is not a promise we must keep for a year.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
-/// What a line has failed to take for so long is given up.
-pub const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
+/// A delivery is tried for so long, in running time from its making; the first try after that is the last.
+pub const TRIED_FOR: Duration = Duration::from_hours(24);
+/// No wait is longer, whoever chose it.
+pub const WAIT_MAX: Duration = RETRY_AFTER_MAX;
 
 /// What came back from one try, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +32,10 @@ pub enum Outcome {
 /// How things stand with the delivery and its line, before this try is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
-    /// When the delivery began to be owed.
-    pub created_at: UnixMillis,
     /// How often in a row the line has failed.
     pub failures: u32,
-    /// Since when.
-    pub failing_since: Option<UnixMillis>,
+    /// Whether the delivery's time was over when the try began.
+    pub last: bool,
 }
 
 /// The verdict on a try that ended at `now`; `chance` spreads the waits of lines that failed together.
@@ -47,13 +47,7 @@ pub fn verdict(outcome: Outcome, standing: Standing, now: UnixMillis, chance: u1
         Outcome::Responded { retry_after: Some(asked), .. } => now.plus(asked.min(RETRY_AFTER_MAX).max(wait)),
         Outcome::Responded { retry_after: None, .. } | Outcome::Failed => now.plus(wait),
     };
-    // The time that counts is the one in which the endpoint failed: a machine that slept for two days has not tried.
-    let failing_since = standing.failing_since.unwrap_or(now);
-    let owed_before = now.minus(GIVE_UP_AFTER);
-    if standing.created_at.max(failing_since) <= owed_before {
-        return Verdict::Dead { owed_before, next_at };
-    }
-    Verdict::RetryAt(next_at)
+    if standing.last { Verdict::Dead { next_at } } else { Verdict::RetryAt(next_at) }
 }
 
 /// 5 to 10 s after the first failure, twice as much after each further one, 30 to 60 min from the tenth on. Where in that
@@ -80,7 +74,7 @@ mod tests {
     use super::*;
 
     const NOW: UnixMillis = UnixMillis(1_795_514_400_000);
-    const FRESH: Standing = Standing { created_at: NOW, failures: 0, failing_since: None };
+    const FRESH: Standing = Standing { failures: 0, last: false };
 
     fn responded(status: u16) -> Outcome {
         Outcome::Responded { status, retry_after: None }
@@ -92,7 +86,7 @@ mod tests {
 
     fn secs(verdict: &Verdict) -> f64 {
         match verdict {
-            Verdict::RetryAt(at) | Verdict::Dead { next_at: at, .. } => {
+            Verdict::RetryAt(at) | Verdict::Dead { next_at: at } => {
                 Duration::from_millis((at.0 - NOW.0).try_into().expect("not in the past")).as_secs_f64()
             }
             other => panic!("no next time in {other:?}"),
@@ -130,17 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_is_given_up_after_a_day_of_failing() {
-        let since = |ago_secs| Some(NOW.minus(Duration::from_secs(ago_secs)));
-        let day = GIVE_UP_AFTER.as_secs();
-        let old = NOW.minus(Duration::from_secs(3 * day));
-        let standing = |created_at, failing_since| Standing { created_at, failures: 30, failing_since };
-        let dead = |standing| matches!(verdict(Outcome::Failed, standing, NOW, 0), Verdict::Dead { .. });
-        assert!(dead(standing(old, since(day))));
-        assert!(!dead(standing(old, since(day - 1))));
-        assert!(!dead(standing(old, None)), "it is tried at least once, however old it is");
-        assert!(!dead(standing(NOW.minus(Duration::from_mins(1)), since(2 * day))), "a young one gets its own day");
-        assert_eq!(verdict(responded(204), standing(old, since(day)), NOW, 0), Verdict::Delivered);
+    fn only_the_last_try_ends_in_a_dead_letter() {
+        let last = Standing { failures: 30, last: true };
+        let next_at = NOW.plus(LAST_WAIT);
+        assert_eq!(verdict(Outcome::Failed, last, NOW, 0), Verdict::Dead { next_at });
+        assert_eq!(verdict(responded(500), last, NOW, 0), Verdict::Dead { next_at });
+        assert_eq!(verdict(responded(500), Standing { last: false, ..last }, NOW, 0), Verdict::RetryAt(next_at));
+        assert_eq!(verdict(responded(204), last, NOW, 0), Verdict::Delivered);
+        assert_eq!(verdict(responded(410), last, NOW, 0), Verdict::Gone);
     }
 
     #[test]

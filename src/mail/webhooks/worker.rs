@@ -1,28 +1,32 @@
 //! The loop: claim the lines that are due, have each walked, and sleep until the next is due or the bell rings.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
-
-use tokio::{
-    sync::{Notify, watch},
-    task::JoinSet,
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
+
+use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     dispatch::Dispatch,
-    egress::{Egress, TIMEOUT},
-    targets::Targets,
+    egress::TIMEOUT,
+    running::{LOOK_EVERY, Look},
+    schedule::{TRIED_FOR, WAIT_MAX},
+    walk::Walker,
 };
 use crate::{
     domain::clock::{Clock, UnixMillis},
     ids::{Entropy, Ids},
-    store::deliveries::{ClaimLines, ClaimedLines, Deliveries},
+    store::deliveries::{ClaimLines, ClaimedLines, Deliveries, Since},
 };
 
 /// Lines at work at once: what one process and its database take in their stride.
 const IN_FLIGHT_MAX: usize = 64;
 /// Lines of one endpoint at work at once: mailboxes are independent, but a receiver should not be flooded.
 const IN_FLIGHT_PER_ENDPOINT_MAX: u32 = 8;
+/// Of these, lines of replays: whatever they meet, first sendings find room.
+const REPLAYS_PER_ENDPOINT_MAX: u32 = 2;
 /// How long a lease on a line runs. It is renewed with each delivery.
 pub const LEASE: Duration = Duration::from_secs(30);
 /// What a lease outlasts the timeout by at least: signing, the store's queue, a slow disk.
@@ -44,12 +48,8 @@ pub struct LeaseTooShort {
 pub struct Parts {
     /// What is owed.
     pub deliveries: Arc<dyn Deliveries>,
-    /// The way out.
-    pub egress: Egress,
-    /// Which targets are allowed.
-    pub targets: Targets,
-    /// Where our own receiver listens, while it does; its deliveries wait for it.
-    pub own: watch::Receiver<Option<SocketAddr>>,
+    /// The way out. Deliveries to our own receiver wait while it does not know where that is.
+    pub dispatch: Arc<Dispatch>,
     /// Rung after something came to be owed.
     pub bell: Arc<Notify>,
     /// Time.
@@ -62,9 +62,11 @@ pub struct Parts {
 
 /// Delivers what is owed. One runs per keeper.
 pub struct Worker {
-    dispatch: Arc<Dispatch>,
+    walker: Arc<Walker>,
     bell: Arc<Notify>,
     ids: Arc<Ids>,
+    /// The last look at the store that succeeded.
+    looked: Mutex<Option<Look>>,
 }
 
 impl Worker {
@@ -73,28 +75,27 @@ impl Worker {
         if lease < TIMEOUT + LEASE_MARGIN {
             return Err(LeaseTooShort { lease });
         }
-        let Parts { deliveries, egress, targets, own, bell, clock, ids, entropy } = parts;
-        let lease_millis = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
-        let dispatch = Dispatch { deliveries, egress, targets, own, clock, entropy, lease_millis };
-        Ok(Self { dispatch: Arc::new(dispatch), bell, ids })
+        let Parts { deliveries, dispatch, bell, clock, ids, entropy } = parts;
+        let walker = Walker { deliveries, dispatch, clock, entropy, lease_millis: millis(lease) };
+        Ok(Self { walker: Arc::new(walker), bell, ids, looked: Mutex::new(None) })
     }
 
     /// Delivers until `shutdown`, then lets what is under way end, but not for long. Only the keeper of the data directory may
     /// run it: it begins by ending the leases that a killed predecessor left.
     pub async fn run(&self, shutdown: CancellationToken) {
-        if let Err(error) = self.dispatch.deliveries.void_leases().await {
+        if let Err(error) = self.walker.deliveries.void_leases().await {
             tracing::warn!(
                 error = &error as &(dyn std::error::Error + 'static),
                 "could not end the leases of an earlier worker; its lines wait until they run out"
             );
         }
         let mut flying = JoinSet::new();
-        let mut own = self.dispatch.own.clone();
+        let mut own = self.walker.dispatch.own().clone();
         while !shutdown.is_cancelled() {
             let pause = self.launch(&mut flying).await;
             let sleep = async {
                 match pause {
-                    Some(pause) => self.dispatch.clock.sleep(pause).await,
+                    Some(pause) => self.walker.clock.sleep(pause).await,
                     None => std::future::pending().await,
                 }
             };
@@ -109,7 +110,7 @@ impl Worker {
         let farewell = async { while flying.join_next().await.is_some() {} };
         tokio::select! {
             () = farewell => {}
-            () = self.dispatch.clock.sleep(FAREWELL) => tracing::info!("some posts did not end in time; they are made again"),
+            () = self.walker.clock.sleep(FAREWELL) => tracing::info!("some posts did not end in time; they are made again"),
         }
     }
 
@@ -121,15 +122,15 @@ impl Worker {
             let pause = self.launch(&mut flying).await;
             match flying.join_next().await {
                 Some(walked) => note(walked),
-                None => return pause.map(|pause| self.dispatch.clock.now().plus(pause)),
+                None => return pause.map(|pause| self.walker.clock.now().plus(pause)),
             }
         }
     }
 
     /// Starts as many lines as are due and allowed; answers how long nothing else will be due unless something happens.
     async fn launch(&self, flying: &mut JoinSet<()>) -> Option<Duration> {
-        let now = self.dispatch.clock.now();
-        let claimed = match self.claim(now, IN_FLIGHT_MAX.saturating_sub(flying.len())).await {
+        let look = Look::now(&*self.walker.clock);
+        let claimed = match self.claim(look, IN_FLIGHT_MAX.saturating_sub(flying.len())).await {
             Ok(claimed) => claimed,
             Err(error) => {
                 tracing::error!(
@@ -140,27 +141,42 @@ impl Worker {
             }
         };
         for owed in claimed.owed {
-            let dispatch = self.dispatch.clone();
-            flying.spawn(async move { dispatch.walk(owed).await });
+            let walker = self.walker.clone();
+            flying.spawn(async move { walker.walk(owed).await });
         }
         // From the clock as it is now: the claim has taken its time.
-        let due = claimed.next_due_at.map(|at| at.0 - self.dispatch.clock.now().0);
-        let pause = [due, claimed.next_expiry_millis].into_iter().flatten().min()?;
+        let due = claimed.next_due_at.map(|at| at.0 - self.walker.clock.now().0);
+        let look = claimed.waiting.then_some(millis(LOOK_EVERY));
+        let pause = [due, claimed.next_expiry_millis, look].into_iter().flatten().min()?;
         Some(Duration::from_millis(u64::try_from(pause).unwrap_or(0)))
     }
 
-    async fn claim(&self, now: UnixMillis, room: usize) -> Result<ClaimedLines, crate::store::StoreError> {
+    async fn claim(&self, look: Look, room: usize) -> Result<ClaimedLines, crate::store::StoreError> {
+        let passed = look.since(self.looked.lock().unwrap_or_else(PoisonError::into_inner).as_ref());
         let claim = ClaimLines {
             token: self.ids.next("lease_"),
             limit: u32::try_from(room).unwrap_or(u32::MAX),
             per_endpoint_max: IN_FLIGHT_PER_ENDPOINT_MAX,
-            own_reachable: self.dispatch.own.borrow().is_some(),
-            now,
-            boot: self.dispatch.clock.boot_time(),
-            lease_millis: self.dispatch.lease_millis,
+            replays_per_endpoint_max: REPLAYS_PER_ENDPOINT_MAX,
+            own_reachable: self.walker.dispatch.own().borrow().is_some(),
+            now: look.wall,
+            boot: look.boot.clone(),
+            lease_millis: self.walker.lease_millis,
+            since: Since {
+                ran_millis: passed.ran,
+                stepped_millis: passed.stepped,
+                tried_millis: millis(TRIED_FOR),
+                wait_millis_max: millis(WAIT_MAX),
+            },
         };
-        self.dispatch.deliveries.claim_lines(&claim).await
+        let claimed = self.walker.deliveries.claim_lines(&claim).await?;
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(look);
+        Ok(claimed)
     }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn note(walked: Result<(), tokio::task::JoinError>) {

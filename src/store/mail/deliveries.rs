@@ -14,21 +14,22 @@ use crate::{
     store::{
         StoreError,
         deliveries::{
-            ATTEMPTS_SHOWN_MAX, Answer, Attempt, ClaimLines, ClaimedLines, Deliveries, Delivery, Owed, Recorded, State,
-            Stay, Verdict,
+            ATTEMPTS_SHOWN_MAX, Answer, Attempt, ClaimLines, ClaimedLines, Deliveries, Delivery, DeliveryFilter, Owed,
+            Recorded, State, Stay, Verdict,
         },
         failed,
     },
 };
 
 /// What [`delivery`] reads. Only the head of a line has a next time.
-const COLUMNS: &str = "d.seq, d.webhook_id, l.endpoint, l.mailbox, d.event_id, d.event_type, d.state, d.attempts, \
-                       d.created_at, d.last_attempt_at, \
+pub(super) const COLUMNS: &str = "d.seq, d.webhook_id, l.endpoint, l.mailbox, d.event_id, d.event_type, d.state, d.attempts, \
+                       d.created_at, d.last_attempt_at, d.replay_of, \
+                       (SELECT o.created_at FROM delivery o WHERE o.seq = d.replay_of) AS replay_of_created_at, \
                        CASE WHEN d.state = 'pending' AND NOT EXISTS \
                            (SELECT 1 FROM delivery e WHERE e.line_id = d.line_id AND e.state = 'pending' AND e.seq < d.seq) \
                        THEN l.due_at END AS next_attempt_at";
 
-fn delivery(row: &SqliteRow, tries: Vec<Attempt>) -> Result<Delivery, StoreError> {
+pub(super) fn delivery(row: &SqliteRow, tries: Vec<Attempt>) -> Result<Delivery, StoreError> {
     let (seq, created_at): (i64, i64) = (row.get("seq"), row.get("created_at"));
     let corrupt = |why| StoreError::Corrupt { table: "delivery", row: seq.to_string(), why };
     Ok(Delivery {
@@ -39,6 +40,7 @@ fn delivery(row: &SqliteRow, tries: Vec<Attempt>) -> Result<Delivery, StoreError
         mailbox: row.get("mailbox"),
         event_id: EventId::new(row.get::<String, _>("event_id")),
         event_type: row.get("event_type"),
+        replay_of: lines::replay_of(row),
         state: match row.get::<&str, _>("state") {
             "pending" => State::Pending,
             "delivered" => State::Delivered,
@@ -67,7 +69,7 @@ fn attempt(row: &SqliteRow) -> Attempt {
 
 impl MailStore {
     /// The last tries of a delivery, the oldest first.
-    async fn tries(&self, seq: i64) -> Result<Vec<Attempt>, StoreError> {
+    pub(super) async fn tries(&self, seq: i64) -> Result<Vec<Attempt>, StoreError> {
         let rows = sqlx::query(
             "SELECT number, at, status, fault, duration_millis, response_bytes FROM attempt
              WHERE delivery_seq = ?1 ORDER BY number DESC LIMIT ?2",
@@ -136,18 +138,24 @@ impl Deliveries for MailStore {
 
     async fn deliveries(
         &self,
-        webhook: Option<&WebhookId>,
+        filter: &DeliveryFilter,
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError> {
-        // Two statements: with one, `OR` would keep the index of a webhook's deliveries from being used.
-        let narrowed = if webhook.is_some() { "AND d.webhook_id = ?3" } else { "" };
+        // Not one statement for all: `OR`, or a state that is bound, would keep the indexes from being used.
+        let of_webhook = if filter.webhook.is_some() { "AND d.webhook_id = ?3" } else { "" };
+        let of_state = match filter.state {
+            None => "",
+            Some(State::Pending) => "AND d.state = 'pending'",
+            Some(State::Delivered) => "AND d.state = 'delivered'",
+            Some(State::Dead) => "AND d.state = 'dead'",
+        };
         let sql = format!(
             "SELECT {COLUMNS} FROM delivery d JOIN line l ON l.id = d.line_id
-             WHERE d.seq < ?1 {narrowed} ORDER BY d.seq DESC LIMIT ?2"
+             WHERE d.seq < ?1 {of_webhook} {of_state} ORDER BY d.seq DESC LIMIT ?2"
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(before.unwrap_or(i64::MAX)).bind(limit);
-        if let Some(webhook) = webhook {
+        if let Some(webhook) = &filter.webhook {
             query = query.bind(webhook.as_str());
         }
         let rows = query.fetch_all(&self.database.readers).await.map_err(failed("list the deliveries"))?;

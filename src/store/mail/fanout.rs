@@ -67,7 +67,7 @@ async fn line_of(
 ) -> Result<i64, StoreError> {
     sqlx::query_scalar(
         "INSERT INTO line (endpoint, mailbox, due_at) VALUES (?1, ?2, ?3)
-         ON CONFLICT (endpoint, mailbox) DO UPDATE SET due_at = coalesce(due_at, excluded.due_at)
+         ON CONFLICT (endpoint, mailbox, replays) DO UPDATE SET due_at = coalesce(due_at, excluded.due_at)
          RETURNING id",
     )
     .bind(webhook.endpoint.to_string())

@@ -3,7 +3,10 @@
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use ulid::Ulid;
 
-use super::webhooks::{secrets, signature_format};
+use super::{
+    running,
+    webhooks::{secrets, signature_format},
+};
 use crate::{
     domain::{
         clock::UnixMillis,
@@ -20,17 +23,23 @@ use crate::{
 /// A line is free if nobody holds it, or its lease is over: by the boot clock (`?2`), or because its boot is (`?1`).
 const FREE: &str = "(lease_token IS NULL OR lease_boot <> ?1 OR lease_until <= ?2)";
 
+/// The last moment that a column can hold.
+const NEVER: i64 = i64::MAX;
+
 /// Both ask in the words of an index's condition, so that it is used.
 const NEXT_DUE: &str = "SELECT min(due_at) FROM line WHERE due_at IS NOT NULL AND due_at > ?1";
 const NEXT_EXPIRY: &str =
     "SELECT min(lease_until) FROM line WHERE lease_token IS NOT NULL AND lease_boot = ?1 AND lease_until > ?2";
 const HEAD: &str = "UPDATE delivery SET attempts = attempts + 1
          WHERE seq = (SELECT seq FROM delivery WHERE line_id = ?1 AND state = 'pending' ORDER BY seq LIMIT 1)
-         RETURNING seq, webhook_id, event_id, attempts, created_at, body,
+         RETURNING seq, webhook_id, event_id, attempts, created_at, body, replay_of,
+                   coalesce(expires_at <= (SELECT millis FROM running_time WHERE id = 1), FALSE) AS last,
+                   (SELECT o.created_at FROM delivery o WHERE o.seq = delivery.replay_of) AS replay_of_created_at,
                    (SELECT endpoint FROM line WHERE id = ?1) AS endpoint,
                    (SELECT failures FROM line WHERE id = ?1) AS failures,
-                   (SELECT failing_since FROM line WHERE id = ?1) AS failing_since,
                    (SELECT signature_format FROM webhook WHERE webhook.id = webhook_id) AS signature_format";
+const NEXT_RETIREMENT: &str = "SELECT min(retires_at) FROM webhook_secret WHERE retires_at IS NOT NULL";
+const WAITING: &str = "SELECT EXISTS (SELECT 1 FROM delivery WHERE state = 'pending')";
 const SETTLE: &str = "UPDATE line SET due_at = NULL, failures = 0, failing_since = NULL
          WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE line_id = ?1 AND state = 'pending')";
 
@@ -45,10 +54,16 @@ fn endpoints_sql() -> String {
          SELECT known.endpoint,
                 (SELECT count(*) FROM line l WHERE l.endpoint = known.endpoint AND l.lease_token IS NOT NULL
                                                AND l.lease_boot = ?1 AND l.lease_until > ?2) AS busy,
-                (SELECT min(l.due_at) FROM line l WHERE l.endpoint = known.endpoint AND l.due_at IS NOT NULL) AS due_at
+                (SELECT count(*) FROM line l WHERE l.endpoint = known.endpoint AND l.lease_token IS NOT NULL
+                                               AND l.lease_boot = ?1 AND l.lease_until > ?2 AND l.replays) AS replaying,
+                min(coalesce((SELECT min(l.due_at) FROM line l WHERE l.endpoint = known.endpoint AND l.replays = 0
+                                                                 AND l.due_at IS NOT NULL), {NEVER}),
+                    coalesce((SELECT min(l.due_at) FROM line l WHERE l.endpoint = known.endpoint AND l.replays = 1
+                                                                 AND l.due_at IS NOT NULL), {NEVER})) AS due_at
          FROM known
          WHERE known.endpoint IS NOT NULL AND (?3 OR known.endpoint <> 'self')
-           AND EXISTS (SELECT 1 FROM line WHERE line.endpoint = known.endpoint AND due_at <= ?4 AND {FREE})
+           AND EXISTS (SELECT 1 FROM line WHERE line.endpoint = known.endpoint AND replays IN (0, 1)
+                                            AND due_at <= ?4 AND {FREE})
          ORDER BY due_at"
     )
 }
@@ -56,7 +71,7 @@ fn endpoints_sql() -> String {
 fn lease_sql() -> String {
     format!(
         "UPDATE line SET lease_token = ?3, lease_boot = ?1, lease_until = ?2 + ?4
-         WHERE id IN (SELECT id FROM line WHERE endpoint = ?5 AND due_at <= ?6 AND {FREE}
+         WHERE id IN (SELECT id FROM line WHERE endpoint = ?5 AND replays = ?8 AND due_at <= ?6 AND {FREE}
                       ORDER BY due_at LIMIT ?7)
          RETURNING id"
     )
@@ -69,16 +84,43 @@ pub(super) fn delivery_id(created_at: i64, seq: i64) -> DeliveryId {
     DeliveryId::new(format!("dlv_{}", ulid.to_string().to_lowercase()))
 }
 
+/// The id in a row that has `replay_of` and `replay_of_created_at`, the place and the time of what is repeated.
+pub(super) fn replay_of(row: &SqliteRow) -> Option<DeliveryId> {
+    let (seq, created_at): (Option<i64>, Option<i64>) = (row.get("replay_of"), row.get("replay_of_created_at"));
+    Some(delivery_id(created_at?, seq?))
+}
+
+/// The time of making and the place that [`delivery_id`] put into `id`.
+pub(super) fn place(id: &DeliveryId) -> Option<(i64, i64)> {
+    let ulid = Ulid::from_string(id.as_str().strip_prefix("dlv_")?).ok()?;
+    Some((i64::try_from(ulid.timestamp_ms()).ok()?, i64::try_from(ulid.random()).ok()?))
+}
+
+/// An endpoint that is due, and how many of its lines are held.
+struct Busy {
+    endpoint: String,
+    lines: u32,
+    /// Those among them that are of replays.
+    replays: u32,
+}
+
 /// Leases due lines, each endpoint's share in turn.
 pub(super) async fn claim(conn: &mut SqliteConnection, claim: &ClaimLines) -> Result<ClaimedLines, StoreError> {
+    running::pass_time(conn, claim).await?;
     let mut lines = Vec::new();
     let mut room = claim.limit;
-    for (endpoint, busy) in endpoints(conn, claim).await? {
-        let share = claim.per_endpoint_max.saturating_sub(busy).min(room);
-        if share > 0 {
-            let leased = lease(conn, claim, &endpoint, share).await?;
-            room = room.saturating_sub(u32::try_from(leased.len()).unwrap_or(u32::MAX));
-            lines.extend(leased);
+    for Busy { endpoint, lines: mut busy, replays } in endpoints(conn, claim).await? {
+        // First sendings first: of replays there are only so many at once, however long each takes.
+        for (of_replays, allowed) in [(false, u32::MAX), (true, claim.replays_per_endpoint_max.saturating_sub(replays))]
+        {
+            let share = claim.per_endpoint_max.saturating_sub(busy).min(room).min(allowed);
+            if share > 0 {
+                let leased = lease(conn, claim, &endpoint, of_replays, share).await?;
+                let count = u32::try_from(leased.len()).unwrap_or(u32::MAX);
+                room = room.saturating_sub(count);
+                busy = busy.saturating_add(count);
+                lines.extend(leased);
+            }
         }
     }
     let mut owed = Vec::with_capacity(lines.len());
@@ -96,22 +138,29 @@ pub(super) async fn claim(conn: &mut SqliteConnection, claim: &ClaimLines) -> Re
         .fetch_one(&mut *conn)
         .await
         .map_err(failed("find when the next line is due"))?;
+    let next_retirement: Option<i64> = sqlx::query_scalar(NEXT_RETIREMENT)
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(failed("find when the next secret retires"))?;
     let next_expiry: Option<i64> = sqlx::query_scalar(NEXT_EXPIRY)
         .bind(&claim.boot.boot_id)
         .bind(claim.boot.millis)
-        .fetch_one(conn)
+        .fetch_one(&mut *conn)
         .await
         .map_err(failed("find when the next lease of a line runs out"))?;
+    let waiting: bool =
+        sqlx::query_scalar(WAITING).fetch_one(conn).await.map_err(failed("find whether anything is owed"))?;
     Ok(ClaimedLines {
         owed,
-        next_due_at: next_due_at.map(UnixMillis),
+        waiting,
+        next_due_at: next_due_at.into_iter().chain(next_retirement).min().map(UnixMillis),
         next_expiry_millis: next_expiry.map(|until| until - claim.boot.millis),
     })
 }
 
 /// The endpoints that have a free line due, with how many of their lines are held. It is asked by endpoint, and not by
 /// line, so that one endpoint's thousand due lines neither cost the others their turn nor us the reading of them.
-async fn endpoints(conn: &mut SqliteConnection, claim: &ClaimLines) -> Result<Vec<(String, u32)>, StoreError> {
+async fn endpoints(conn: &mut SqliteConnection, claim: &ClaimLines) -> Result<Vec<Busy>, StoreError> {
     let rows = sqlx::query(sqlx::AssertSqlSafe(endpoints_sql()))
         .bind(&claim.boot.boot_id)
         .bind(claim.boot.millis)
@@ -120,13 +169,16 @@ async fn endpoints(conn: &mut SqliteConnection, claim: &ClaimLines) -> Result<Ve
         .fetch_all(conn)
         .await
         .map_err(failed("find the endpoints that are due"))?;
-    Ok(rows.iter().map(|row| (row.get("endpoint"), row.get("busy"))).collect())
+    let busy =
+        |row: &SqliteRow| Busy { endpoint: row.get("endpoint"), lines: row.get("busy"), replays: row.get("replaying") };
+    Ok(rows.iter().map(busy).collect())
 }
 
 async fn lease(
     conn: &mut SqliteConnection,
     claim: &ClaimLines,
     endpoint: &str,
+    of_replays: bool,
     share: u32,
 ) -> Result<Vec<i64>, StoreError> {
     sqlx::query_scalar(sqlx::AssertSqlSafe(lease_sql()))
@@ -137,6 +189,7 @@ async fn lease(
         .bind(endpoint)
         .bind(claim.now.0)
         .bind(share)
+        .bind(of_replays)
         .fetch_all(conn)
         .await
         .map_err(failed("lease the lines of an endpoint"))
@@ -166,10 +219,27 @@ fn owed(row: &SqliteRow, line: i64, token: &str, secrets: Vec<Secret>) -> Result
         event_id: EventId::new(row.get::<String, _>("event_id")),
         body: row.get("body"),
         attempt: row.get("attempts"),
-        created_at: UnixMillis(created_at),
+        last: row.get("last"),
+        replay_of: replay_of(row),
         failures: row.get("failures"),
-        failing_since: row.get::<Option<i64>, _>("failing_since").map(UnixMillis),
     })
+}
+
+/// Makes dead letters of all that a webhook is still owed.
+pub(super) async fn give_up_all_of(conn: &mut SqliteConnection, webhook: &str) -> Result<(), StoreError> {
+    let mut lines: Vec<i64> = sqlx::query_scalar(
+        "UPDATE delivery SET state = 'dead' WHERE webhook_id = ?1 AND state = 'pending' RETURNING line_id",
+    )
+    .bind(webhook)
+    .fetch_all(&mut *conn)
+    .await
+    .map_err(failed("give up what a webhook was owed"))?;
+    lines.sort_unstable();
+    lines.dedup();
+    for line in lines {
+        settle(conn, line).await?;
+    }
+    Ok(())
 }
 
 /// After deliveries were given up from outside: a line with nothing pending comes to rest, its failures forgotten. Whoever
@@ -214,7 +284,11 @@ mod tests {
             (HEAD.to_owned(), "delivery_pending"),
             (NEXT_DUE.to_owned(), "line_due"),
             (NEXT_EXPIRY.to_owned(), "line_leased"),
-            (SETTLE.to_owned(), "delivery_pending"),
+            (NEXT_RETIREMENT.to_owned(), "webhook_secret_retiring"),
+            (WAITING.to_owned(), "delivery_"),
+            (running::BEGIN.to_owned(), "delivery_unlooked"),
+            (running::BOUND.to_owned(), "line_due"),
+            (running::FORGET.to_owned(), "webhook_secret_retiring"),
         ] {
             let plan = plan(&store, sql).await;
             assert!(plan.contains(index), "{plan}");
@@ -229,5 +303,9 @@ mod tests {
         let ids = [(1_000, 7), (2_000, 1), (2_000, 2)].map(|(at, seq)| delivery_id(at, seq));
         assert!(ids.is_sorted());
         assert_eq!(ids[0].as_str().len(), "dlv_".len() + 26);
+        assert_eq!(place(&ids[0]), Some((1_000, 7)));
+        for wrong in ["", "dlv_", "dlv_zzzzzzzzzzzzzzzzzzzzzzzzzz", "wh_00000000000000000000000000"] {
+            assert_eq!(place(&DeliveryId::new(wrong)), None, "{wrong}");
+        }
     }
 }

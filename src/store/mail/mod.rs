@@ -13,11 +13,13 @@ mod outbox;
 mod recipients;
 mod record;
 mod rows;
+mod running;
 mod submit;
 mod suppressions;
 mod tags;
 mod telling;
 mod threads;
+mod upkeep;
 mod webhooks;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};

@@ -7,7 +7,7 @@ use crate::{
     domain::clock::UnixMillis,
     store::{
         StoreError,
-        deliveries::{Answer, Attempt, Owed, Recorded, Stay, Verdict},
+        deliveries::{ATTEMPTS_KEPT_MAX, Answer, Attempt, Owed, Recorded, Stay, Verdict},
         failed,
     },
 };
@@ -35,36 +35,42 @@ pub(super) async fn record(
     match verdict {
         Verdict::Delivered => {
             finish(conn, owed).await?;
-            let next = match stay {
-                Some(stay) => {
-                    extend(conn, owed, stay).await?;
-                    head(conn, owed.line, &owed.token).await?
-                }
-                None => None,
-            };
-            if let Some(next) = next {
-                return Ok(Recorded::Next(Box::new(next)));
+            worked(conn, owed.line).await?;
+            if let Some(next) = go_on(conn, owed, stay).await? {
+                return Ok(next);
             }
-            rest(conn, owed.line, attempt.at, Failing::No).await?;
+            rest(conn, owed.line, attempt.at).await?;
         }
-        Verdict::RetryAt(at) => rest(conn, owed.line, *at, Failing::Since(attempt.at)).await?,
-        Verdict::Dead { owed_before, next_at } => {
-            give_up(conn, owed, *owed_before).await?;
-            rest(conn, owed.line, *next_at, Failing::Since(attempt.at)).await?;
+        Verdict::RetryAt(at) => {
+            failed_again(conn, owed.line, attempt).await?;
+            rest(conn, owed.line, *at).await?;
+        }
+        Verdict::Dead { next_at } => {
+            give_up(conn, owed).await?;
+            failed_again(conn, owed.line, attempt).await?;
+            let expired = next_is_expired(conn, owed.line).await?;
+            if expired && let Some(next) = go_on(conn, owed, stay).await? {
+                return Ok(next);
+            }
+            rest(conn, owed.line, if expired { attempt.at } else { *next_at }).await?;
         }
         Verdict::Gone => {
             disable(conn, owed, attempt.at).await?;
-            rest(conn, owed.line, attempt.at, Failing::No).await?;
+            rest(conn, owed.line, attempt.at).await?;
         }
     }
     Ok(Recorded::Kept)
 }
 
+/// The line's next head, under the lease extended, if the worker stays and there is one.
+async fn go_on(conn: &mut SqliteConnection, owed: &Owed, stay: Option<&Stay>) -> Result<Option<Recorded>, StoreError> {
+    let Some(stay) = stay else { return Ok(None) };
+    extend(conn, owed, stay).await?;
+    Ok(head(conn, owed.line, &owed.token).await?.map(|next| Recorded::Next(Box::new(next))))
+}
+
 async fn note(conn: &mut SqliteConnection, owed: &Owed, attempt: &Attempt) -> Result<(), StoreError> {
-    let (status, fault) = match &attempt.answer {
-        Answer::Status(status) => (Some(*status), None),
-        Answer::Fault(fault) => (None, Some(fault.as_str())),
-    };
+    let (status, fault) = split(&attempt.answer);
     sqlx::query(
         "INSERT OR REPLACE INTO attempt (delivery_seq, number, at, status, fault, duration_millis, response_bytes)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -79,6 +85,12 @@ async fn note(conn: &mut SqliteConnection, owed: &Owed, attempt: &Attempt) -> Re
     .execute(&mut *conn)
     .await
     .map_err(failed("store an attempt"))?;
+    sqlx::query("DELETE FROM attempt WHERE delivery_seq = ?1 AND number <= ?2")
+        .bind(owed.seq)
+        .bind(i64::from(attempt.number) - i64::from(ATTEMPTS_KEPT_MAX))
+        .execute(&mut *conn)
+        .await
+        .map_err(failed("forget a delivery's oldest attempts"))?;
     sqlx::query("UPDATE delivery SET last_attempt_at = ?2 WHERE seq = ?1")
         .bind(owed.seq)
         .bind(attempt.at.0)
@@ -99,7 +111,7 @@ async fn finish(conn: &mut SqliteConnection, owed: &Owed) -> Result<(), StoreErr
 }
 
 async fn extend(conn: &mut SqliteConnection, owed: &Owed, stay: &Stay) -> Result<(), StoreError> {
-    sqlx::query("UPDATE line SET lease_boot = ?2, lease_until = ?3, failures = 0, failing_since = NULL WHERE id = ?1")
+    sqlx::query("UPDATE line SET lease_boot = ?2, lease_until = ?3 WHERE id = ?1")
         .bind(owed.line)
         .bind(&stay.boot.boot_id)
         .bind(stay.boot.millis + stay.lease_millis)
@@ -109,20 +121,25 @@ async fn extend(conn: &mut SqliteConnection, owed: &Owed, stay: &Stay) -> Result
     Ok(())
 }
 
-/// The head of the line, and with it all that has been owed as long: the line has failed for all of that time, so each of
-/// them would only fail alone.
-async fn give_up(conn: &mut SqliteConnection, owed: &Owed, owed_before: UnixMillis) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE delivery SET state = 'dead'
-         WHERE line_id = ?1 AND state = 'pending' AND (seq = ?2 OR created_at <= ?3)",
-    )
-    .bind(owed.line)
-    .bind(owed.seq)
-    .bind(owed_before.0)
-    .execute(conn)
-    .await
-    .map_err(failed("give deliveries up"))?;
+async fn give_up(conn: &mut SqliteConnection, owed: &Owed) -> Result<(), StoreError> {
+    sqlx::query("UPDATE delivery SET state = 'dead' WHERE seq = ?1 AND state = 'pending'")
+        .bind(owed.seq)
+        .execute(conn)
+        .await
+        .map_err(failed("give a delivery up"))?;
     Ok(())
+}
+
+/// Whether the time of the line's next head is over: each such gets a try of its own, and waits for nothing more.
+async fn next_is_expired(conn: &mut SqliteConnection, line: i64) -> Result<bool, StoreError> {
+    sqlx::query_scalar(
+        "SELECT coalesce((SELECT expires_at <= (SELECT millis FROM running_time WHERE id = 1)
+                          FROM delivery WHERE line_id = ?1 AND state = 'pending' ORDER BY seq LIMIT 1), FALSE)",
+    )
+    .bind(line)
+    .fetch_one(conn)
+    .await
+    .map_err(failed("look at the next head of a line"))
 }
 
 async fn disable(conn: &mut SqliteConnection, owed: &Owed, at: UnixMillis) -> Result<(), StoreError> {
@@ -150,29 +167,58 @@ async fn disable(conn: &mut SqliteConnection, owed: &Owed, at: UnixMillis) -> Re
     Ok(())
 }
 
-enum Failing {
-    No,
-    Since(UnixMillis),
+/// The line works.
+async fn worked(conn: &mut SqliteConnection, line: i64) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE line SET failures = 0, failing_since = NULL, failed_at = NULL, failed_status = NULL, failed_fault = NULL
+         WHERE id = ?1",
+    )
+    .bind(line)
+    .execute(conn)
+    .await
+    .map_err(failed("note that a line works"))?;
+    Ok(())
 }
 
-/// Lets go of the line: due at `at` if something is pending in it, at rest otherwise.
-async fn rest(conn: &mut SqliteConnection, line: i64, at: UnixMillis, failing: Failing) -> Result<(), StoreError> {
-    let since = match failing {
-        Failing::No => None,
-        Failing::Since(since) => Some(since.0),
-    };
+/// The line has failed once more.
+async fn failed_again(conn: &mut SqliteConnection, line: i64, attempt: &Attempt) -> Result<(), StoreError> {
+    let (status, fault) = split(&attempt.answer);
+    sqlx::query(
+        "UPDATE line SET failures = failures + 1, failing_since = coalesce(failing_since, ?2),
+                         failed_at = ?2, failed_status = ?3, failed_fault = ?4
+         WHERE id = ?1",
+    )
+    .bind(line)
+    .bind(attempt.at.0)
+    .bind(status)
+    .bind(fault)
+    .execute(conn)
+    .await
+    .map_err(failed("note that a line failed"))?;
+    Ok(())
+}
+
+/// An answer as two columns, of which one is NULL.
+fn split(answer: &Answer) -> (Option<u16>, Option<&str>) {
+    match answer {
+        Answer::Status(status) => (Some(*status), None),
+        Answer::Fault(fault) => (None, Some(fault)),
+    }
+}
+
+/// Lets go of the line: due at `at` if something is pending in it, at rest otherwise, its failures forgotten.
+async fn rest(conn: &mut SqliteConnection, line: i64, at: UnixMillis) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE line SET
              due_at = CASE WHEN waits THEN ?2 END,
-             failures = CASE WHEN waits AND ?3 IS NOT NULL THEN failures + 1 ELSE 0 END,
-             failing_since = CASE WHEN waits AND ?3 IS NOT NULL THEN coalesce(failing_since, ?3) END,
+             failures = CASE WHEN waits THEN failures ELSE 0 END,
+             failing_since = CASE WHEN waits THEN failing_since END,
              lease_token = NULL, lease_boot = NULL, lease_until = NULL
          FROM (SELECT EXISTS (SELECT 1 FROM delivery WHERE line_id = ?1 AND state = 'pending') AS waits)
          WHERE id = ?1",
     )
     .bind(line)
     .bind(at.0)
-    .bind(since)
     .execute(conn)
     .await
     .map_err(failed("let go of a line"))?;

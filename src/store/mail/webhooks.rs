@@ -126,19 +126,7 @@ async fn remove(conn: &mut SqliteConnection, id: &str) -> Result<bool, StoreErro
     if removed.rows_affected() == 0 {
         return Ok(false);
     }
-    let lines: Vec<i64> = sqlx::query_scalar(
-        "UPDATE delivery SET state = 'dead' WHERE webhook_id = ?1 AND state = 'pending' RETURNING line_id",
-    )
-    .bind(id)
-    .fetch_all(&mut *conn)
-    .await
-    .map_err(failed("give up what a removed webhook was owed"))?;
-    let mut lines = lines;
-    lines.sort_unstable();
-    lines.dedup();
-    for line in lines {
-        lines::settle(conn, line).await?;
-    }
+    lines::give_up_all_of(conn, id).await?;
     Ok(true)
 }
 

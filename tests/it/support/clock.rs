@@ -3,7 +3,10 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,6 +18,8 @@ use tokio::sync::watch;
 pub struct TestClock {
     elapsed: watch::Sender<Duration>,
     boot: Arc<Mutex<(String, Duration)>>,
+    /// Milliseconds by which somebody has set the wall clock.
+    set_by: Arc<AtomicI64>,
     epoch: UnixMillis,
 }
 
@@ -25,6 +30,7 @@ impl Default for TestClock {
         Self {
             elapsed: watch::Sender::new(Duration::ZERO),
             boot: Arc::new(Mutex::new(("boot-1".into(), Duration::ZERO))),
+            set_by: Arc::default(),
             epoch,
         }
     }
@@ -34,6 +40,11 @@ impl TestClock {
     /// Lets `span` pass.
     pub fn advance(&self, span: Duration) {
         self.elapsed.send_modify(|elapsed| *elapsed += span);
+    }
+
+    /// Sets the wall clock by so many milliseconds, either way; no time passes.
+    pub fn set_wall_by(&self, millis: i64) {
+        self.set_by.fetch_add(millis, Ordering::Relaxed);
     }
 
     /// Starts the machine anew: another boot id, and a boot clock from zero.
@@ -49,7 +60,8 @@ impl TestClock {
 
 impl Clock for TestClock {
     fn now(&self) -> UnixMillis {
-        self.epoch.plus(*self.elapsed.borrow())
+        let UnixMillis(now) = self.epoch.plus(*self.elapsed.borrow());
+        UnixMillis(now + self.set_by.load(Ordering::Relaxed))
     }
 
     fn boot_time(&self) -> BootTime {

@@ -20,14 +20,16 @@ use mailbell::{
         submission::{self, Submission},
         tracking::{self, Tracking},
         webhooks::{
+            dispatch::Dispatch,
             egress::Egress,
             registry::{NewWebhook, Registry},
             targets::{Asker, Targets},
+            upkeep::Upkeep,
             worker::{LEASE, Parts, Worker},
         },
     },
     store::{
-        deliveries::{Deliveries as _, Delivery},
+        deliveries::{Deliveries as _, Delivery, DeliveryFilter},
         mail::MailStore,
     },
 };
@@ -107,8 +109,9 @@ impl Hooks {
             mailroom,
             blobs: Blobs::open(&directory.path().join("blobs")).expect("opens"),
             opens: stored.clone(),
-            deliveries: stored,
+            deliveries: stored.clone(),
             registry,
+            upkeep: upkeep(&stored, &clock, &ids, bell.clone()),
             keys,
             domains: vec!["mailbell.test".into(), "example.test".into()],
             clock: shared,
@@ -151,7 +154,7 @@ impl Hooks {
 
     /// Every delivery, the oldest first.
     pub async fn deliveries(&self) -> Vec<Delivery> {
-        let mut deliveries = self.store.deliveries(None, None, 100).await.expect("a list");
+        let mut deliveries = self.store.deliveries(&DeliveryFilter::default(), None, 100).await.expect("a list");
         deliveries.reverse();
         deliveries
     }
@@ -180,6 +183,19 @@ pub fn inbound(mailbox: &Mailbox, id: &str, at: UnixMillis) -> NewEvent {
     }
 }
 
+/// Upkeep whose probes reach this machine, but not our own receiver.
+pub fn upkeep(store: &Arc<MailStore>, clock: &TestClock, ids: &Arc<Ids>, bell: Arc<Notify>) -> Upkeep {
+    let dispatch = dispatch(clock, Targets::new(&[], true), watch::channel(None).1);
+    Upkeep::new(store.clone(), store.clone(), dispatch, bell, Arc::new(clock.clone()), ids.clone())
+}
+
+/// A way out.
+fn dispatch(clock: &TestClock, targets: Targets, own: watch::Receiver<Option<SocketAddr>>) -> Arc<Dispatch> {
+    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    let egress = Egress::new(clock.clone()).expect("a client");
+    Arc::new(Dispatch::new(egress, targets, own, clock))
+}
+
 /// What a worker over `store` is made of.
 pub fn parts(
     store: &MailStore,
@@ -188,12 +204,11 @@ pub fn parts(
     own: watch::Receiver<Option<SocketAddr>>,
     bell: Arc<Notify>,
 ) -> Parts {
+    let dispatch = dispatch(clock, targets, own);
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
     Parts {
         deliveries: Arc::new(store.clone()),
-        egress: Egress::new(clock.clone()).expect("a client"),
-        targets,
-        own,
+        dispatch,
         bell,
         ids: Arc::new(Ids::new(clock.clone(), Arc::new(Counting::default()))),
         clock,

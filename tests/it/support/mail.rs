@@ -44,7 +44,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{api::ApiServer, clock::TestClock, entropy::Counting, hooks::HOUSE_TOKEN};
+use super::{
+    api::ApiServer,
+    clock::TestClock,
+    entropy::Counting,
+    hooks::{self, HOUSE_TOKEN},
+};
 
 /// Free space in the test's hand.
 pub struct Space(pub AtomicU64);
@@ -152,6 +157,7 @@ impl Mail {
             tracking: self.tracking(),
             queued: Arc::default(),
         });
+        let upkeep = hooks::upkeep(&store, &self.clock, &ids, self.stored.clone());
         let parts = api::Parts {
             submission,
             suppressions: store.clone(),
@@ -161,6 +167,7 @@ impl Mail {
             opens: store.clone(),
             deliveries: store,
             registry,
+            upkeep,
             keys,
             domains: vec!["mailbell.test".into()],
             clock,

@@ -37,7 +37,11 @@ use sqlx::{Connection as _, Row as _, sqlite::SqliteConnection};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{clock::TestClock, entropy::Counting, hooks::HOUSE_TOKEN};
+use super::{
+    clock::TestClock,
+    entropy::Counting,
+    hooks::{HOUSE_TOKEN, upkeep},
+};
 
 /// No chance at all: every wait is its shortest, so that a test can name the moment.
 pub struct Still;
@@ -154,6 +158,7 @@ impl Post {
             opens: store.clone(),
             deliveries: store.clone(),
             registry,
+            upkeep: upkeep(&store, clock, &ids, owed.clone()),
             keys,
             submission: submission(),
             suppressions: store.clone(),

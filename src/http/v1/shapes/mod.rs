@@ -11,7 +11,7 @@ use serde::Serialize;
 
 pub(super) use email::{Email, EmailPage, EmailSummary, Thread};
 pub(super) use mailbox::Mailbox;
-pub(super) use webhook::{Delivery, Webhook};
+pub(super) use webhook::{Delivery, FaringWebhook, Webhook};
 
 use crate::domain::clock::UnixMillis;
 

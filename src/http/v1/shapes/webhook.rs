@@ -10,7 +10,10 @@ use crate::{
         secret::Secret,
         webhook::{self, Scope},
     },
-    store::deliveries::{self, Answer, State},
+    store::{
+        deliveries::{self, Answer, State},
+        upkeep::Health,
+    },
 };
 
 /// A webhook.
@@ -42,6 +45,24 @@ pub(in super::super) struct Webhook {
     signing_secret: Option<String>,
 }
 
+/// A webhook, and how it fares.
+#[derive(Clone, Serialize, JsonSchema)]
+pub(in super::super) struct FaringWebhook {
+    #[serde(flatten)]
+    webhook: Webhook,
+    /// Since when no try has succeeded; null where the last one did.
+    #[schemars(with = "Option<Moment>")]
+    failing_since: Option<UnixMillis>,
+    #[schemars(with = "Option<Moment>")]
+    last_failure_at: Option<UnixMillis>,
+    last_failure_status: Option<u16>,
+    /// Why the last try that failed had no response.
+    last_failure_error: Option<String>,
+    pending_count: u32,
+    /// Its dead letters.
+    dead_count: u32,
+}
+
 /// A delivery of an event to an endpoint.
 #[derive(Serialize, JsonSchema)]
 pub(in super::super) struct Delivery {
@@ -52,10 +73,14 @@ pub(in super::super) struct Delivery {
     event_type: String,
     mailbox: String,
     url: String,
+    /// The delivery that this one repeats.
+    replay_of: Option<String>,
     /// `pending`, `delivered` or `failed`.
     status: &'static str,
     attempts: u32,
     response_status: Option<u16>,
+    /// Why the last try had no response.
+    error: Option<String>,
     created_at: Moment,
     last_attempt_at: Option<Moment>,
     next_attempt_at: Option<Moment>,
@@ -110,9 +135,36 @@ impl Webhook {
     }
 }
 
+impl FaringWebhook {
+    /// Without a `health`, nothing has failed and nothing waits.
+    pub(in super::super) fn new(webhook: &webhook::Webhook, health: Option<&Health>) -> Self {
+        let fresh = Health::default();
+        let health = health.unwrap_or(&fresh);
+        let (last_failure_status, last_failure_error) =
+            health.last_failure.as_ref().map_or((None, None), |(_, answer)| split(answer));
+        Self {
+            webhook: webhook.into(),
+            failing_since: health.failing_since,
+            last_failure_at: health.last_failure.as_ref().map(|(at, _)| *at),
+            last_failure_status,
+            last_failure_error,
+            pending_count: health.pending,
+            dead_count: health.dead,
+        }
+    }
+}
+
+/// An answer as two fields, of which one is null.
+fn split(answer: &Answer) -> (Option<u16>, Option<String>) {
+    match answer {
+        Answer::Status(status) => (Some(*status), None),
+        Answer::Fault(fault) => (None, Some(fault.clone())),
+    }
+}
+
 impl From<&deliveries::Delivery> for Delivery {
     fn from(delivery: &deliveries::Delivery) -> Self {
-        let last = delivery.tries.last().map(|attempt| &attempt.answer);
+        let (response_status, error) = delivery.tries.last().map_or((None, None), |attempt| split(&attempt.answer));
         Self {
             id: delivery.id.to_string(),
             delivery_id: delivery.id.to_string(),
@@ -121,6 +173,7 @@ impl From<&deliveries::Delivery> for Delivery {
             event_type: delivery.event_type.clone(),
             mailbox: delivery.mailbox.clone(),
             url: delivery.endpoint.to_string(),
+            replay_of: delivery.replay_of.as_ref().map(ToString::to_string),
             status: match delivery.state {
                 State::Pending => "pending",
                 State::Delivered => "delivered",
@@ -128,10 +181,8 @@ impl From<&deliveries::Delivery> for Delivery {
                 State::Dead => "failed",
             },
             attempts: delivery.attempts,
-            response_status: last.and_then(|answer| match answer {
-                Answer::Status(status) => Some(*status),
-                Answer::Fault(_) => None,
-            }),
+            response_status,
+            error,
             created_at: delivery.created_at.into(),
             last_attempt_at: delivery.last_attempt_at.map(Moment::from),
             next_attempt_at: delivery.next_attempt_at.map(Moment::from),
@@ -142,10 +193,7 @@ impl From<&deliveries::Delivery> for Delivery {
 
 impl From<&deliveries::Attempt> for Attempt {
     fn from(attempt: &deliveries::Attempt) -> Self {
-        let (response_status, error) = match &attempt.answer {
-            Answer::Status(status) => (Some(*status), None),
-            Answer::Fault(fault) => (None, Some(fault.clone())),
-        };
+        let (response_status, error) = split(&attempt.answer);
         Self {
             attempt: attempt.number,
             at: attempt.at.into(),

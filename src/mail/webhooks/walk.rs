@@ -1,0 +1,70 @@
+//! Walks one line: post its head, judge the answer, write it down, go on with the next.
+
+use std::sync::Arc;
+
+use super::{
+    dispatch::{Dispatch, Parcel},
+    schedule::{self, Standing},
+};
+use crate::{
+    domain::clock::Clock,
+    ids::Entropy,
+    store::deliveries::{Deliveries, Owed, Recorded, Stay},
+};
+
+/// Deliveries of one line in a row; then others get their turn.
+const RUN_MAX: u32 = 32;
+
+/// What walking a line takes.
+pub(super) struct Walker {
+    pub(super) deliveries: Arc<dyn Deliveries>,
+    pub(super) dispatch: Arc<Dispatch>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) lease_millis: i64,
+}
+
+impl Walker {
+    /// Delivers what heads the line, and what comes up behind it as long as all goes well. Ends with the line free, or, if
+    /// the store fails, with a lease that runs out: then what was posted is posted again.
+    pub(super) async fn walk(&self, mut owed: Owed) {
+        for left in (0..RUN_MAX).rev() {
+            let (attempt, outcome) = self.dispatch.attempt(Parcel::of(&owed)).await;
+            let standing = Standing { failures: owed.failures, last: owed.last };
+            let verdict = schedule::verdict(outcome, standing, self.clock.now(), self.chance());
+            let stay = (left > 0).then(|| Stay { boot: self.clock.boot_time(), lease_millis: self.lease_millis });
+            tracing::debug!(
+                delivery.id = %owed.id,
+                webhook.id = %owed.webhook,
+                event.id = %owed.event_id,
+                attempt = attempt.number,
+                answer = ?attempt.answer,
+                duration_ms = attempt.duration_millis,
+                verdict = ?verdict,
+                "tried a delivery"
+            );
+            match self.deliveries.record(&owed, &attempt, &verdict, stay.as_ref()).await {
+                Ok(Recorded::Next(next)) => owed = *next,
+                Ok(Recorded::Kept) => return,
+                Ok(Recorded::Stale) => {
+                    tracing::info!(delivery.id = %owed.id, "another worker has this line now; it posts again");
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(
+                        delivery.id = %owed.id,
+                        error = &error as &(dyn std::error::Error + 'static),
+                        "could not record an attempt; it is made again when the lease is over"
+                    );
+                    return;
+                }
+            }
+        }
+    }
+
+    fn chance(&self) -> u16 {
+        let mut bytes = [0; 2];
+        self.entropy.fill(&mut bytes);
+        u16::from_be_bytes(bytes)
+    }
+}
