@@ -1,16 +1,18 @@
 //! Webhooks that agents register, and the secrets that our own receiver must know before the first delivery.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use url::Url;
 
-use super::upstream::{Created, DeliveryPage, NewWebhook, Upstream, UpstreamError, Webhook, WebhookScope};
+use super::upstream::{
+    Created, Delivery, DeliveryPage, NewWebhook, Probe, Rotation, Upstream, UpstreamError, Webhook, WebhookScope,
+};
 use crate::{
     domain::{
         allow_hosts::AllowHosts,
-        clock::Clock,
+        clock::{Clock, UnixMillis},
         event::EventKind,
-        id::{SourceName, WebhookId},
+        id::{DeliveryId, SourceName, WebhookId},
         secret::Secret,
         webhook::Endpoint,
     },
@@ -151,10 +153,30 @@ impl Webhooks {
     pub async fn deliveries(
         &self,
         webhook: Option<&WebhookId>,
+        status: Option<&str>,
         limit: u32,
         cursor: Option<&str>,
     ) -> Result<DeliveryPage, WebhookError> {
-        Ok(self.upstream.webhook_deliveries(webhook, limit, cursor).await?)
+        Ok(self.upstream.webhook_deliveries(webhook, status, limit, cursor).await?)
+    }
+
+    /// Has a delivery that is over repeated.
+    pub async fn replay(&self, id: &DeliveryId) -> Result<Delivery, WebhookError> {
+        self.only_embedded("a replay of a delivery")?;
+        Ok(self.upstream.replay_delivery(id).await?)
+    }
+
+    /// Has a signed probe sent to a webhook, and tells what came of it.
+    pub async fn probe(&self, id: &WebhookId) -> Result<Probe, WebhookError> {
+        self.only_embedded("a probe of a webhook")?;
+        Ok(self.upstream.probe_webhook(id).await?)
+    }
+
+    fn only_embedded(&self, what: &'static str) -> Result<(), WebhookError> {
+        match self.receiver {
+            OwnReceiver::Embedded => Ok(()),
+            OwnReceiver::Hosted(_) => Err(UpstreamError::NotOffered(what).into()),
+        }
     }
 
     /// The secret that the embedded service signs with when it posts to us: the newest of the source, made if there is none.
@@ -174,6 +196,27 @@ impl Webhooks {
         let secret = secret.ok_or(UpstreamError::Unreadable("a new webhook without its signing_secret"))?;
         Ok(self.sources.add_secret(&SourceName::new(SOURCE), &secret, Some(webhook), self.clock.now()).await?)
     }
+}
+
+/// Replaces the secret of a webhook for the operator. Our own receiver is told the new one before anything is signed with it.
+pub async fn rotate(
+    upstream: &Upstream,
+    sources: &dyn Sources,
+    ids: &Ids,
+    now: UnixMillis,
+    id: &WebhookId,
+    overlap: Option<Duration>,
+) -> Result<Rotation, WebhookError> {
+    let (webhook, _) = upstream.webhook(id).await?;
+    let chosen = if webhook.endpoint_url == Endpoint::OWN {
+        let secret = Secret::new(ids.secret(SECRET_PREFIX));
+        // Tied to no webhook: the next one to our receiver is signed with it too.
+        sources.add_secret(&SourceName::new(SOURCE), &secret, None, now).await?;
+        Some(secret)
+    } else {
+        None
+    };
+    Ok(upstream.rotate_webhook(id, chosen.as_ref(), overlap).await?)
 }
 
 /// Where a hosted service reaches our receiver.

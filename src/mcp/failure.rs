@@ -75,6 +75,9 @@ fn upstream(fence: &Fence, error: &UpstreamError) -> String {
             format!("no mailbox {}; call list_mailboxes", fence.code(address).as_str())
         }
         UpstreamError::NoWebhook(id) => format!("no webhook {}; call list_webhooks", fence.code(id.as_str()).as_str()),
+        UpstreamError::NoDelivery(id) => {
+            format!("no delivery {}; call list_webhook_deliveries", fence.code(id.as_str()).as_str())
+        }
         // These say nothing but what we wrote ourselves.
         UpstreamError::WhichMailbox
         | UpstreamError::Unauthorized

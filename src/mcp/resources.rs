@@ -184,7 +184,7 @@ async fn show(rooms: &Rooms, fence: &Fence, place: &Place) -> Result<Value, Fail
             Ok(present::object(fence, &EmailPart::new(fence, &email, 0, None)))
         }
         Place::Deliveries(id) => {
-            Ok(present::object(fence, &deliveries_page(rooms, fence, Some(id), PAGE, None).await?))
+            Ok(present::object(fence, &deliveries_page(rooms, fence, Some(id), None, PAGE, None).await?))
         }
     }
 }

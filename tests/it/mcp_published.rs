@@ -19,5 +19,5 @@ fn the_tool_list_is_small() {
     // About four characters a token. What every client shows its model: 3,500 tokens; all of it: 6,000.
     let shown: Vec<_> = tools.iter().map(|tool| (&tool.name, &tool.description, &tool.input_schema)).collect();
     let (shown, all) = (serde_json::to_string(&shown).unwrap().len(), serde_json::to_string(&tools).unwrap().len());
-    assert!(shown < 14_000 && all < 18_000, "{shown} and {all} bytes");
+    assert!(shown < 14_000 && all < 24_000, "{shown} and {all} bytes");
 }

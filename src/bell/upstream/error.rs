@@ -1,6 +1,6 @@
 //! Why the mail API did not do what it was asked, in sentences that say what to do next.
 
-use crate::domain::id::{MessageId, ThreadId, WebhookId};
+use crate::domain::id::{DeliveryId, MessageId, ThreadId, WebhookId};
 
 /// What the mail API said of its own refusal is kept to so many characters.
 pub const SAID_CHARS_MAX: usize = 300;
@@ -25,6 +25,9 @@ pub enum UpstreamError {
     /// There is no such webhook.
     #[error("no webhook {0}; call list_webhooks")]
     NoWebhook(WebhookId),
+    /// There is no such delivery.
+    #[error("no delivery {0}; call list_webhook_deliveries")]
+    NoDelivery(DeliveryId),
     /// The key is wrong or gone.
     #[error("the mail API does not accept the configured key; the operator must check mail.api_key")]
     Unauthorized,

@@ -30,7 +30,7 @@ pub use self::{
     inbox::{InboxCursor, InboxPage, InboxQuery, MAILBOXES_MERGED_MAX, PAGE_MAX},
     mail::{Attachment, Email, HANDLED, Mailbox, Summary, Thread},
     sending::{Outgoing, Retry, Sent, Suppression, SuppressionPage},
-    webhooks::{Created, Delivery, DeliveryPage, NewWebhook, Webhook, WebhookScope},
+    webhooks::{Created, Delivery, DeliveryPage, Fare, NewWebhook, Probe, Rotation, Webhook, WebhookScope},
 };
 use crate::{
     domain::{

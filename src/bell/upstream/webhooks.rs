@@ -1,5 +1,8 @@
 //! The mail API's webhooks and what became of their deliveries.
 
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{Upstream, error::UpstreamError, wire};
@@ -27,6 +30,47 @@ pub struct Webhook {
     pub description: Option<String>,
     /// When it was made.
     pub created_at: Option<UnixMillis>,
+    /// Why nothing is sent to it any more, where that is so.
+    pub disabled: Option<String>,
+    /// How it fares, where the API tells.
+    pub fare: Fare,
+}
+
+/// How a webhook fares.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fare {
+    /// Since when its endpoint has failed, if it does.
+    pub failing_since: Option<UnixMillis>,
+    /// The status or the fault of the last failure.
+    pub last_failure: Option<String>,
+    /// Deliveries it is still owed.
+    pub pending: Option<u32>,
+    /// Its dead letters.
+    pub dead: Option<u32>,
+}
+
+/// What came of a probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Whether the endpoint took it.
+    pub delivered: bool,
+    /// The HTTP status that it answered with.
+    pub response_status: Option<u16>,
+    /// Why it did not answer.
+    pub error: Option<String>,
+    /// How long it took, in milliseconds.
+    pub duration_millis: u64,
+    /// How much of the answer's body was read and dropped, in bytes.
+    pub response_bytes: u64,
+}
+
+/// A secret that was replaced.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    /// The new one.
+    pub secret: Secret,
+    /// Until when the old ones sign beside it, if any do.
+    pub old_until: Option<UnixMillis>,
 }
 
 /// A webhook to be made.
@@ -75,6 +119,8 @@ pub struct Delivery {
     pub event_id: Option<String>,
     /// The event's kind, in the API's words.
     pub event_type: Option<String>,
+    /// The delivery that it repeats on demand.
+    pub replay_of: Option<DeliveryId>,
     /// Where it goes.
     pub url: String,
     /// `pending`, `delivered`, `failed` or `dead`.
@@ -83,6 +129,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// The HTTP status of the last try that got one.
     pub response_status: Option<u16>,
+    /// Why the last try got none.
+    pub error: Option<String>,
     /// When it came to be owed.
     pub created_at: Option<UnixMillis>,
     /// When it was last tried.
@@ -140,22 +188,89 @@ impl Upstream {
 
     /// Removes a webhook.
     pub async fn delete_webhook(&self, id: &WebhookId) -> Result<(), UpstreamError> {
-        self.client
-            .delete(&["v1", "webhooks", id.as_str()])
-            .await
-            .map_err(|error| if error.is_not_found() { UpstreamError::NoWebhook(id.clone()) } else { error })
+        self.client.delete(&["v1", "webhooks", id.as_str()]).await.map_err(|error| no_webhook(id, error))
+    }
+
+    /// A webhook with the secret that signs for it now.
+    pub async fn webhook(&self, id: &WebhookId) -> Result<(Webhook, Secret), UpstreamError> {
+        let mut answer: wire::WebhookBody =
+            self.client.get(&["v1", "webhooks", id.as_str()], &[]).await.map_err(|error| no_webhook(id, error))?;
+        let secret = answer.signing_secret.take().map(Secret::new);
+        let unreadable = UpstreamError::Unreadable("a webhook without its id or its signing_secret");
+        answer.webhook().zip(secret).ok_or(unreadable)
+    }
+
+    /// Replaces the secret of a webhook. The API makes one where none is chosen; the old one signs beside it for so long.
+    pub async fn rotate_webhook(
+        &self,
+        id: &WebhookId,
+        chosen: Option<&Secret>,
+        overlap: Option<Duration>,
+    ) -> Result<Rotation, UpstreamError> {
+        let mut body = json!({});
+        if let Some(secret) = chosen {
+            body["secret"] = json!(secret.expose());
+        }
+        if let Some(overlap) = overlap {
+            body["overlap_secs"] = json!(overlap.as_secs());
+        }
+        let answer: wire::RotationBody = self.of_webhook(id, "rotate", &body).await?;
+        let secret = Secret::new(answer.signing_secret);
+        Ok(Rotation { secret, old_until: answer.old_secrets_until })
+    }
+
+    /// Switches a webhook off, so that nothing more is sent to it, or on.
+    pub async fn switch_webhook(&self, id: &WebhookId, on: bool) -> Result<Webhook, UpstreamError> {
+        let answer: wire::WebhookBody = self.of_webhook(id, if on { "enable" } else { "disable" }, &json!({})).await?;
+        answer.webhook().ok_or(UpstreamError::Unreadable("a webhook without an id"))
+    }
+
+    /// Has a signed probe sent to a webhook now; answers with what came of it.
+    pub async fn probe_webhook(&self, id: &WebhookId) -> Result<Probe, UpstreamError> {
+        Ok(self.of_webhook::<wire::ProbeBody>(id, "test", &json!({})).await?.into())
+    }
+
+    /// Has a delivery that is over repeated; answers with the new one.
+    pub async fn replay_delivery(&self, id: &DeliveryId) -> Result<Delivery, UpstreamError> {
+        self.of_delivery(id, "replay").await
+    }
+
+    /// Has a delivery that is still owed given up.
+    pub async fn give_up_delivery(&self, id: &DeliveryId) -> Result<Delivery, UpstreamError> {
+        self.of_delivery(id, "dead-letter").await
+    }
+
+    async fn of_webhook<T: DeserializeOwned>(
+        &self,
+        id: &WebhookId,
+        what: &str,
+        body: &serde_json::Value,
+    ) -> Result<T, UpstreamError> {
+        let done = self.client.post(&["v1", "webhooks", id.as_str(), what], body).await;
+        done.map_err(|error| no_webhook(id, error))
+    }
+
+    async fn of_delivery(&self, id: &DeliveryId, what: &str) -> Result<Delivery, UpstreamError> {
+        let done = self.client.post(&["v1", "webhook-deliveries", id.as_str(), what], &json!({})).await;
+        let body: wire::DeliveryBody =
+            done.map_err(|error| if error.is_not_found() { UpstreamError::NoDelivery(id.clone()) } else { error })?;
+        body.delivery().ok_or(UpstreamError::Unreadable("a delivery without an id"))
     }
 
     /// A page of deliveries, of one webhook where the API can tell them apart.
     pub async fn webhook_deliveries(
         &self,
         webhook: Option<&WebhookId>,
+        status: Option<&str>,
         limit: u32,
         cursor: Option<&str>,
     ) -> Result<DeliveryPage, UpstreamError> {
         let mut query = vec![("limit", limit.to_string())];
         if let Some(webhook) = webhook {
             query.push(("webhook_id", webhook.to_string()));
+        }
+        if let Some(status) = status {
+            query.push(("status", status.to_owned()));
         }
         if let Some(cursor) = cursor {
             query.push(("cursor", cursor.to_owned()));
@@ -168,4 +283,8 @@ impl Upstream {
         });
         Ok(DeliveryPage { deliveries, cursor: page.cursor })
     }
+}
+
+fn no_webhook(id: &WebhookId, error: UpstreamError) -> UpstreamError {
+    if error.is_not_found() { UpstreamError::NoWebhook(id.clone()) } else { error }
 }

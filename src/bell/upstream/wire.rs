@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::{
     mail::{Attachment, Email, Mailbox, Summary},
     sending::{Sent, Suppression},
-    webhooks::{Delivery, Webhook},
+    webhooks::{Delivery, Fare, Probe, Webhook},
 };
 use crate::domain::{
     clock::UnixMillis,
@@ -192,6 +192,13 @@ pub(super) struct WebhookBody {
     pub(super) status: Option<String>,
     #[serde(deserialize_with = "moment")]
     created_at: Option<UnixMillis>,
+    disabled_reason: Option<String>,
+    #[serde(deserialize_with = "moment")]
+    failing_since: Option<UnixMillis>,
+    last_failure_status: Option<u16>,
+    last_failure_error: Option<String>,
+    pending_count: Option<u32>,
+    dead_count: Option<u32>,
 }
 
 impl WebhookBody {
@@ -204,7 +211,38 @@ impl WebhookBody {
             domain: self.domain.filter(|text| !text.is_empty()),
             description: self.description.filter(|text| !text.is_empty()),
             created_at: self.created_at,
+            disabled: self.disabled_reason,
+            fare: Fare {
+                failing_since: self.failing_since,
+                last_failure: self.last_failure_status.map(|status| status.to_string()).or(self.last_failure_error),
+                pending: self.pending_count,
+                dead: self.dead_count,
+            },
         })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct RotationBody {
+    pub(super) signing_secret: String,
+    #[serde(default, deserialize_with = "moment")]
+    pub(super) old_secrets_until: Option<UnixMillis>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct ProbeBody {
+    delivered: bool,
+    response_status: Option<u16>,
+    error: Option<String>,
+    duration_ms: u64,
+    response_bytes: u64,
+}
+
+impl From<ProbeBody> for Probe {
+    fn from(body: ProbeBody) -> Self {
+        let ProbeBody { delivered, response_status, error, duration_ms: duration_millis, response_bytes } = body;
+        Self { delivered, response_status, error, duration_millis, response_bytes }
     }
 }
 
@@ -226,8 +264,10 @@ pub(super) struct DeliveryBody {
     event_type: Option<String>,
     url: Option<String>,
     status: Option<String>,
+    replay_of: Option<String>,
     attempts: Option<u32>,
     response_status: Option<u16>,
+    error: Option<String>,
     #[serde(deserialize_with = "moment")]
     created_at: Option<UnixMillis>,
     #[serde(deserialize_with = "moment")]
@@ -243,10 +283,12 @@ impl DeliveryBody {
             webhook_id: self.webhook_id.map(WebhookId::new),
             event_id: self.event_id,
             event_type: self.event_type,
+            replay_of: self.replay_of.map(DeliveryId::new),
             url: self.url.unwrap_or_default(),
             status: self.status.unwrap_or_default(),
             attempts: self.attempts.unwrap_or(0),
             response_status: self.response_status,
+            error: self.error,
             created_at: self.created_at,
             last_attempt_at: self.last_attempt_at,
             next_attempt_at: self.next_attempt_at,

@@ -19,6 +19,16 @@ pub(in crate::mcp) struct WebhookView {
     description: Option<Fenced>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disabled: Option<Fenced>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failing_since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure: Option<Fenced>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead: Option<u32>,
 }
 
 impl WebhookView {
@@ -31,6 +41,11 @@ impl WebhookView {
             domain: webhook.domain.as_deref().map(|domain| fence.code(domain)),
             description: webhook.description.as_deref().map(|text| fence.text_up_to(text, clip.text_chars)),
             created_at: webhook.created_at.map(|at| at.to_string()),
+            disabled: webhook.disabled.as_deref().map(|why| fence.text_up_to(why, clip.text_chars)),
+            failing_since: webhook.fare.failing_since.map(|at| at.to_string()),
+            last_failure: webhook.fare.last_failure.as_deref().map(|what| fence.code(what)),
+            pending: webhook.fare.pending,
+            dead: webhook.fare.dead,
         })
     }
 }
@@ -44,10 +59,14 @@ struct DeliveryView {
     event_id: Option<Fenced>,
     #[serde(skip_serializing_if = "Option::is_none")]
     event_type: Option<Fenced>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay_of: Option<Fenced>,
     endpoint_url: Fenced,
     status: Fenced,
     attempts: u32,
     response_status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Fenced>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,6 +83,7 @@ impl DeliveryView {
             webhook_id: delivery.webhook_id.as_ref().map(|id| fence.code(id.as_str())),
             event_id: code(&delivery.event_id),
             event_type: code(&delivery.event_type),
+            replay_of: delivery.replay_of.as_ref().map(|id| fence.code(id.as_str())),
             endpoint_url: if delivery.url.chars().count() > clip.text_chars {
                 fence.text_up_to(&delivery.url, clip.text_chars)
             } else {
@@ -72,6 +92,7 @@ impl DeliveryView {
             status: fence.code(&delivery.status),
             attempts: delivery.attempts,
             response_status: delivery.response_status,
+            error: code(&delivery.error),
             created_at: delivery.created_at.map(|at| at.to_string()),
             last_attempt_at: delivery.last_attempt_at.map(|at| at.to_string()),
             next_attempt_at: delivery.next_attempt_at.map(|at| at.to_string()),

@@ -22,6 +22,7 @@ pub(super) const TOOL: Tool = Tool {
     about: "Deliveries, the newest first: status, attempts, last answer.",
     parameters: &[
         Parameter::new("webhook_id", Kind::Text, ""),
+        Parameter::new("status", Kind::Word(&["pending", "delivered", "failed"]), "failed: dead letters"),
         Parameter::new("limit", Kind::Number(1, LIMIT_MAX), "default 10"),
         Parameter::new("cursor", Kind::Text, "of the page before"),
     ],
@@ -41,12 +42,13 @@ pub(in crate::mcp) async fn page(
     rooms: &Rooms,
     fence: &Fence,
     webhook: Option<&WebhookId>,
+    status: Option<&str>,
     limit: u32,
     cursor: Option<&str>,
 ) -> Result<DeliveriesView, Failure> {
     let mut limit = limit;
     loop {
-        let page = rooms.webhooks.deliveries(webhook, limit, cursor).await?;
+        let page = rooms.webhooks.deliveries(webhook, status, limit, cursor).await?;
         let view = DeliveriesView::new(fence, &page);
         match view {
             Ok(view) => return Ok(view),
@@ -59,6 +61,6 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let Call { arguments, fence, .. } = call;
     let webhook = arguments.text("webhook_id").map(WebhookId::new);
     let limit = arguments.count("limit").unwrap_or(LIMIT_DEFAULT);
-    let view = page(rooms, &fence, webhook.as_ref(), limit, arguments.text("cursor")).await?;
+    let view = page(rooms, &fence, webhook.as_ref(), arguments.text("status"), limit, arguments.text("cursor")).await?;
     Ok(present::result(&fence, &view))
 }

@@ -20,7 +20,7 @@ const LIMIT_MAX: u64 = 100;
 pub(super) const TOOL: Tool = Tool {
     name: "list_webhooks",
     title: "List webhooks",
-    about: "Registered webhooks; `self` is this server. No secrets.",
+    about: "Registered webhooks and how they fare; `self` is this server. No secrets.",
     parameters: &[
         Parameter::new("limit", Kind::Number(1, LIMIT_MAX), "default 20"),
         Parameter::new("cursor", Kind::Text, "of the page before"),

@@ -12,11 +12,13 @@ mod list_webhook_deliveries;
 mod list_webhooks;
 mod read_email;
 mod register_webhook;
+mod replay_delivery;
 mod reply_email;
 mod schedule_retry;
 mod send_email;
 mod suppress_address;
 mod tag_email;
+mod test_webhook;
 mod wait_for_event;
 
 use std::sync::Arc;
@@ -80,7 +82,7 @@ pub(super) struct Call {
 }
 
 /// Every tool, in the order of the loop that an agent runs.
-pub(super) static ALL: [&Tool; 17] = [
+pub(super) static ALL: [&Tool; 19] = [
     &wait_for_event::TOOL,
     &list_events::TOOL,
     &ack_event::TOOL,
@@ -97,7 +99,9 @@ pub(super) static ALL: [&Tool; 17] = [
     &register_webhook::TOOL,
     &list_webhooks::TOOL,
     &delete_webhook::TOOL,
+    &test_webhook::TOOL,
     &list_webhook_deliveries::TOOL,
+    &replay_delivery::TOOL,
 ];
 
 /// The tool of that name.
