@@ -54,7 +54,8 @@
 //! one transaction stores the message, finds its thread and owes an `inbound` event to every webhook that wants it. Only
 //! then does the peer read `250`.
 //!
-//! [`mail::webhooks`] claims the line (one endpoint, one mailbox), signs the stored bytes and posts them. [`http::hooks`]
+//! [`mail::webhooks`] claims the line (one endpoint, one mailbox), signs the stored bytes and posts them, for 24 hours of
+//! running time before they become a dead letter. [`http::hooks`]
 //! takes raw bytes; the source's dialect in [`bell::sources`] checks the signature before anything parses the body
 //! (`Verified` is a type that only dialects can make), then turns it into domain words. [`bell::intake`] appends them to the
 //! log: posters that arrive together share one statement and one commit. After the commit, and never before, the answer is
@@ -88,10 +89,12 @@
 //! - The bell may ring for nothing and may miss a beat; correctness never depends on it.
 //! - A consumer is rows above a low-water mark below which all is acked or parked. A filter narrows one call and skips
 //!   nothing. Each event is with one worker at a time; a stale lease token changes nothing. Deadlines are on the boot clock.
-//! - No later event of a mailbox is first sent to an endpoint before the earlier one is delivered or dead.
 //! - A route of `/v1` is written once; the router makes the document at `/v1/openapi.json`, and stories hold each answer to it.
 //! - No API key makes, changes or ends one that may more than itself; a mailbox's oversight mode only gets stricter without
 //!   the scope `oversight`, and where it asks for an approval nothing is sent, since nobody can give one yet.
+//! - No later event of a mailbox is first sent to an endpoint before the earlier one is delivered or dead. A replay goes beside
+//!   that line and holds up nothing in it.
+//! - Time in which the worker does not run, asleep or stopped, counts for no delivery, and a try ends each.
 //! - stdout belongs to the MCP wire in stdio mode. Secrets, bodies and addresses reach no log line.
 //! - Foreign text reaches a model only inside a fence whose name is random per result.
 //!

@@ -119,7 +119,7 @@ impl Mailbox {
 }
 
 /// Runs `act` against the API: that of the running house, or of one that is started on free ports for this alone.
-async fn with_api(
+pub(super) async fn with_api(
     place: &Where,
     settings: Settings,
     act: impl AsyncFnOnce(Arc<Upstream>) -> Result<(), Failure>,

@@ -10,6 +10,7 @@ mod serve;
 mod source;
 mod token;
 mod try_kind;
+mod webhook;
 
 use std::{
     error::Error,
@@ -72,6 +73,9 @@ enum Command {
     /// The embedded service's mailboxes
     #[command(subcommand)]
     Mailbox(mailbox::Mailbox),
+    /// Webhooks of the mail service: their secrets, their deliveries
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
     /// The tokens that clients need
     #[command(subcommand)]
     Token(token::Token),
@@ -181,6 +185,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Try(try_kind) => try_kind.run().await,
         Command::Source(source) => source.run().await,
         Command::Mailbox(mailbox) => mailbox.run().await,
+        Command::Webhook(webhook) => webhook.run().await,
         Command::Token(token) => token.run().await,
     }
 }

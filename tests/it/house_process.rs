@@ -161,6 +161,38 @@ fn events_still_come_when_the_log_is_a_new_one() {
 }
 
 #[test]
+fn an_operator_keeps_webhooks_up_beside_a_running_house() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let ran =
+            Command::new(BINARY).arg("webhook").args(arguments).arg("--data-dir").arg(dir.path()).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().trim().to_owned();
+        (ran.status.success(), text(&ran.stdout), text(&ran.stderr))
+    };
+    let mut house = Running::start(&["serve"], dir.path());
+    assert!(house.first_line().contains("ready"));
+    let (_, listed, _) = run(&["list", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let id = listed["webhook_id"].as_str().unwrap();
+    let (_, old, _) = run(&["secret", id]);
+    let (done, new, told) = run(&["rotate", id]);
+    assert!(done && new.starts_with("whsec_") && new != old && told.contains("signs beside it until"), "{told}");
+    assert_eq!(run(&["secret", id]).1, new);
+    // Our own receiver was told the new secret before it was signed with.
+    let (_, tested, _) = run(&["test", id]);
+    assert!(tested.starts_with("the endpoint took the probe: 2"), "{tested}");
+    assert!(run(&["disable", id]).0);
+    assert!(run(&["list"]).1.contains("off: the operator"));
+    assert!(run(&["enable", id]).0);
+    assert!(!run(&["list"]).1.contains("off:"));
+    assert_eq!(run(&["deliveries", "--status", "failed"]), (true, String::new(), String::new()));
+    let (done, _, told) = run(&["replay", "dlv_none"]);
+    assert!(!done && told.contains("no delivery dlv_none"), "{told}");
+    let (done, _, told) = run(&["rotate", "wh_none"]);
+    assert!(!done && told.contains("no webhook wh_none"), "{told}");
+}
+
+#[test]
 fn a_signal_right_after_the_ready_line_ends_it_cleanly() {
     let dir = tempfile::tempdir().unwrap();
     let mut house = Running::start(&["serve"], dir.path());

@@ -50,3 +50,4 @@ mod webhooks_mail;
 mod webhooks_order;
 mod webhooks_retries;
 mod webhooks_running;
+mod webhooks_upkeep;

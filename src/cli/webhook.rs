@@ -1,0 +1,298 @@
+//! `mailbell webhook`: what an operator does to webhooks and their deliveries, through the mail service's API, so that a running
+//! house sees it at once. Secrets are shown here and to nobody else.
+
+use std::{sync::Arc, time::Duration};
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Failure, Settings, Where, mailbox::with_api, say, time_and_ids};
+use crate::{
+    app::bell_side::open_bell_store,
+    bell::{
+        upstream::{Delivery, Upstream, Webhook as Told},
+        webhooks::rotate,
+    },
+    domain::id::{DeliveryId, WebhookId},
+};
+
+/// Deliveries shown, at most: as many as the API has on a page.
+const DELIVERIES_MAX: u32 = 100;
+
+#[derive(Subcommand)]
+pub(super) enum Webhook {
+    /// Show the webhooks and how they fare
+    List(List),
+    /// Print the secret that signs for a webhook
+    Secret(One),
+    /// Make a new secret; the old one signs beside it for a while, in `webhook-signature`
+    Rotate(Rotate),
+    /// Send nothing more to a webhook; what it was still owed becomes dead letters
+    Disable(One),
+    /// Tell a webhook of what happens from now on
+    Enable(One),
+    /// Send a signed probe now, and show what came of it
+    Test(One),
+    /// Show deliveries, the newest first
+    Deliveries(Deliveries),
+    /// Send a delivery that is over again, beside the queue
+    Replay(OneDelivery),
+    /// Give a delivery up that is still owed, so that those behind it go on
+    DeadLetter(OneDelivery),
+}
+
+#[derive(Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    settings: Settings,
+    /// Print JSON, one webhook a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct One {
+    /// Its id
+    id: String,
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Args)]
+pub(super) struct Rotate {
+    /// Its id
+    id: String,
+    /// How long the old secret goes on signing, in seconds; 0 ends it now [default: a day]
+    #[arg(long, value_name = "SECS")]
+    overlap_secs: Option<u64>,
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Args)]
+pub(super) struct Deliveries {
+    /// Only those of this webhook
+    #[arg(long, value_name = "ID")]
+    webhook: Option<String>,
+    /// Only those that are so far; dead letters have failed
+    #[arg(long)]
+    status: Option<Status>,
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    settings: Settings,
+    /// Print JSON, one delivery a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Status {
+    Pending,
+    Delivered,
+    Failed,
+}
+
+impl Status {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+#[derive(Args)]
+pub(super) struct OneDelivery {
+    /// Its id
+    id: String,
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl One {
+    async fn with(self, act: impl AsyncFnOnce(Arc<Upstream>, WebhookId) -> Result<(), Failure>) -> Result<(), Failure> {
+        let Self { id, place, settings } = self;
+        with_api(&place, settings, async |api| act(api, WebhookId::new(id)).await).await
+    }
+}
+
+impl OneDelivery {
+    async fn with(
+        self,
+        act: impl AsyncFnOnce(Arc<Upstream>, DeliveryId) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let Self { id, place, settings } = self;
+        with_api(&place, settings, async |api| act(api, DeliveryId::new(id)).await).await
+    }
+}
+
+impl Webhook {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::List(list) => list.run().await,
+            Self::Secret(one) => one.with(async |api, id| say(api.webhook(&id).await?.1.expose())).await,
+            Self::Rotate(rotate) => rotate.run().await,
+            Self::Disable(one) => {
+                one.with(async |api, id| {
+                    api.switch_webhook(&id, false).await?;
+                    say(format!("{id} is off; what it was still owed are dead letters: `mailbell webhook deliveries --status failed`"))
+                })
+                .await
+            }
+            Self::Enable(one) => {
+                one.with(async |api, id| {
+                    api.switch_webhook(&id, true).await?;
+                    say(format!("{id} is on; `mailbell webhook replay` repeats what it missed"))
+                })
+                .await
+            }
+            Self::Test(one) => {
+                one.with(async |api, id| {
+                    let probe = api.probe_webhook(&id).await?;
+                    let answer = probe.response_status.map(|status| status.to_string()).or(probe.error);
+                    let (answer, word) = (answer.unwrap_or_default(), if probe.delivered { "took" } else { "did not take" });
+                    let (millis, bytes) = (probe.duration_millis, probe.response_bytes);
+                    say(format!("the endpoint {word} the probe: {answer}, {millis} ms, {bytes} bytes"))
+                })
+                .await
+            }
+            Self::Deliveries(deliveries) => deliveries.run().await,
+            Self::Replay(one) => {
+                one.with(async |api, id| {
+                    let replay = api.replay_delivery(&id).await?;
+                    say(format!("{}  {}", replay.id, replay.status))
+                })
+                .await
+            }
+            Self::DeadLetter(one) => {
+                one.with(async |api, id| {
+                    api.give_up_delivery(&id).await?;
+                    say(format!("{id} is a dead letter; those behind it go on"))
+                })
+                .await
+            }
+        }
+    }
+}
+
+impl List {
+    async fn run(self) -> Result<(), Failure> {
+        let Self { place, settings, json } = self;
+        with_api(&place, settings, async |api| {
+            for webhook in api.webhooks().await? {
+                if json { say(listed_json(&webhook))? } else { say(listed(&webhook))? }
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn listed(webhook: &Told) -> String {
+    let scope = webhook.mailbox.as_deref().or(webhook.domain.as_deref()).unwrap_or("every mailbox");
+    let mut line = format!("{}  {}  {scope}  {}", webhook.id, webhook.endpoint_url, webhook.events.join(","));
+    for (count, what) in [(webhook.fare.pending, "pending"), (webhook.fare.dead, "dead")] {
+        if let Some(count) = count.filter(|count| *count > 0) {
+            line.push_str(&format!("  {count} {what}"));
+        }
+    }
+    if let Some(since) = webhook.fare.failing_since {
+        let last = webhook.fare.last_failure.as_deref().unwrap_or("unknown");
+        line.push_str(&format!("  failing since {since} ({last})"));
+    }
+    if let Some(why) = &webhook.disabled {
+        line.push_str(&format!("  off: {why}"));
+    }
+    line
+}
+
+fn listed_json(webhook: &Told) -> serde_json::Value {
+    serde_json::json!({
+        "webhook_id": webhook.id,
+        "endpoint_url": webhook.endpoint_url,
+        "events": webhook.events,
+        "mailbox": webhook.mailbox,
+        "domain": webhook.domain,
+        "disabled_reason": webhook.disabled,
+        "failing_since": webhook.fare.failing_since,
+        "last_failure": webhook.fare.last_failure,
+        "pending_count": webhook.fare.pending,
+        "dead_count": webhook.fare.dead,
+    })
+}
+
+impl Rotate {
+    async fn run(self) -> Result<(), Failure> {
+        let Self { id, overlap_secs, place, settings } = self;
+        let dir = place.open()?;
+        with_api(&place, settings, async |api| {
+            let (clock, ids) = time_and_ids();
+            let sources = open_bell_store(&dir, &ids).await?;
+            let overlap = overlap_secs.map(Duration::from_secs);
+            let rotation = rotate(&api, &sources, &ids, clock.now(), &WebhookId::new(id), overlap).await?;
+            say(rotation.secret.expose())?;
+            match rotation.old_until {
+                Some(until) => tell(format!("the old secret signs beside it until {until}, in `webhook-signature`; `X-MultiMail-Signature` is made with the new one from now on")),
+                None => tell("the old secret is forgotten".to_owned()),
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// A line beside the answer, for a person: the answer alone stands on stdout.
+fn tell(line: String) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+impl Deliveries {
+    async fn run(self) -> Result<(), Failure> {
+        let Self { webhook, status, place, settings, json } = self;
+        let webhook = webhook.map(WebhookId::new);
+        with_api(&place, settings, async |api| {
+            let status = status.map(Status::as_str);
+            let page = api.webhook_deliveries(webhook.as_ref(), status, DELIVERIES_MAX, None).await?;
+            for delivery in &page.deliveries {
+                if json { say(delivery_json(delivery))? } else { say(delivery_line(delivery))? }
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn delivery_line(delivery: &Delivery) -> String {
+    let answer = delivery.response_status.map(|status| status.to_string()).or_else(|| delivery.error.clone());
+    let event = delivery.event_id.as_deref().unwrap_or_default();
+    let (attempts, answer) = (delivery.attempts, answer.unwrap_or_else(|| "-".to_owned()));
+    format!("{}  {}  {event}  {}  {attempts} attempts  {answer}", delivery.id, delivery.status, delivery.url)
+}
+
+fn delivery_json(delivery: &Delivery) -> serde_json::Value {
+    serde_json::json!({
+        "delivery_id": delivery.id,
+        "webhook_id": delivery.webhook_id,
+        "event_id": delivery.event_id,
+        "event_type": delivery.event_type,
+        "replay_of": delivery.replay_of,
+        "url": delivery.url,
+        "status": delivery.status,
+        "attempts": delivery.attempts,
+        "response_status": delivery.response_status,
+        "error": delivery.error,
+        "created_at": delivery.created_at,
+        "last_attempt_at": delivery.last_attempt_at,
+        "next_attempt_at": delivery.next_attempt_at,
+    })
+}
