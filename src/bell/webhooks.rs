@@ -120,7 +120,7 @@ impl Webhooks {
         let new = NewWebhook { endpoint_url, scope, events, description, secret };
         let (webhook, signing) = match self.upstream.create_webhook(&new).await? {
             Created::PendingApproval => return Ok(None),
-            Created::Active(webhook, signing) => (webhook, signing),
+            Created::Active(webhook, signing) => (*webhook, signing),
         };
         if own
             && !chosen

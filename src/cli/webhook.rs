@@ -199,20 +199,16 @@ impl List {
 
 fn listed(webhook: &Told) -> String {
     let scope = webhook.mailbox.as_deref().or(webhook.domain.as_deref()).unwrap_or("every mailbox");
-    let mut line = format!("{}  {}  {scope}  {}", webhook.id, webhook.endpoint_url, webhook.events.join(","));
+    let mut parts =
+        vec![webhook.id.to_string(), webhook.endpoint_url.clone(), scope.to_owned(), webhook.events.join(",")];
     for (count, what) in [(webhook.fare.pending, "pending"), (webhook.fare.dead, "dead")] {
-        if let Some(count) = count.filter(|count| *count > 0) {
-            line.push_str(&format!("  {count} {what}"));
-        }
+        parts.extend(count.filter(|count| *count > 0).map(|count| format!("{count} {what}")));
     }
     if let Some(since) = webhook.fare.failing_since {
-        let last = webhook.fare.last_failure.as_deref().unwrap_or("unknown");
-        line.push_str(&format!("  failing since {since} ({last})"));
+        parts.push(format!("failing since {since} ({})", webhook.fare.last_failure.as_deref().unwrap_or("unknown")));
     }
-    if let Some(why) = &webhook.disabled {
-        line.push_str(&format!("  off: {why}"));
-    }
-    line
+    parts.extend(webhook.disabled.as_ref().map(|why| format!("off: {why}")));
+    parts.join("  ")
 }
 
 fn listed_json(webhook: &Told) -> serde_json::Value {
@@ -241,8 +237,8 @@ impl Rotate {
             let rotation = rotate(&api, &sources, &ids, clock.now(), &WebhookId::new(id), overlap).await?;
             say(rotation.secret.expose())?;
             match rotation.old_until {
-                Some(until) => tell(format!("the old secret signs beside it until {until}, in `webhook-signature`; `X-MultiMail-Signature` is made with the new one from now on")),
-                None => tell("the old secret is forgotten".to_owned()),
+                Some(until) => tell(&format!("the old secret signs beside it until {until}, in `webhook-signature`; `X-MultiMail-Signature` is made with the new one from now on")),
+                None => tell("the old secret is forgotten"),
             }
             Ok(())
         })
@@ -251,7 +247,7 @@ impl Rotate {
 }
 
 /// A line beside the answer, for a person: the answer alone stands on stdout.
-fn tell(line: String) {
+fn tell(line: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "{line}");
 }

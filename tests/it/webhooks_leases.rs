@@ -8,8 +8,11 @@ use mailbell::{
         egress::TIMEOUT,
         worker::{LEASE, LEASE_MARGIN, LeaseTooShort, Worker},
     },
-    store::deliveries::{
-        Answer, Attempt, ClaimLines, ClaimedLines, Deliveries as _, Owed, Recorded, Since, State, Verdict,
+    store::{
+        deliveries::{
+            Answer, Attempt, ClaimLines, ClaimedLines, Deliveries as _, Owed, Recorded, Since, State, Verdict,
+        },
+        upkeep::{GivenUp, Replayed, Upkeep as _},
     },
 };
 
@@ -66,6 +69,45 @@ async fn a_line_that_a_worker_left_is_taken_over_and_the_late_worker_changes_not
     assert!(matches!(record(&hooks, &second, Verdict::Delivered).await, Recorded::Kept));
     assert!(matches!(record(&hooks, &second, Verdict::Delivered).await, Recorded::Stale), "let go once recorded");
     assert_eq!(claim(&hooks, "three").await.owed[0].event_id.as_str(), "evt_2");
+}
+
+#[tokio::test]
+async fn a_head_that_is_given_up_while_it_is_under_way_holds_nobody_up() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    hooks.register("http://127.0.0.1:9/").await;
+    let ann = mailbox("ann@mailbell.test");
+    hooks.happen(&ann, "evt_1").await;
+    hooks.happen(&ann, "evt_2").await;
+    let owed = claim(&hooks, "one").await.owed.remove(0);
+    let given_up = hooks.store.give_up(&owed.id, hooks.clock.now()).await.unwrap();
+    assert!(matches!(given_up, GivenUp::Dead(_)));
+    assert!(claim(&hooks, "two").await.owed.is_empty(), "one at a time, even so");
+    let later = hooks.clock.now().plus(Duration::from_mins(30));
+    assert!(matches!(record(&hooks, &owed, Verdict::RetryAt(later)).await, Recorded::Kept));
+    assert_eq!(claim(&hooks, "three").await.owed[0].event_id.as_str(), "evt_2");
+    assert_eq!(hooks.deliveries().await[0].state, State::Dead);
+}
+
+#[tokio::test]
+async fn of_replays_two_at_once_leave_room_for_first_sendings() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    hooks.register("http://127.0.0.1:9/").await;
+    for number in 0..12 {
+        hooks.happen(&mailbox(&format!("a{number}@mailbell.test")), &format!("evt_{number}")).await;
+    }
+    for delivery in hooks.deliveries().await {
+        hooks.store.give_up(&delivery.id, hooks.clock.now()).await.unwrap();
+        let replayed = hooks.store.replay(&delivery.id, hooks.clock.now(), 11).await.unwrap();
+        assert_eq!(matches!(replayed, Replayed::Full), delivery.event_id.as_str() == "evt_11", "{replayed:?}");
+    }
+    assert_eq!(claim(&hooks, "one").await.owed.len(), 2);
+    assert!(claim(&hooks, "two").await.owed.is_empty());
+    for number in 0..12 {
+        hooks.happen(&mailbox(&format!("a{number}@mailbell.test")), &format!("evt_later_{number}")).await;
+    }
+    let first = claim(&hooks, "three").await.owed;
+    assert_eq!(first.len(), 6, "eight at once, with the two");
+    assert!(first.iter().all(|owed| owed.replay_of.is_none()));
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ fn day_of_tries() -> Vec<i64> {
 #[tokio::test]
 async fn a_day_of_failing_ends_with_a_try_and_every_expired_follower_gets_one() {
     let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
-    let (receiver, status) = switchable(&hooks).await;
+    let (receiver, answers) = switchable(&hooks).await;
     hooks.register(&receiver.url()).await;
     let ann = mailbox("ann@mailbell.test");
     let began = hooks.clock.now();
@@ -75,7 +75,7 @@ async fn a_day_of_failing_ends_with_a_try_and_every_expired_follower_gets_one() 
     let dead = &hooks.deliveries().await[0];
     assert_eq!((dead.attempts, dead.tries.len()), (u32::try_from(tries.len()).unwrap(), 10), "a list shows the last");
 
-    status.store(204, Ordering::Relaxed);
+    answers.store(204, Ordering::Relaxed);
     while hooks.go_on().await {}
     assert_eq!(secs_of(&receiver, "evt_young", began), [last + 1800], "the line kept its distance");
     assert_eq!(states().await[3], State::Delivered);

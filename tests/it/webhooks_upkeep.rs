@@ -96,8 +96,9 @@ async fn a_replay_that_fails_holds_up_nothing_and_ends_after_its_own_day() {
     hooks.worker.run_until_idle().await;
     let states = || async { hooks.deliveries().await.iter().map(|one| one.state).collect::<Vec<_>>() };
     assert_eq!(states().await, [State::Delivered, State::Pending, State::Delivered]);
-    let (status, said) = post(&api, &format!("/v1/webhook-deliveries/{}/replay", hooks.deliveries().await[1].id)).await;
-    assert_eq!(status, 409, "{said}");
+    let (refused, said) =
+        post(&api, &format!("/v1/webhook-deliveries/{}/replay", hooks.deliveries().await[1].id)).await;
+    assert_eq!(refused, 409, "{said}");
     while hooks.go_on().await {}
     assert_eq!(states().await, [State::Delivered, State::Dead, State::Delivered]);
 }
@@ -123,8 +124,8 @@ async fn an_operator_gives_a_stuck_head_up_and_the_line_goes_on_at_once() {
     let path = format!("/v1/webhook-deliveries/{}/dead-letter", hooks.deliveries().await[0].id);
     let weak = api.key("weak", &[KeyScope::Read, KeyScope::Send]).await;
     assert_eq!(answer(api.bare(Method::POST, &path).bearer_auth(weak)).await.0, 403);
-    let (status, dead) = post(&api, &path).await;
-    assert_eq!((status, &dead["status"]), (200, &json!("failed")));
+    let (given_up, dead) = post(&api, &path).await;
+    assert_eq!((given_up, &dead["status"]), (200, &json!("failed")));
     assert_eq!(hooks.worker.run_until_idle().await, None, "the others are through without a wait");
     assert_eq!(post(&api, &path).await.0, 409, "it is over");
     let (_, listed) = api.get("/v1/webhooks").await;

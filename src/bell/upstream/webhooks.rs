@@ -103,7 +103,7 @@ pub enum WebhookScope {
 #[derive(Debug, Clone)]
 pub enum Created {
     /// It is there, and signs with this secret.
-    Active(Webhook, Option<Secret>),
+    Active(Box<Webhook>, Option<Secret>),
     /// Its making waits for an operator.
     PendingApproval,
 }
@@ -168,7 +168,7 @@ impl Upstream {
         let pending = answer.status.as_deref() == Some("pending_approval");
         match answer.webhook() {
             _ if pending => Ok(Created::PendingApproval),
-            Some(webhook) => Ok(Created::Active(webhook, secret)),
+            Some(webhook) => Ok(Created::Active(Box::new(webhook), secret)),
             None => Err(UpstreamError::Unreadable("a webhook without an id")),
         }
     }

@@ -17,7 +17,7 @@ use crate::domain::id::WebhookId;
 pub(super) const TOOL: Tool = Tool {
     name: "test_webhook",
     title: "Test a webhook",
-    about: "Sends a signed probe to its endpoint now and tells what it answered.",
+    about: "Sends a signed probe to its endpoint now and tells what it answered; at `self` it comes in as an `other` event.",
     parameters: &[Parameter::new("webhook_id", Kind::Text, "").required()],
     output: &[
         Output("webhook_id", "string", true),

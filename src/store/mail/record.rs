@@ -43,7 +43,9 @@ pub(super) async fn record(
         }
         Verdict::RetryAt(at) => {
             failed_again(conn, owed.line, attempt).await?;
-            rest(conn, owed.line, *at).await?;
+            // Given up by hand while it was under way: the next does not wait for it.
+            let at = if is_pending(conn, owed).await? { *at } else { attempt.at };
+            rest(conn, owed.line, at).await?;
         }
         Verdict::Dead { next_at } => {
             give_up(conn, owed).await?;
@@ -128,6 +130,14 @@ async fn give_up(conn: &mut SqliteConnection, owed: &Owed) -> Result<(), StoreEr
         .await
         .map_err(failed("give a delivery up"))?;
     Ok(())
+}
+
+async fn is_pending(conn: &mut SqliteConnection, owed: &Owed) -> Result<bool, StoreError> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM delivery WHERE seq = ?1 AND state = 'pending')")
+        .bind(owed.seq)
+        .fetch_one(conn)
+        .await
+        .map_err(failed("look whether a delivery is still owed"))
 }
 
 /// Whether the time of the line's next head is over: each such gets a try of its own, and waits for nothing more.

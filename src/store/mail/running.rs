@@ -44,3 +44,39 @@ pub(super) async fn pass_time(conn: &mut SqliteConnection, claim: &ClaimLines) -
         .map_err(failed("forget the secrets that were replaced"))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection as _, Row as _, migrate::Migrator};
+
+    use super::super::MIGRATIONS;
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_of_an_older_database_keep_their_deliveries_and_their_time() {
+        let mut conn = SqliteConnection::connect("sqlite::memory:").await.expect("opens");
+        let older: Vec<_> = MIGRATIONS.iter().filter(|migration| migration.version < 6).cloned().collect();
+        Migrator::with_migrations(older).run(&mut conn).await.expect("as it was");
+        for sql in [
+            "INSERT INTO line (endpoint, mailbox, due_at, failures, failing_since) VALUES ('self', 'a@b.test', 7, 2, 5)",
+            "INSERT INTO delivery (line_id, webhook_id, event_id, event_type, created_at, body)
+             VALUES (1, 'wh_1', 'evt_1', 'inbound', 1, x'00')",
+            "INSERT INTO attempt VALUES (1, 1, 1, 500, NULL, 1, 1)",
+        ] {
+            sqlx::query(sql).execute(&mut conn).await.expect(sql);
+        }
+        MIGRATIONS.run(&mut conn).await.expect("as it is");
+        let row = sqlx::query(
+            "SELECT l.due_at, l.failures, l.replays, d.expires_at, (SELECT count(*) FROM attempt) AS attempts
+             FROM delivery d JOIN line l ON l.id = d.line_id",
+        )
+        .fetch_one(&mut conn)
+        .await
+        .expect("still together");
+        let number = |name| row.get::<Option<i64>, _>(name);
+        let kept = ["due_at", "failures", "replays", "expires_at", "attempts"].map(number);
+        assert_eq!(kept, [Some(7), Some(2), Some(0), None, Some(1)]);
+        let broken = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut conn).await.expect("checked");
+        assert!(broken.is_empty());
+    }
+}
