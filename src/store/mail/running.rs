@@ -9,7 +9,9 @@ use crate::store::{
 };
 
 const RUN: &str = "UPDATE running_time SET millis = millis + ?1 WHERE id = 1 AND ?1 > 0";
-pub(super) const BEGIN: &str = "UPDATE delivery SET expires_at = (SELECT millis FROM running_time WHERE id = 1) + ?1
+/// The index is named because others hold the same rows and all that waits besides.
+pub(super) const BEGIN: &str =
+    "UPDATE delivery INDEXED BY delivery_unlooked SET expires_at = (SELECT millis FROM running_time WHERE id = 1) + ?1
          WHERE state = 'pending' AND expires_at IS NULL";
 /// Only what has failed waits for a moment; everything else is due already.
 const STEP: &str = "UPDATE line SET due_at = CASE WHEN failures > 0 THEN due_at + ?1 ELSE min(due_at, ?2) END
