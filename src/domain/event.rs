@@ -256,6 +256,16 @@ pub enum BounceType {
     Soft,
 }
 
+impl BounceType {
+    /// The word for it, in the API and in rows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hard => "hard",
+            Self::Soft => "soft",
+        }
+    }
+}
+
 /// How a report was tied to the message that it is about, the surest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     address::Address,
     clock::UnixMillis,
+    event::BounceType,
     id::{MailboxId, MessageId, ThreadId},
     verdict::Verdict,
 };
@@ -124,6 +125,20 @@ pub struct MessageSummary {
     pub attachments: Vec<Attachment>,
     /// Tags, by key.
     pub tags: BTreeMap<String, String>,
+    /// When the first of its recipients was delivered to; none for one that came in.
+    pub delivered_at: Option<UnixMillis>,
+    /// Its worst bounce; none for one that came in.
+    pub bounced: Option<Bounced>,
+}
+
+/// The bounce that a message is remembered by: a hard one before a soft one, then the latest. A soft one is forgotten once
+/// that recipient was delivered to after all. Only what is proved counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounced {
+    /// When it was told.
+    pub at: UnixMillis,
+    /// Of which class it was.
+    pub bounce_type: BounceType,
 }
 
 /// A message with its text.

@@ -333,6 +333,8 @@ impl Reception {
             auto: reading.auto,
             attachments: reading.attachments.clone(),
             tags: BTreeMap::new(),
+            delivered_at: None,
+            bounced: None,
         };
         NewMessage {
             message: Message { summary, text: reading.text.clone(), notes, verdict: verdict.clone() },

@@ -45,6 +45,8 @@ pub struct NewOutbound {
     pub envelope_from: Address,
     /// Recipients that no header names.
     pub bcc: Vec<String>,
+    /// Whether it carries a tracking image; as its mailbox has it otherwise.
+    pub track_opens: Option<bool>,
     /// Everybody it is for, each once.
     pub recipients: Vec<Address>,
     /// When it is to be tried first.
@@ -217,6 +219,8 @@ pub struct Standing {
     pub send_at: Option<UnixMillis>,
     /// Recipients that no header names.
     pub bcc: Vec<String>,
+    /// Whether it was asked to carry a tracking image, or not to; none: as its mailbox has it.
+    pub track_opens: Option<bool>,
     /// Its return path.
     pub envelope_from: String,
     /// The Message-ID.

@@ -19,7 +19,6 @@ const LETTER: &str = "From: ann@a.test\r\nSubject: files\r\nMIME-Version: 1.0\r\
     --b--\r\n";
 
 async fn start() -> (Mail, ApiServer, String) {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let mail = Mail::start().await;
     let id = SmtpPeer::hello(mail.addr).await.deliver(&[AGENT], LETTER).await;
     let api = mail.api().await;

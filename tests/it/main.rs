@@ -38,6 +38,7 @@ mod reports_corpus;
 mod sending_api;
 mod sending_limits;
 mod sending_local;
+mod sending_outcomes;
 mod sending_relay;
 mod sending_returned;
 mod sources_roster;

@@ -2,7 +2,7 @@
 //! nothing, and neither makes an inbound event.
 
 use mailbell::{
-    domain::{id::MessageId, message::Status, return_path},
+    domain::{event::BounceType, id::MessageId, message::Status, return_path},
     mail::reception::{Envelope, Recipient},
     store::suppressions::Suppressions as _,
 };
@@ -91,6 +91,8 @@ async fn a_report_at_the_return_path_is_a_hard_bounce_that_suppresses_and_no_inb
     assert_eq!(event["reason"], "user_unknown");
     assert_eq!(event["diagnostic"], "550 5.1.1 <bob@customer.test> user unknown");
     assert_eq!(post.status(&id).await, Status::SendFailed);
+    let bounced = post.message(AGENT, &id).await.summary.bounced.unwrap();
+    assert_eq!((bounced.at, bounced.bounce_type), (post.clock_in(0), BounceType::Hard));
     assert_eq!(post.message(AGENT, &stored).await.summary.subject, "Undelivered Mail Returned to Sender");
     let listed = post.store.suppression_of(&BOB.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(listed.message, Some(id));
@@ -157,6 +159,7 @@ Hello
         assert_ne!(event["suppressed"], true);
     }
     assert_eq!(post.status(&id).await, Status::Sent);
+    assert_eq!(post.message(AGENT, &id).await.summary.bounced, None);
     assert_eq!(post.store.suppressions(None, 10).await.unwrap(), []);
 
     // The true ones are told all the same, and a complaint with our secret suppresses.

@@ -226,6 +226,8 @@ fn composed(making: Making, image: Option<&str>, bytes_max: usize) -> Result<(Ve
         auto: making.auto,
         attachments: reading.attachments,
         tags: BTreeMap::new(),
+        delivered_at: None,
+        bounced: None,
     };
     Ok((raw, Message { summary, text: making.markdown, notes: Vec::new(), verdict: None }))
 }

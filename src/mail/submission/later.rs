@@ -93,7 +93,7 @@ impl Submission {
                 in_reply_to: reading.in_reply_to.into_iter().next(),
                 references: reading.references,
                 auto: message.summary.auto,
-                track_opens: None,
+                track_opens: standing.track_opens,
                 thread: message.summary.thread_id,
                 status: Status::Scheduled,
                 at: now,

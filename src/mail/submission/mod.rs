@@ -179,6 +179,7 @@ impl Submission {
                 token,
                 envelope_from,
                 bcc: letter.bcc,
+                track_opens: letter.track_opens,
                 recipients: people.all,
                 due_at: due,
                 idempotency_key: letter.idempotency_key,

@@ -212,7 +212,7 @@ impl Outbox for MailStore {
 
     async fn standing(&self, mailbox: &MailboxId, id: &MessageId) -> Result<Option<Standing>, StoreError> {
         let row = sqlx::query(
-            "SELECT m.status, m.envelope_from, m.internet_id, o.bcc,
+            "SELECT m.status, m.envelope_from, m.internet_id, o.bcc, o.track_opens,
                     (SELECT min(r.due_at) FROM recipient r WHERE r.message_id = m.id) AS due_at
              FROM outbound o JOIN message m ON m.id = o.message_id WHERE m.id = ?1 AND m.mailbox_id = ?2",
         )
@@ -229,6 +229,7 @@ impl Outbox for MailStore {
             status,
             send_at: due_at.filter(|_| status == Status::Scheduled),
             bcc: rows::list(row.get("bcc")).ok_or_else(|| corrupt("its bcc is no list"))?,
+            track_opens: row.get("track_opens"),
             envelope_from: row.get("envelope_from"),
             internet_id: row.get::<Option<String>, _>("internet_id").unwrap_or_default(),
         }))

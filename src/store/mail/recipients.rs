@@ -7,6 +7,7 @@ use crate::{
     domain::{
         address::Address,
         clock::UnixMillis,
+        event::BounceType,
         id::{MailboxId, MessageId},
     },
     store::{
@@ -93,6 +94,50 @@ pub(super) async fn prove(
         .await
         .map_err(failed("record what a report says of a recipient"))?;
     restate(conn, message).await
+}
+
+/// Notes that a recipient was delivered to: the first time counts, and a soft bounce before it is forgotten.
+pub(super) async fn delivered(
+    conn: &mut SqliteConnection,
+    message: &MessageId,
+    recipient: &str,
+    at: UnixMillis,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE recipient SET delivered_at = coalesce(delivered_at, ?3),
+                bounced_at = CASE WHEN bounce_type = 'hard' THEN bounced_at END,
+                bounce_type = CASE WHEN bounce_type = 'hard' THEN bounce_type END
+         WHERE message_id = ?1 AND address = ?2",
+    )
+    .bind(message.as_str())
+    .bind(recipient)
+    .bind(at.0)
+    .execute(conn)
+    .await
+    .map_err(failed("note a delivery"))?;
+    Ok(())
+}
+
+/// Notes a bounce: a soft one does not take the place of a hard one.
+pub(super) async fn bounced(
+    conn: &mut SqliteConnection,
+    message: &MessageId,
+    recipient: &str,
+    bounce_type: BounceType,
+    at: UnixMillis,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE recipient SET bounced_at = ?4, bounce_type = ?3
+         WHERE message_id = ?1 AND address = ?2 AND (?3 = 'hard' OR bounce_type IS NOT 'hard')",
+    )
+    .bind(message.as_str())
+    .bind(recipient)
+    .bind(bounce_type.as_str())
+    .bind(at.0)
+    .execute(conn)
+    .await
+    .map_err(failed("note a bounce"))?;
+    Ok(())
 }
 
 /// Brings a message's status up to date with its recipients'.

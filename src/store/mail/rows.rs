@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     domain::{
         clock::UnixMillis,
+        event::BounceType,
         id::{MailboxId, MessageId, ThreadId},
-        message::{Attachment, Direction, Mailbox, MessageSummary, Status},
+        message::{Attachment, Bounced, Direction, Mailbox, MessageSummary, Status},
     },
     store::StoreError,
 };
@@ -16,7 +17,10 @@ use crate::{
 /// The columns of a [`SummaryRow`], from a message called `m`.
 pub(super) const SUMMARY: &str = "m.id, m.mailbox_id, m.thread_id, m.direction, m.status, m.sender, m.sender_name, \
      m.recipients, m.cc, m.subject, m.snippet, m.received_at, m.auto, m.attachments, \
-     (SELECT json_group_object(own.key, own.value) FROM tag own WHERE own.seq = m.seq) AS tags";
+     (SELECT json_group_object(own.key, own.value) FROM tag own WHERE own.seq = m.seq) AS tags, \
+     (SELECT min(r.delivered_at) FROM recipient r WHERE r.message_id = m.id) AS delivered_at, \
+     (SELECT max(r.bounced_at) FROM recipient r WHERE r.message_id = m.id AND r.bounce_type = 'hard') AS hard_at, \
+     (SELECT max(r.bounced_at) FROM recipient r WHERE r.message_id = m.id AND r.bounce_type = 'soft') AS soft_at";
 
 fn corrupt(table: &'static str, row: &str, why: &'static str) -> StoreError {
     StoreError::Corrupt { table, row: row.to_owned(), why }
@@ -59,6 +63,9 @@ pub(super) struct SummaryRow {
     auto: bool,
     attachments: String,
     tags: String,
+    delivered_at: Option<i64>,
+    hard_at: Option<i64>,
+    soft_at: Option<i64>,
 }
 
 impl SummaryRow {
@@ -71,6 +78,7 @@ impl SummaryRow {
         let attachments = attachments_of(&self.attachments).ok_or_else(|| wrong("its attachments are no list"))?;
         let tags: BTreeMap<String, String> =
             serde_json::from_str(&self.tags).map_err(|_| wrong("its tags are no map"))?;
+        let bounced = |at: Option<i64>, bounce_type| at.map(|at| Bounced { at: UnixMillis(at), bounce_type });
         Ok(MessageSummary {
             id: MessageId::new(self.id),
             mailbox_id: MailboxId::new(self.mailbox_id),
@@ -87,6 +95,8 @@ impl SummaryRow {
             auto: self.auto,
             attachments,
             tags,
+            delivered_at: self.delivered_at.map(UnixMillis),
+            bounced: bounced(self.hard_at, BounceType::Hard).or_else(|| bounced(self.soft_at, BounceType::Soft)),
         })
     }
 }

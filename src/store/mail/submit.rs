@@ -49,8 +49,9 @@ pub(super) async fn submit(conn: &mut SqliteConnection, new: &NewOutbound) -> Re
     let thread = threads::place(conn, &stored).await?;
     messages::insert(conn, &stored, &thread).await?;
     sqlx::query(
-        "INSERT INTO outbound (message_id, mailbox_id, token, bcc, idempotency_key, answers, digest, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO outbound (message_id, mailbox_id, token, bcc, idempotency_key, answers, digest, created_at,
+                               track_opens)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )
     .bind(summary.id.as_str())
     .bind(summary.mailbox_id.as_str())
@@ -60,6 +61,7 @@ pub(super) async fn submit(conn: &mut SqliteConnection, new: &NewOutbound) -> Re
     .bind(new.reply.as_ref().map(|reply| reply.to.as_str()))
     .bind(new.reply.as_ref().map(|reply| reply.digest.as_slice()))
     .bind(now.0)
+    .bind(new.track_opens)
     .execute(&mut *conn)
     .await
     .map_err(failed("store a message to be sent"))?;

@@ -4,7 +4,10 @@ use sqlx::SqliteConnection;
 
 use super::{fanout, mailboxes, recipients, suppressions};
 use crate::{
-    domain::{event::Detail, message::Mailbox},
+    domain::{
+        event::{Detail, NewEvent, Tied},
+        message::Mailbox,
+    },
     store::{StoreError, failed, outbox::Tell},
 };
 
@@ -35,6 +38,7 @@ pub(super) async fn tell(conn: &mut SqliteConnection, mailbox: &Mailbox, tell: &
     };
     if fresh {
         fanout::fan_out(conn, mailbox, &tell.event).await?;
+        remember(conn, &tell.event).await?;
     }
     if let (Some(ending), Some(message)) = (tell.proves, &tell.event.message_id) {
         recipients::prove(conn, message, recipient, ending).await?;
@@ -43,6 +47,21 @@ pub(super) async fn tell(conn: &mut SqliteConnection, mailbox: &Mailbox, tell: &
         suppressions::add(conn, suppression).await?;
     }
     Ok(())
+}
+
+/// Notes on the message what was told of it, as far as it is proved.
+async fn remember(conn: &mut SqliteConnection, event: &NewEvent) -> Result<(), StoreError> {
+    let Some(message) = &event.message_id else { return Ok(()) };
+    match &event.detail {
+        // One that is not proved names no message.
+        Detail::Delivery { recipient, .. } => recipients::delivered(conn, message, recipient, event.timestamp).await,
+        Detail::Bounce { recipient: Some(recipient), bounce_type, tied, .. }
+            if matches!(tied, Tied::Session | Tied::Envelope | Tied::Token) =>
+        {
+            recipients::bounced(conn, message, recipient, *bounce_type, event.timestamp).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Tells all of `tells`, each of the mailbox that it names, or of `mailbox`.

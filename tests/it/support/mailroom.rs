@@ -53,6 +53,8 @@ pub fn message(id: &str, mailbox: &Mailbox, thread: &str) -> Message {
             auto: false,
             attachments: vec![],
             tags: BTreeMap::new(),
+            delivered_at: None,
+            bounced: None,
         },
         text: format!("The text of {id}"),
         notes: vec![],

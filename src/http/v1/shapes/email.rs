@@ -161,9 +161,9 @@ impl From<&message::MessageSummary> for EmailSummary {
             tags: email.tags.clone(),
             spam_score: None,
             spam_verdict: (email.status == Status::SpamQuarantined).then_some("quarantined"),
-            delivered_at: None,
-            bounced_at: None,
-            bounce_type: None,
+            delivered_at: email.delivered_at,
+            bounced_at: email.bounced.map(|bounced| bounced.at),
+            bounce_type: email.bounced.map(|bounced| bounced.bounce_type.as_str()),
         }
     }
 }
