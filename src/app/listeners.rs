@@ -4,7 +4,10 @@ use std::{io, net::SocketAddr};
 
 use tokio::net::TcpListener;
 
-use crate::config::{ListenAddr, load::Loaded};
+use crate::{
+    config::{ListenAddr, load::Loaded},
+    domain::allow_hosts::connectable,
+};
 
 /// What to do when a default address is taken. One that somebody chose is an error in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,15 +85,7 @@ impl Listeners {
     }
 }
 
-/// Where a socket is reached from this machine: an address that listens everywhere is reached on loopback.
+/// Where a socket is reached from this machine.
 pub fn reachable(listener: &TcpListener) -> io::Result<SocketAddr> {
-    let mut addr = listener.local_addr()?;
-    if addr.ip().is_unspecified() {
-        addr.set_ip(if addr.is_ipv4() {
-            std::net::Ipv4Addr::LOCALHOST.into()
-        } else {
-            std::net::Ipv6Addr::LOCALHOST.into()
-        });
-    }
-    Ok(addr)
+    listener.local_addr().map(connectable)
 }

@@ -1,5 +1,7 @@
 //! The hosts that an operator lets webhooks be sent to, and what counts as this machine.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use url::{Host, Url};
 
 /// The hosts of `webhooks.allow_hosts`: `name` for any port, or `name:port`.
@@ -28,4 +30,14 @@ pub fn is_loopback(host: &Host<&str>) -> bool {
         Host::Ipv4(ip) => ip.is_loopback(),
         Host::Ipv6(ip) => ip.is_loopback(),
     }
+}
+
+/// Where to connect to reach a listener at this machine: one that listens everywhere is reached by loopback.
+pub fn connectable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }

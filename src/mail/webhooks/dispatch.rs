@@ -1,9 +1,6 @@
 //! One try: find the endpoint, sign, post, and say what came back.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::watch;
@@ -16,6 +13,7 @@ use super::{
 };
 use crate::{
     domain::{
+        allow_hosts::connectable,
         clock::{Clock, UnixMillis},
         id::{DeliveryId, EventId},
         secret::Secret,
@@ -125,16 +123,6 @@ impl Dispatch {
             }
         }
     }
-}
-
-/// Where to connect to reach a listener at this machine: one that listens everywhere is reached by loopback.
-fn connectable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 /// The headers of one try, signed now; none if something in them cannot stand in a header. A MultiMail signature is one, so it

@@ -33,13 +33,7 @@ pub(super) const TOOL: Tool = Tool {
         Parameter::new("note", Kind::Text, "for the operator"),
         Parameter::new("lease_secs", Kind::Number(1, LEASE_SECS_MAX), "for extend; default 600"),
     ],
-    output: &[
-        Output("action", "string", true),
-        Output("done", "strings", true),
-        Output("stale", "strings", true),
-        Output("fence", "string", false),
-        Output("hidden_chars_removed", "integer", false),
-    ],
+    output: &[Output("action", "string", true), Output("done", "strings", true), Output("stale", "strings", true)],
     effect: Effect::Adds { idempotent: true },
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

@@ -38,8 +38,6 @@ pub(super) const TOOL: Tool = Tool {
         Output("messages", "objects", true),
         Output("cursor", "string", false),
         Output("notes", "strings", false),
-        Output("fence", "string", false),
-        Output("hidden_chars_removed", "integer", false),
     ],
     effect: Effect::Reads,
     run: |rooms, call| Box::pin(run(rooms, call)),

@@ -19,12 +19,7 @@ pub(super) const TOOL: Tool = Tool {
     title: "Delete a webhook",
     about: "Ends a webhook and forgets its secret.",
     parameters: &[Parameter::new("webhook_id", Kind::Text, "").required()],
-    output: &[
-        Output("webhook_id", "string", true),
-        Output("deleted", "boolean", true),
-        Output("fence", "string", false),
-        Output("hidden_chars_removed", "integer", false),
-    ],
+    output: &[Output("webhook_id", "string", true), Output("deleted", "boolean", true)],
     effect: Effect::Removes,
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

@@ -29,8 +29,6 @@ pub(super) const TOOL: Tool = Tool {
         Output("message_count", "integer", true),
         Output("messages", "objects", true),
         Output("older_left_out", "integer", false),
-        Output("fence", "string", false),
-        Output("hidden_chars_removed", "integer", false),
     ],
     effect: Effect::Reads,
     run: |rooms, call| Box::pin(run(rooms, call)),

@@ -47,8 +47,6 @@ pub(super) const TOOL: Tool = Tool {
         Output("cursor", "string", true),
         Output("left_out", "integer", false),
         Output("gap", "object", false),
-        Output("fence", "string", false),
-        Output("hidden_chars_removed", "integer", false),
     ],
     effect: Effect::Reads,
     run: |rooms, call| Box::pin(run(rooms, call)),

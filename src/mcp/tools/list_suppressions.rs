@@ -6,12 +6,11 @@ use serde_json::Value;
 
 use super::{
     super::{
-        arguments::{Kind, Parameter},
         failure::Failure,
         present::{self, Fenced, SuppressionView},
         server::Rooms,
     },
-    Call, Effect, Output, Tool,
+    Call, Effect, Tool, page,
 };
 
 /// Such a page fits into a result.
@@ -22,16 +21,8 @@ pub(super) const TOOL: Tool = Tool {
     name: "list_suppressions",
     title: "List suppressed addresses",
     about: "Addresses that no mail goes to, the newest first.",
-    parameters: &[
-        Parameter::new("limit", Kind::Number(1, LIMIT_MAX), "default 20"),
-        Parameter::new("cursor", Kind::Text, "of the page before"),
-    ],
-    output: &[
-        Output("suppressions", "objects", true),
-        Output("cursor", "string", false),
-        Output("fence", "string", false),
-        Output("hidden_chars_removed", "integer", false),
-    ],
+    parameters: &page::parameters(LIMIT_MAX, "default 20"),
+    output: &page::output("suppressions"),
     effect: Effect::Reads,
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

@@ -26,12 +26,7 @@ pub(super) const TOOL: Tool = Tool {
         Parameter::new("limit", Kind::Number(1, LIMIT_MAX), "default 10"),
         Parameter::new("cursor", Kind::Text, "of the page before"),
     ],
-    output: &[
-        Output("deliveries", "objects", true),
-        Output("cursor", "string", false),
-        Output("fence", "string", false),
-        Output("hidden_chars_removed", "integer", false),
-    ],
+    output: &[Output("deliveries", "objects", true), Output("cursor", "string", false)],
     effect: Effect::Reads,
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

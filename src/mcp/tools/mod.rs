@@ -10,6 +10,7 @@ mod list_mailboxes;
 mod list_suppressions;
 mod list_webhook_deliveries;
 mod list_webhooks;
+mod page;
 mod read_email;
 mod register_webhook;
 mod replay_delivery;
@@ -54,6 +55,9 @@ pub(super) struct Tool {
 
 /// A field of a tool's result: its name, its JSON type, and whether it is always there.
 pub(super) struct Output(&'static str, &'static str, bool);
+
+/// What every result may say of the fences around foreign words in it.
+const FENCED: [Output; 2] = [Output("fence", "string", false), Output("hidden_chars_removed", "integer", false)];
 
 /// What a call changes, for the client's annotations.
 #[derive(Clone, Copy)]
@@ -134,6 +138,7 @@ impl Tool {
         let properties: JsonObject = self
             .output
             .iter()
+            .chain(&FENCED)
             .map(|Output(name, kind, _)| {
                 let schema = match *kind {
                     "objects" => json!({ "type": "array", "items": { "type": "object" } }),

@@ -56,8 +56,6 @@ pub(super) const TOOL: Tool = Tool {
         Output("total_chars", "integer", true),
         Output("next_offset", "integer", false),
         Output("chars_left", "integer", false),
-        Output("fence", "string", false),
-        Output("hidden_chars_removed", "integer", false),
     ],
     // Reading marks it read at the service; that is what an agent expects of reading.
     effect: Effect::Adds { idempotent: true },

@@ -44,8 +44,6 @@ pub(super) const TOOL: Tool = Tool {
         Output("created_at", "string", false),
         Output("status", "string", true),
         Output("note", "string", false),
-        Output("fence", "string", false),
-        Output("hidden_chars_removed", "integer", false),
     ],
     effect: Effect::Adds { idempotent: false },
     run: |rooms, call| Box::pin(run(rooms, call)),

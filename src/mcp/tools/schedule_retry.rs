@@ -30,8 +30,6 @@ pub(super) const TOOL: Tool = Tool {
         Output("message_id", "string", true),
         Output("status", "string", true),
         Output("next_attempt_at", "string", false),
-        Output("fence", "string", false),
-        Output("hidden_chars_removed", "integer", false),
     ],
     effect: Effect::Adds { idempotent: false },
     run: |rooms, call| Box::pin(run(rooms, call)),

@@ -32,8 +32,6 @@ pub(super) const OUTPUT: &[Output] = &[
     Output("thread_id", "string", false),
     Output("status", "string", true),
     Output("cursor", "string", true),
-    Output("fence", "string", false),
-    Output("hidden_chars_removed", "integer", false),
 ];
 
 pub(super) const TOOL: Tool = Tool {

@@ -21,13 +21,7 @@ pub(super) const TOOL: Tool = Tool {
         Parameter::new("address", Kind::Text, "").required(),
         Parameter::new("reason", Kind::Text, "in your words"),
     ],
-    output: &[
-        Output("address", "string", true),
-        Output("reason", "string", false),
-        Output("note", "string", false),
-        Output("fence", "string", false),
-        Output("hidden_chars_removed", "integer", false),
-    ],
+    output: &[Output("address", "string", true), Output("reason", "string", false), Output("note", "string", false)],
     effect: Effect::Removes,
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

@@ -43,8 +43,6 @@ pub(super) const TOOL: Tool = Tool {
         Output("acked", "strings", false),
         Output("stayed", "strings", false),
         Output("note", "string", false),
-        Output("fence", "string", false),
-        Output("hidden_chars_removed", "integer", false),
     ],
     effect: Effect::Adds { idempotent: true },
     run: |rooms, call| Box::pin(run(rooms, call)),

@@ -75,8 +75,6 @@ pub(super) const TOOL: Tool = Tool {
         Output("timed_out", "boolean", true),
         Output("cursor", "string", false),
         Output("next", "object", true),
-        Output("fence", "string", false),
-        Output("hidden_chars_removed", "integer", false),
     ],
     effect: Effect::Adds { idempotent: false },
     run: |rooms, call| Box::pin(run(rooms, call)),
