@@ -29,6 +29,7 @@ use crate::{
         webhooks::{
             dispatch::Dispatch,
             egress::Egress,
+            names::SystemNames,
             registry::{NewWebhook, Registry},
             targets::{Asker, Targets},
             upkeep::Upkeep,
@@ -76,7 +77,8 @@ impl MailSide {
         let store = Arc::new(MailStore::open(&dir.mail_db(), disk_failed).await?);
         let blobs = Blobs::open(&dir.blobs()).map_err(StartError::Blobs)?;
         let owed = Arc::new(Notify::new());
-        let targets = Targets::new(&config.webhooks.allow_hosts, config.api.addr.0.ip().is_loopback());
+        let targets = Targets::new(&config.webhooks.allow_hosts, config.api.addr.0.ip().is_loopback())
+            .resolving(Arc::new(SystemNames));
         let mailrooms = Mailrooms::new(store.clone(), ids.clone(), clock.clone(), &config.mail.domains);
         let registry = Registry::new(
             store.clone(),
@@ -142,7 +144,7 @@ impl MailSide {
             stored: owed.clone(),
         });
         let reception = Arc::new(match judge(config, &clock)? {
-            Some(judge) => reception.with_judge(judge),
+            Some(judge) => reception.with_judge(judge).with_reporters(&config.mail.arf_reporters),
             None => reception,
         });
         let sender = outbox::Worker::new(outbox::Parts {

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::handover::Handover;
 use crate::{
     domain::{
+        address::as_logged,
         clock::Clock,
         consumer::{Gap, LeaseToken, LeasedEvent, Start},
         cursor::{Cursor, NotACursor, Seq},
@@ -161,7 +162,7 @@ impl Waiting {
     /// Answers with the first matching events, or without any when the time is over. Cancelling it, or dropping the
     /// future, leaves no lease behind.
     pub async fn wait(&self, mut request: WaitRequest, cancelled: CancellationToken) -> Result<Waited, WaitError> {
-        lower_case(&mut request.filter);
+        spell_as_logged(&mut request.filter);
         let over = self.clock.sleep(request.timeout);
         match request.reader.clone() {
             Reader::Worker { consumer, start, kinds, lease } => {
@@ -259,7 +260,7 @@ impl Waiting {
 
     /// A page of the log.
     pub async fn list(&self, mut request: ListRequest) -> Result<Listed, WaitError> {
-        lower_case(&mut request.filter);
+        spell_as_logged(&mut request.filter);
         let extent = self.log.extent().await?;
         let after = placed(&request.after, &extent)?;
         let before = request.before.as_ref().map(|cursor| placed_at(cursor, &extent)).transpose()?;
@@ -291,10 +292,10 @@ fn topics(filter: &EventFilter) -> Vec<Topic> {
     }]
 }
 
-/// The log has addresses in lower case only; a filter in another spelling would wait for ever.
-fn lower_case(filter: &mut EventFilter) {
+/// The log has one spelling of an address; a filter in another would wait for ever.
+fn spell_as_logged(filter: &mut EventFilter) {
     for text in [&mut filter.mailbox, &mut filter.domain].into_iter().flatten() {
-        *text = text.to_lowercase();
+        *text = as_logged(text);
     }
 }
 

@@ -11,6 +11,7 @@ use figment::{
 };
 
 use super::{Config, Relay, RelayTls};
+use crate::domain::address::{ascii_domain, is_domain};
 
 const DEFAULTS: &str = include_str!("default.toml");
 /// What the name of a variable begins with; `__` stands between section and key.
@@ -95,7 +96,7 @@ fn variable(key: &str) -> Option<String> {
 
 fn validate(config: &Config) -> Result<(), ConfigError> {
     let invalid = |text: String| Err(ConfigError::Invalid(text));
-    if let Some(wrong) = config.mail.domains.iter().find(|domain| !crate::domain::address::is_domain(domain)) {
+    if let Some(wrong) = config.mail.domains.iter().find(|domain| !is_domain(domain)) {
         return invalid(format!("mail.domains holds `{wrong}`, which is no domain; write names such as mailbell.test"));
     }
     if config.mail.domains.is_empty() && config.mail.base_url.is_none() {
@@ -107,7 +108,7 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
         );
     }
     let smtp = &config.smtp;
-    if !crate::domain::address::is_domain(&smtp.hostname) {
+    if !is_domain(&smtp.hostname) {
         return invalid("smtp.hostname must be a name such as mail.example.com".into());
     }
     for (key, fits, allowed) in [
@@ -132,6 +133,16 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
         return invalid(
             "mail.auth.authserv_id and mail.auth.trusted_peers need each other: anybody can write that name, so say who \
              may"
+                .into(),
+        );
+    }
+    let reporters = &config.mail.arf_reporters;
+    if let Some(wrong) = reporters.iter().find(|domain| !is_domain(&ascii_domain(domain))) {
+        return invalid(format!("mail.arf_reporters holds `{wrong}`; write domains, such as fbl.example.net"));
+    }
+    if !reporters.is_empty() && !auth.verify && auth.authserv_id.is_none() {
+        return invalid(
+            "mail.arf_reporters takes signatures that were checked: set mail.auth.verify, or mail.auth.authserv_id"
                 .into(),
         );
     }
@@ -244,6 +255,8 @@ mod tests {
             ("mail.base_url", "ftp://x", "mail.api_key"),
             ("mail.auth.authserv_id", "mx.example.com", "trusted_peers"),
             ("mail.auth.trusted_peers", "mx.example.com", "IP addresses"),
+            ("mail.arf_reporters", "fbl.example.net", "mail.auth.verify"),
+            ("mail.arf_reporters", "a b", "fbl.example.net"),
         ] {
             let error = with(&[(key, value)]).expect_err(key).to_string();
             assert!(error.contains(said), "{key}: {error}");

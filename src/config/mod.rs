@@ -87,6 +87,8 @@ pub struct Mail {
     pub base_url: Option<Url>,
     pub api_key: Option<Secret>,
     pub free_bytes_min: u64,
+    #[serde(deserialize_with = "list")]
+    pub arf_reporters: Vec<String>,
     pub auth: MailAuth,
     pub relay: Relay,
 }

@@ -1,6 +1,6 @@
-//! E-mail addresses as this house compares them: whole, lower-cased, of bounded length.
+//! E-mail addresses as this house compares them: whole, lower-cased, their domain in ASCII, of bounded length.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -9,7 +9,10 @@ pub const ADDRESS_BYTES_MAX: usize = 254;
 /// The longest local part (RFC 5321 section 4.5.3.1.1).
 pub const LOCAL_PART_BYTES_MAX: usize = 64;
 
-/// The address of a mailbox here or elsewhere, lower-cased.
+/// The address of a mailbox here or elsewhere, lower-cased, with an internationalised domain in its A-labels.
+///
+/// `bücher.example` and `xn--bcher-kva.example` are one domain (RFC 5890 section 2.3.2.1), and servers report whichever
+/// they like; one spelling inside makes them one address in every comparison and every row.
 ///
 /// RFC 5321 leaves the case of a local part to its owner; like nearly every mail system we do not tell them apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +50,10 @@ impl FromStr for Address {
         // Lower-casing can lengthen a text, so it comes before the limits.
         let text = text.to_lowercase();
         let at = text.rfind('@').ok_or(NotAnAddress)?;
+        let text = match ascii_domain(&text[at + 1..]) {
+            Cow::Owned(domain) => format!("{}@{domain}", &text[..at]),
+            Cow::Borrowed(_) => text,
+        };
         let (local, domain) = (&text[..at], &text[at + 1..]);
         let quoted = local.len() >= 2 && local.starts_with('"') && local.ends_with('"');
         let local_ok = !local.is_empty()
@@ -59,6 +66,26 @@ impl FromStr for Address {
             return Err(NotAnAddress);
         }
         Ok(Self { text, at })
+    }
+}
+
+/// A domain as addresses here have it: lower-cased, its labels as A-labels. A text that is no domain is only lower-cased.
+pub fn ascii_domain(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(text.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(text)
+        };
+    }
+    Cow::Owned(idna::domain_to_ascii(text).unwrap_or_else(|_| text.to_lowercase()))
+}
+
+/// An address or a domain as the log has it, from any spelling of it: for filters, which need not hold either.
+pub fn as_logged(text: &str) -> String {
+    match text.parse::<Address>() {
+        Ok(address) => address.text,
+        Err(_) => ascii_domain(&text.to_lowercase()).into_owned(),
     }
 }
 
@@ -113,6 +140,24 @@ mod tests {
         for wrong in ["", "@", "a@", "@b", "a b@c", "a@b c", "a@-b", "a@b..c", "a\r\n@b", "a<@b"] {
             assert_eq!(wrong.parse::<Address>(), Err(NotAnAddress), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn an_internationalised_domain_is_one_in_every_spelling() {
+        for (spelling, address) in [
+            ("Info@BÜCHER.example", "info@xn--bcher-kva.example"),
+            ("info@XN--BCHER-KVA.example", "info@xn--bcher-kva.example"),
+            ("info@bu\u{308}cher.example", "info@xn--bcher-kva.example"),
+            ("用户@例え。テスト", "用户@xn--r8jz45g.xn--zckzah"),
+            ("a@faß.de", "a@xn--fa-hia.de"),
+        ] {
+            assert_eq!(spelling.parse::<Address>().expect(spelling).as_str(), address);
+        }
+        assert_eq!(as_logged("Bücher.example"), "xn--bcher-kva.example");
+        assert_eq!(as_logged("A@Bücher.example"), "a@xn--bcher-kva.example");
+        assert_eq!(as_logged("MBX_1"), "mbx_1");
+        // Fullwidth signs become the signs that no domain has.
+        assert_eq!("a@b＠c.test".parse::<Address>(), Err(NotAnAddress));
     }
 
     proptest! {

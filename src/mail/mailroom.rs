@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     domain::{
-        address::{Address, NotAnAddress},
+        address::{Address, NotAnAddress, ascii_domain},
         clock::Clock,
         id::MailboxId,
         message::Mailbox,
@@ -52,7 +52,7 @@ pub struct Mailrooms {
 impl Mailrooms {
     /// Mailboxes in `store`, of addresses under `domains` (lower-cased).
     pub fn new(store: Arc<dyn Mailroom>, ids: Arc<Ids>, clock: Arc<dyn Clock>, domains: &[String]) -> Self {
-        let domains = domains.iter().map(|domain| domain.to_lowercase()).collect();
+        let domains = domains.iter().map(|domain| ascii_domain(domain).into_owned()).collect();
         Self { store, ids, clock, domains }
     }
 

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::{
-        address::Address,
+        address::{Address, ascii_domain},
         clock::{Clock, UnixMillis},
         event::{Detail, NewEvent},
         id::{EventId, MessageId, ThreadId},
@@ -69,6 +69,7 @@ pub struct Furnishing {
 pub struct Reception {
     with: Furnishing,
     judge: Option<Judge>,
+    reporters: Vec<String>,
     reading: Arc<Semaphore>,
 }
 
@@ -146,15 +147,22 @@ impl Reception {
     /// A reception that works with `with`.
     pub fn new(mut with: Furnishing) -> Self {
         for domain in &mut with.domains {
-            *domain = domain.to_lowercase();
+            *domain = ascii_domain(domain).into_owned();
         }
-        Self { with, judge: None, reading: Arc::new(Semaphore::new(READING_AT_ONCE_MAX)) }
+        Self { with, judge: None, reporters: Vec::new(), reading: Arc::new(Semaphore::new(READING_AT_ONCE_MAX)) }
     }
 
     /// The same, where `judge` says of each message that a peer hands over whether it is from whom it says.
     #[must_use]
     pub fn with_judge(self, judge: Judge) -> Self {
         Self { judge: Some(judge), ..self }
+    }
+
+    /// The same, where a complaint suppresses also if a signature of one of these domains on the report holds.
+    #[must_use]
+    pub fn with_reporters(self, domains: &[String]) -> Self {
+        let reporters = domains.iter().map(|domain| ascii_domain(domain).into_owned()).collect();
+        Self { reporters, ..self }
     }
 
     /// The mailbox that takes mail for `recipient`.
@@ -249,7 +257,12 @@ impl Reception {
         for mailbox in &envelope.recipients {
             let mut message = self.message(mailbox, envelope, &read, &blob, raw.len() as u64, now);
             if let Some(report) = &report {
-                let returned = Returned { outbox: &*self.with.outbox, ids: &self.with.ids, now };
+                let returned = Returned {
+                    outbox: &*self.with.outbox,
+                    ids: &self.with.ids,
+                    now,
+                    vouchers: self.vouchers(read.verdict.as_ref()),
+                };
                 let tells = returned.tells(report, mailbox, &envelope.returned_to).await.map_err(not_stored)?;
                 // A report that says nothing worth an event, such as of a delay, is mail like any other.
                 if !tells.is_empty() {
@@ -259,6 +272,12 @@ impl Reception {
             new.push(message);
         }
         Ok(new)
+    }
+
+    /// The reporters who signed a message, by what was found of it.
+    fn vouchers(&self, verdict: Option<&Verdict>) -> Vec<&str> {
+        let Some(verdict) = verdict else { return Vec::new() };
+        self.reporters.iter().map(String::as_str).filter(|domain| verdict.dkim_passes(domain)).collect()
     }
 
     /// Reads a message on a thread where that may take its time.

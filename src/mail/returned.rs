@@ -1,13 +1,13 @@
 //! Ties a report that came back to the message it is about, and says what to tell of it.
 //!
 //! Anyone can write a report. What it says becomes an event with how it was tied; it moves the queue only where our secret
-//! came back with it, and puts an address on the suppression list only where it came back to the secret envelope address
-//! (a complaint: or carried our secret).
+//! came back with it, and puts an address on the suppression list only where it came back to the secret envelope address.
+//! A complaint may also carry our secret, or be vouched for: signed by a reporter that the operator named.
 
 use super::reports::{Action, Complaint, RecipientStatus, Report, Says};
 use crate::{
     domain::{
-        address::Address,
+        address::{Address, ascii_domain},
         clock::UnixMillis,
         code::Class,
         event::{AcceptedBy, BounceType, Detail, NewEvent, Tied},
@@ -31,6 +31,8 @@ pub(super) struct Returned<'a> {
     pub(super) outbox: &'a dyn Outbox,
     pub(super) ids: &'a Ids,
     pub(super) now: UnixMillis,
+    /// The domains of configured reporters whose signature on the report holds.
+    pub(super) vouchers: Vec<&'a str>,
 }
 
 /// A report's message, as far as it is known, and how.
@@ -140,7 +142,7 @@ impl Returned<'_> {
                 };
                 Some(Tell {
                     event: self.event(tie, mailbox, detail),
-                    part: Some(part("final", tie)),
+                    part: Some(part("final", tie.is_proof())),
                     proves: proof.then_some(Ending::Failed),
                     suppress,
                 })
@@ -149,10 +151,11 @@ impl Returned<'_> {
     }
 
     fn complaint(&self, tie: &Tie, mailbox: &Mailbox, complaint: &Complaint) -> Vec<Tell> {
+        let proof = tie.is_proof() || self.is_vouched_for(tie, complaint);
         let mut named: Vec<Option<String>> = complaint.recipients.iter().cloned().map(Some).collect();
         if named.is_empty() {
             // Providers hide who it was; a message that was for one recipient tells all the same.
-            let only = tie.sent.as_ref().filter(|sent| tie.is_proof() && sent.recipients.len() == 1);
+            let only = tie.sent.as_ref().filter(|sent| proof && sent.recipients.len() == 1);
             named.push(only.map(|sent| sent.recipients[0].to_string()));
         }
         let unwanted = !NO_COMPLAINTS.contains(&complaint.feedback_type.as_str());
@@ -161,17 +164,25 @@ impl Returned<'_> {
             .map(|recipient| {
                 let ours = tie.recipient(recipient.as_deref());
                 let suppress = ours
-                    .filter(|_| tie.is_proof() && unwanted)
+                    .filter(|_| proof && unwanted)
                     .map(|address| self.suppression(tie, address, SuppressionReason::Complaint, None));
                 let detail = Detail::Complaint {
                     recipient: ours.map(ToString::to_string).or(recipient),
                     feedback_type: Some(complaint.feedback_type.clone()),
                     tied: tie.tied,
                 };
-                let part = Some(part(&complaint.feedback_type, tie));
+                let part = Some(part(&complaint.feedback_type, proof));
                 Tell { event: self.event(tie, mailbox, detail), part, proves: None, suppress }
             })
             .collect()
+    }
+
+    /// Whether a configured reporter signed the report, is the one in its From, and names a message of ours.
+    fn is_vouched_for(&self, tie: &Tie, complaint: &Complaint) -> bool {
+        let from = complaint.reporting_domain.as_deref().map(ascii_domain).unwrap_or_default();
+        let is_of =
+            |domain: &&str| from.strip_suffix(*domain).is_some_and(|host| host.is_empty() || host.ends_with('.'));
+        tie.sent.is_some() && self.vouchers.iter().any(is_of)
     }
 
     fn event(&self, tie: &Tie, mailbox: &Mailbox, detail: Detail) -> NewEvent {
@@ -221,6 +232,6 @@ fn code(status: &RecipientStatus) -> (Option<String>, BounceType) {
 }
 
 /// What was not proved is told beside what is, and must not stand in its way.
-fn part(part: &str, tie: &Tie) -> String {
-    if tie.is_proof() { part.to_owned() } else { format!("{part} unproved") }
+fn part(part: &str, proof: bool) -> String {
+    if proof { part.to_owned() } else { format!("{part} unproved") }
 }

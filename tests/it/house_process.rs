@@ -38,12 +38,18 @@ struct Running(Child);
 impl Running {
     /// Starts `command` with few file descriptors and files open to all, as a careless shell would.
     fn start(command: &[&str], dir: &Path) -> Self {
+        Self::start_among(command, dir, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    fn start_among(command: &[&str], dir: &Path, environment: &[(&str, String)]) -> Self {
         let child = Command::new("sh")
             .args(["-c", r#"ulimit -Sn 256; umask 000; exec "$0" "$@""#, BINARY, "--log", "error"])
             .args(command)
             .arg("--data-dir")
             .arg(dir)
             .args(FREE_PORTS)
+            .envs(environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -97,6 +103,22 @@ fn open_to_others(dir: &Path) -> Vec<String> {
     found
 }
 
+/// Sends a mail to the house in `dir` and sees its event come.
+fn an_event_comes(dir: &Path, environment: &[(&str, String)]) {
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(BINARY);
+        let ran =
+            command.args(arguments).arg("--data-dir").arg(dir).envs(environment.iter().cloned()).output().unwrap();
+        assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    run(&["try", "inbound"]);
+    let sent = Instant::now();
+    while run(&["events"]).is_empty() {
+        assert!(sent.elapsed() < COME_MAX, "the event does not come");
+    }
+}
+
 #[test]
 fn what_it_keeps_is_its_owner_s_alone_and_it_takes_the_descriptors_it_may_have() {
     let dir = tempfile::tempdir().unwrap();
@@ -148,16 +170,7 @@ fn events_still_come_when_the_log_is_a_new_one() {
     }
     let mut house = Running::start(&["serve"], dir.path());
     assert!(house.first_line().contains("ready"));
-    let run = |arguments: &[&str]| {
-        let ran = Command::new(BINARY).args(arguments).arg("--data-dir").arg(dir.path()).output().unwrap();
-        assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
-        String::from_utf8(ran.stdout).unwrap()
-    };
-    run(&["try", "inbound"]);
-    let sent = Instant::now();
-    while run(&["events"]).is_empty() {
-        assert!(sent.elapsed() < COME_MAX, "the event does not come");
-    }
+    an_event_comes(dir.path(), &[]);
 }
 
 #[test]
@@ -208,4 +221,19 @@ fn an_answer_that_nobody_reads_to_its_end_is_no_failure() {
     let mut command = Running::start(&["mailbox", "list"], dir.path());
     drop(command.0.stdout.take());
     assert!(command.ended().success());
+}
+
+#[test]
+fn no_proxy_of_the_environment_hears_of_an_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    let environment: Vec<_> = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+        .map(|name| (name, url.clone()))
+        .into();
+    let mut house = Running::start_among(&["serve"], dir.path(), &environment);
+    assert!(house.first_line().contains("ready"));
+    an_event_comes(dir.path(), &environment);
+    assert_eq!(proxy.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "the proxy was called");
 }

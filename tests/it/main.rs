@@ -51,4 +51,5 @@ mod webhooks_mail;
 mod webhooks_order;
 mod webhooks_retries;
 mod webhooks_running;
+mod webhooks_targets;
 mod webhooks_upkeep;

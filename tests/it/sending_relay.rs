@@ -54,8 +54,7 @@ async fn each_recipient_has_its_own_answer_and_its_words_are_kept() {
         (events[0]["accepted_by"].as_str(), &events[0]["smtp_response"]),
         (Some("relay"), &"250 2.0.0 queued as 1234".into())
     );
-    // Lines are joined, a code that each of them repeats is kept once: as in the reports of most servers.
-    assert_eq!(events[1]["diagnostic"], "550 5.1.351 Remote server returned no such <user>");
+    assert_eq!(events[1]["diagnostic"], "550 5.1.351 Remote server returned\n5.1.351 no such <user>");
     assert_eq!((&events[2]["final"], &events[2]["tied"]), (&false.into(), &"session".into()));
     assert_eq!(post.status(&id).await, Status::Queued);
 
@@ -232,4 +231,24 @@ async fn tls_is_verified_and_a_password_goes_only_over_it() {
     let stripped =
         Relay { port: bare.port, ..with("localhost", Security::StartTls, None) }.hand(&clock, &handing).await;
     assert!(format!("{stripped:?}").contains("offers no STARTTLS"), "{stripped:?}");
+}
+
+#[tokio::test]
+async fn every_line_of_an_answer_is_kept_whatever_its_bytes_and_is_understood_across_them() {
+    let Story { post, relay, _dir } = story().await;
+    relay.answers_for(BOB, "550-5.0.0  Der Empfänger \"<bob>\"\r\n550-5.0.0 user\r\n550 5.0.0 unknown   (x)");
+    relay.answers_for("two@customer.test", "451-wait\r\n451-\r\n451 4.7.1 a while");
+    relay.answers_message(Some("250-2.0.0 queued\r\n250 2.0.0 as 77"));
+    relay.answers_for_in_bytes("gb@customer.test", b"550 5.1.1 \xd3\xc3\xbb\xa7\xb2\xbb\xb4\xe6\xd4\xda");
+    post.send(letter(&[BOB, "two@customer.test", "gb@customer.test", "good@customer.test"])).await;
+    post.worker.run_until_idle().await.unwrap();
+    let events = post.events().await;
+    let words: Vec<_> = events.iter().map(|event| event.get("diagnostic").or(event.get("smtp_response"))).collect();
+    assert_eq!(words[0].unwrap(), "550 5.0.0  Der Empfänger \"<bob>\"\n5.0.0 user\n5.0.0 unknown   (x)");
+    assert_eq!(words[1].unwrap(), "451 wait\n\n4.7.1 a while");
+    let foreign = words[2].unwrap().as_str().unwrap();
+    assert!(foreign.starts_with("550 5.1.1 ") && foreign.contains('\u{fffd}'), "{foreign:?}");
+    assert_eq!(words[3].unwrap(), "250 2.0.0 queued\n2.0.0 as 77");
+    assert_eq!(events[0]["reason"], "user_unknown", "the words are read across line ends: {}", events[0]);
+    assert_eq!(events[2]["bounce_code"], "5.1.1", "an answer in another charset is an answer: {}", events[2]);
 }

@@ -2,15 +2,15 @@
 //! nothing, and neither makes an inbound event.
 
 use mailbell::{
-    domain::{event::BounceType, id::MessageId, message::Status, return_path},
-    mail::reception::{Envelope, Recipient},
+    domain::{event::BounceType, id::MessageId, message::Status, return_path, suppression::SuppressionReason},
+    mail::reception::{Envelope, Peer, Recipient},
     store::suppressions::Suppressions as _,
 };
 use tempfile::TempDir;
 
 use crate::support::{
     clock::TestClock,
-    post::{Post, letter},
+    post::{FRONT, Post, REPORTER, front, letter},
     relay::FakeRelay,
 };
 
@@ -73,6 +73,38 @@ Content-Type: message/rfc822-headers
     .replace("\n\nFinal-Recipient", "\nFinal-Recipient")
 }
 
+fn complaint(from: &str, original: &str) -> String {
+    format!(
+        "From: {from}
+To: agent@mailbell.test
+Subject: abuse
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=feedback-report; boundary=\"b1\"
+
+--b1
+Content-Type: text/plain
+
+An email abuse report.
+
+--b1
+Content-Type: message/feedback-report
+
+Feedback-Type: abuse
+User-Agent: x/1
+Version: 1
+Original-Rcpt-To: {BOB}
+
+--b1
+Content-Type: message/rfc822
+
+{original}
+
+Hello
+--b1--
+"
+    )
+}
+
 /// The fields of a status: those of the message, then those of the recipient.
 fn failed(code: &str, words: &str) -> String {
     format!("\nAction: failed\nStatus: {code}\nDiagnostic-Code: smtp; {words}")
@@ -123,35 +155,7 @@ async fn forged_reports_with_the_right_message_id_are_told_and_change_nothing() 
     let original = format!("Message-ID: <{}>\nFrom: {AGENT}\nTo: {BOB}\nSubject: Hello", post.internet_id(&id).await);
     let bounce = dsn(&failed("5.1.1", "550 5.1.1 user unknown"), BOB, &original);
     returns(&post, AGENT, &bounce).await;
-    let complaint = format!(
-        "From: fbl@evil.test
-To: agent@mailbell.test
-Subject: abuse
-MIME-Version: 1.0
-Content-Type: multipart/report; report-type=feedback-report; boundary=\"b1\"
-
---b1
-Content-Type: text/plain
-
-An email abuse report.
-
---b1
-Content-Type: message/feedback-report
-
-Feedback-Type: abuse
-User-Agent: x/1
-Version: 1
-Original-Rcpt-To: {BOB}
-
---b1
-Content-Type: message/rfc822
-
-{original}
-
-Hello
---b1--
-"
-    );
+    let complaint = complaint("fbl@evil.test", &original);
     returns(&post, AGENT, &complaint).await;
     assert_eq!(post.told().await, ["bounce bob@customer.test 5.1.1 hard final", "complaint bob@customer.test"]);
     for event in post.events().await {
@@ -189,4 +193,71 @@ async fn what_cannot_be_tied_is_told_with_what_is_known_and_delays_are_mail() {
     assert_eq!(post.status(&id).await, Status::Sent);
     let unknown = format!("b+{}@mailbell.test", "0".repeat(40)).parse().unwrap();
     assert!(post.reception.find(&Recipient::Address(unknown)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_complaint_of_a_configured_reporter_suppresses_if_it_signed_it_and_names_a_message_of_ours() {
+    let (Story { post, relay: _relay, _dir }, id) = story(&[BOB, "ann@customer.test"]).await;
+    let ours = format!("Message-ID: <{}>\nFrom: {AGENT}\nTo: {BOB}\nSubject: Hello", post.internet_id(&id).await);
+    let agent = post.mailbox(AGENT).await;
+    let comes = async |peer: Option<Peer>, dkim: &str, from: &str, original: &str| {
+        let results = format!("Authentication-Results: {FRONT}; {dkim}\nReceived: from x by {FRONT}\n");
+        let trace = "Return-Path: <>\nReceived: from x\n\tby us;\n\tnow\n";
+        let raw = format!("{trace}{results}{}", complaint(from, original)).replace('\n', "\r\n").into_bytes();
+        let envelope = Envelope { from: String::new(), recipients: vec![agent.clone()], returned_to: vec![] };
+        match peer {
+            Some(peer) => post.reception.receive_from(&peer, &envelope, raw).await.unwrap(),
+            None => post.reception.receive(&envelope, raw).await.unwrap(),
+        };
+        post.store.suppressions(None, 10).await.unwrap()
+    };
+    let signed = format!("dkim=pass header.d={REPORTER}");
+    let from = format!("complaints@{REPORTER}");
+    let stranger = Peer { address: "198.51.100.9".parse().unwrap(), hello: FRONT.into() };
+    for (peer, dkim, from, original) in [
+        (None, signed.as_str(), from.as_str(), ours.as_str()),
+        (Some(stranger), &signed, &from, &ours),
+        (Some(front()), "dkim=none", &from, &ours),
+        (Some(front()), &signed.replace("pass", "fail"), &from, &ours),
+        (Some(front()), "dkim=pass header.d=provider.test", &from, &ours),
+        (Some(front()), &format!("dkim=pass header.d=x.{REPORTER}"), &from, &ours),
+        (Some(front()), "dkim=pass header.d=evil.test", "fbl@evil.test", &ours),
+        (Some(front()), &signed, "fbl@evil.test", &ours),
+        (Some(front()), &signed, &from, "Message-ID: <not@ours>\nSubject: Hello"),
+    ] {
+        assert_eq!(comes(peer, dkim, from, original).await, [], "{dkim} {from} {original}");
+    }
+    let before = post.events().await.len();
+    let listed = comes(Some(front()), &signed, &from, &ours).await;
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!((listed[0].address.as_str(), &listed[0].message), (BOB, &Some(id.clone())));
+    assert_eq!(listed[0].reason, SuppressionReason::Complaint);
+    let events = post.events().await;
+    assert_eq!(events.len(), before + 1, "it is told beside those that proved nothing");
+    let event = events.last().unwrap();
+    assert_eq!((&event["event_type"], &event["tied"]), (&"complaint".into(), &"headers".into()));
+    assert_eq!((&event["recipient"], &event["message_id"]), (&BOB.into(), &id.as_str().into()));
+}
+
+#[tokio::test]
+async fn an_internationalised_domain_is_one_address_in_every_spelling() {
+    const U: &str = "Kunde@Müller.test";
+    const A: &str = "kunde@xn--mller-kva.test";
+    let (Story { post, relay, _dir }, id) = story(&[U]).await;
+    assert_eq!(relay.got()[0].to.len(), 1);
+    assert!(relay.got()[0].to[0].starts_with(&format!("<{A}>")), "{:?}", relay.got());
+    let back = format!("b+{}@mailbell.test", post.token(&id).await);
+    // The report names the address as people write it.
+    returns(&post, &back, &dsn(&failed("5.1.1", "550 5.1.1 user unknown"), U, "Subject: Hello")).await;
+    assert_eq!(post.told().await, [format!("bounce {A} 5.1.1 hard final")]);
+    assert_eq!(post.status(&id).await, Status::SendFailed);
+    for spelling in [U, A, "kunde@XN--MLLER-KVA.test", "kunde@mu\u{308}ller.test"] {
+        let agent = post.mailbox(AGENT).await;
+        let refused = post.submission.send(&agent, letter(&[spelling])).await.unwrap_err().to_string();
+        assert!(refused.contains("suppress"), "{spelling}: {refused}");
+    }
+    // The settings say `Bücher.test`.
+    for ours in ["postmaster@bücher.test", "postmaster@xn--bcher-kva.test", "Postmaster@BÜCHER.test"] {
+        post.reception.find(&Recipient::Address(ours.parse().unwrap())).await.expect(ours);
+    }
 }

@@ -34,6 +34,7 @@ pub use self::{
 };
 use crate::{
     domain::{
+        address::as_logged,
         clock::Clock,
         id::{MailboxId, MessageId, ThreadId},
         secret::Secret,
@@ -147,7 +148,7 @@ impl Upstream {
 
     /// The mailbox of that address, or of that id.
     pub(super) async fn mailbox_at(&self, address: &str) -> Result<Mailbox, UpstreamError> {
-        let address = address.to_lowercase();
+        let address = as_logged(address);
         let find = |mailboxes: &[Mailbox]| {
             mailboxes.iter().find(|mailbox| mailbox.address == address || mailbox.id.as_str() == address).cloned()
         };

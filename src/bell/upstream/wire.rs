@@ -13,6 +13,7 @@ use super::{
     webhooks::{Delivery, Fare, Probe, Webhook},
 };
 use crate::domain::{
+    address::as_logged,
     clock::UnixMillis,
     id::{DeliveryId, MailboxId, MessageId, ThreadId, WebhookId},
     verdict::Verdict,
@@ -35,7 +36,7 @@ pub(super) struct MailboxBody {
 impl From<MailboxBody> for Mailbox {
     fn from(body: MailboxBody) -> Self {
         let display_name = body.display_name.filter(|name| !name.is_empty());
-        Self { id: MailboxId::new(body.id), address: body.address.to_lowercase(), display_name }
+        Self { id: MailboxId::new(body.id), address: as_logged(&body.address), display_name }
     }
 }
 

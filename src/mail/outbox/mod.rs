@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{blobs::Blobs, reception::Reception, relay::Relay};
 use crate::{
     domain::{
+        address::ascii_domain,
         clock::{Clock, UnixMillis},
         id::MessageId,
     },
@@ -67,7 +68,7 @@ impl Worker {
     /// A worker.
     pub fn new(mut parts: Parts) -> Self {
         for domain in &mut parts.domains {
-            *domain = domain.to_lowercase();
+            *domain = ascii_domain(domain).into_owned();
         }
         Self { parts: Arc::new(parts) }
     }

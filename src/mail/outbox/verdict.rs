@@ -56,6 +56,8 @@ struct No {
     status: Option<EnhancedStatusCode>,
     reply_code: Option<u16>,
     words: String,
+    /// The words on one line, for the rules that read them.
+    line: String,
 }
 
 /// What `heard` leads to.
@@ -76,6 +78,7 @@ pub(super) fn outcome(standing: &Standing<'_>, heard: &Heard, ids: &Ids) -> Outc
                 status: code.parse().ok(),
                 reply_code: None,
                 words: cut(&broken.words),
+                line: cut(&broken.words),
             };
             return refused(standing, no, ids);
         }
@@ -95,6 +98,7 @@ pub(super) fn outcome(standing: &Standing<'_>, heard: &Heard, ids: &Ids) -> Outc
         status,
         reply_code: Some(answer.code),
         words: cut(&format!("{} {}", answer.code, answer.text)),
+        line: cut(&format!("{} {}", answer.code, answer.in_one_line())),
     };
     refused(standing, no, ids)
 }
@@ -123,7 +127,7 @@ fn refused(standing: &Standing<'_>, no: No, ids: &Ids) -> Outcome {
     } else {
         Ending::RetryAt(now.plus(wait(recipient.attempts, *chance)))
     };
-    let classified = classify(no.status, no.reply_code, &no.words);
+    let classified = classify(no.status, no.reply_code, &no.line);
     let dead = no.permanent && no.of_recipient && classified.suppress_advised;
     // The simulator's addresses are there to be tried again and again.
     let suppress = (dead && recipient.address.domain() != simulator::DOMAIN)

@@ -1,15 +1,24 @@
 //! The relay that mail for elsewhere is handed to: one conversation a message, one answer a recipient.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use lettre::transport::smtp::{
-    authentication::{Credentials, DEFAULT_MECHANISMS},
-    client::{AsyncSmtpConnection, Certificate, TlsParameters, TlsParametersBuilder},
+    authentication::Credentials,
     commands::{Data, Ehlo, Mail, Rcpt},
     extension::{ClientId, MailBodyParameter, MailParameter, RcptParameter},
 };
+use rustls_platform_verifier::Verifier;
+use tokio_rustls::rustls::{
+    ClientConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+};
 
-use super::{Answer, CONNECT_TIME_MAX, Said as Heard, answer, answered, written};
+use super::{
+    Answer,
+    conversation::{Cause, Conversation, Said as Heard, Tls},
+    written,
+};
 use crate::domain::{address::Address, clock::Clock, secret::Secret};
 
 /// The whole of a conversation: RFC 5321 section 4.5.3.2 allows ten minutes for the last answer alone, and a relay is a
@@ -130,11 +139,11 @@ impl Relay {
         progress.doing = "naming the sender";
         let sender = written(handing.from).map_err(|error| progress.broken(&error))?;
         let unicode = !handing.recipients.iter().chain([handing.from]).all(|address| address.as_str().is_ascii());
-        let heard = answered(connection.command(Mail::new(Some(sender), offered.of_mail(handing, unicode))).await);
-        heard.map_err(|heard| match heard {
-            Heard::No(answer) => Said::OfMessage(answer),
-            Heard::Nothing(error) => progress.broken(&error),
-        })?;
+        let naming = connection.command(Mail::new(Some(sender), offered.of_mail(handing, unicode)));
+        let answer = naming.await.map_err(|error| progress.broken(&error))?;
+        if !answer.is_yes() {
+            return Err(Some(Said::OfMessage(answer)));
+        }
 
         progress.doing = "naming a recipient";
         for (at, recipient) in handing.recipients.iter().enumerate() {
@@ -144,79 +153,87 @@ impl Relay {
                 progress.said[at] = Some(Said::OfMessage(Answer { code: 553, text }));
                 continue;
             };
-            let said = connection.command(Rcpt::new(address, offered.of_rcpt(recipient))).await;
-            let answer = answer(said).map_err(|error| progress.broken(&error))?;
+            let naming = connection.command(Rcpt::new(address, offered.of_rcpt(recipient)));
+            let answer = naming.await.map_err(|error| progress.broken(&error))?;
             if !answer.is_yes() {
                 progress.said[at] = Some(Said::OfRecipient(answer));
             }
         }
         if progress.said.iter().all(Option::is_some) {
-            let _ = connection.quit().await;
+            connection.quit().await;
             return Ok(());
         }
 
         progress.doing = "starting the message";
-        let mut last = answer(connection.command(Data).await).map_err(|error| progress.broken(&error))?;
+        let mut last = connection.command(Data).await.map_err(|error| progress.broken(&error))?;
         if last.is_yes() {
             progress.doing = "sending the message";
-            last = answer(connection.message(handing.message).await).map_err(|error| progress.broken(&error))?;
+            last = connection.message(handing.message).await.map_err(|error| progress.broken(&error))?;
         }
         for said in &mut progress.said {
             said.get_or_insert_with(|| Said::OfMessage(last.clone()));
         }
-        // The answer is there; how the connection ends changes nothing.
-        let _ = connection.quit().await;
+        connection.quit().await;
         Ok(())
     }
 
-    async fn connect(&self, progress: &mut Progress) -> Result<AsyncSmtpConnection, Said> {
+    async fn connect(&self, progress: &mut Progress) -> Result<Conversation, Said> {
         let hello = ClientId::Domain(self.hello.clone());
-        let tls = match self.security {
-            Security::None => None,
-            Security::StartTls | Security::Implicit => Some(self.tls().map_err(|error| progress.broken(&error))?),
-        };
-        let (implicit, starttls) = match self.security {
-            Security::Implicit => (tls, None),
-            Security::StartTls | Security::None => (None, tls),
-        };
         let server = (self.host.as_str(), self.port);
-        let connecting = AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_TIME_MAX), &hello, implicit, None);
-        let mut connection = answered(connecting.await).map_err(|heard| progress.heard(heard))?;
+        let connecting = match self.security {
+            Security::Implicit => Conversation::tls(server, &hello, self.tls(progress)?).await,
+            Security::StartTls | Security::None => Conversation::plain(server, &hello).await,
+        };
+        let mut connection = connecting.map_err(|heard| progress.heard(heard))?;
         progress.connected = true;
-        if let Some(tls) = starttls {
+        if self.security == Security::StartTls {
             progress.doing = "asking for TLS";
             if !connection.can_starttls() {
                 return Err(progress.broken(&"it offers no STARTTLS, which mail.relay.tls asks for"));
             }
-            answered(connection.starttls(tls, &hello).await).map_err(|heard| progress.heard(heard))?;
+            let tls = self.tls(progress)?;
+            connection = connection.starttls(&hello, tls).await.map_err(|heard| progress.heard(heard))?;
         }
         if let Some((username, password)) = &self.credentials {
             progress.doing = "proving who we are";
             // Settings with a password and without TLS are refused when they are loaded; this is the second lock.
-            if !connection.is_encrypted() {
+            if !connection.is_encrypted {
                 return Err(progress.broken(&"a password goes only over TLS"));
             }
             let credentials = Credentials::new(username.clone(), password.expose().to_owned());
-            answered(connection.auth(DEFAULT_MECHANISMS, &credentials).await).map_err(|heard| progress.heard(heard))?;
+            connection.auth(&credentials).await.map_err(|heard| progress.heard(heard))?;
         }
         Ok(connection)
     }
 
-    fn tls(&self) -> Result<TlsParameters, lettre::transport::smtp::Error> {
-        let mut builder: TlsParametersBuilder = TlsParameters::builder(self.host.clone());
-        if let Some(ca) = &self.ca {
-            builder = builder.add_root_certificate(Certificate::from_pem(ca)?);
-        }
-        builder.build_rustls()
+    fn tls(&self, progress: &Progress) -> Result<Tls, Said> {
+        let made = || -> Result<Tls, Cause> {
+            let authorities = self.ca.iter().flat_map(|ca| CertificateDer::pem_slice_iter(ca));
+            let authorities = authorities.collect::<Result<Vec<_>, _>>()?;
+            let provider = Arc::new(ring::default_provider());
+            let verifier = Verifier::new_with_extra_roots(authorities, provider.clone())?;
+            // "Dangerous" is any verifier of one's own; this one is the system's, with one authority more.
+            let config = ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()?
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(verifier))
+                .with_no_client_auth();
+            let name = ServerName::try_from(self.host.clone())?;
+            Ok(Tls { connector: Arc::new(config).into(), name })
+        };
+        made().map_err(|cause| progress.broken(&cause))
     }
 
     /// Asks once more for what the server offers: the client crate keeps only what it needs itself.
-    async fn offers(&self, connection: &mut AsyncSmtpConnection, progress: &mut Progress) -> Result<Offered, Said> {
+    async fn offers(&self, connection: &mut Conversation, progress: &mut Progress) -> Result<Offered, Said> {
         progress.doing = "asking what it offers";
         let hello = Ehlo::new(ClientId::Domain(self.hello.clone()));
-        let said = answered(connection.command(hello).await).map_err(|heard| progress.heard(heard))?;
+        let answer = connection.command(hello).await.map_err(|error| progress.broken(&error))?;
+        if !answer.is_yes() {
+            return Err(Said::OfSession(answer));
+        }
         let mut offered = Offered::default();
-        for line in said.message() {
+        for line in answer.text.lines() {
             match line.split_ascii_whitespace().next().unwrap_or("").to_ascii_uppercase().as_str() {
                 "DSN" => offered.dsn = true,
                 "SMTPUTF8" => offered.smtputf8 = true,
@@ -278,7 +295,7 @@ impl Progress {
     fn heard(&self, heard: Heard) -> Said {
         match heard {
             Heard::No(answer) => Said::OfSession(answer),
-            Heard::Nothing(error) => self.broken(&error),
+            Heard::Nothing(cause) => self.broken(&cause),
         }
     }
 }

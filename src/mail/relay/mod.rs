@@ -1,15 +1,16 @@
 //! Hands one message to one SMTP server, and keeps what the server said to each recipient.
 
 mod configured;
+mod conversation;
+mod wire;
 
-use std::{error::Error as _, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
+use conversation::{Cause, Conversation, Said};
 use lettre::transport::smtp::{
     Error,
-    client::AsyncSmtpConnection,
     commands::{Data, Mail, Rcpt},
     extension::ClientId,
-    response::Response,
 };
 
 pub use configured::{Broken, Handed, Handing, Relay, Said as RelaySaid, Security};
@@ -25,8 +26,8 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(30);
 pub struct Answer {
     /// The reply code, such as 250.
     pub code: u16,
-    /// The rest, with the enhanced status code where there is one. Lines of a yes are joined by line ends; lines of a no by
-    /// blanks, and a code that each of them repeats is kept once, which is how the client crate hands it on.
+    /// The rest, with the enhanced status code where there is one, to the letter: lines are joined by line feeds, and bytes
+    /// that are not UTF-8 are replaced.
     pub text: String,
 }
 
@@ -34,6 +35,18 @@ impl Answer {
     /// Whether it is a yes.
     pub fn is_yes(&self) -> bool {
         (200..400).contains(&self.code)
+    }
+
+    /// Its words on one line, where a code that each line repeats stands once: to be understood, not to be kept.
+    pub fn in_one_line(&self) -> String {
+        let first = self.text.split_ascii_whitespace().next().filter(|word| word.contains('.')).unwrap_or("");
+        let mut lines = self.text.lines();
+        let mut one = lines.next().unwrap_or("").to_owned();
+        for line in lines {
+            one.push(' ');
+            one.push_str(line.strip_prefix(first).unwrap_or(line).trim_start());
+        }
+        one
     }
 }
 
@@ -58,7 +71,7 @@ pub enum NotHandedOver {
         doing: &'static str,
         /// What went wrong.
         #[source]
-        source: Box<Error>,
+        source: Cause,
     },
     /// The server refused before any recipient was named.
     #[error("the mail server at {addr} refused while {doing}: {} {}", answer.code, answer.text)]
@@ -83,67 +96,40 @@ pub async fn hand_over(
     to: &[Address],
     message: &[u8],
 ) -> Result<HandedOver, NotHandedOver> {
-    let broken = |doing| move |source: Error| NotHandedOver::Broken { addr, doing, source: Box::new(source) };
-    let hello = ClientId::default();
-    let connecting = AsyncSmtpConnection::connect_tokio1(addr, Some(CONNECT_TIME_MAX), &hello, None, None);
-    let mut connection = match answered(connecting.await) {
-        Ok(connection) => connection,
-        Err(Said::No(answer)) => return Err(NotHandedOver::Refused { addr, doing: "greeting it", answer }),
-        Err(Said::Nothing(error)) => return Err(broken("greeting it")(error)),
+    let broken = |doing, source: Cause| NotHandedOver::Broken { addr, doing, source };
+    let because = |doing| move |error: Error| broken(doing, error.into());
+    let greeting = "greeting it";
+    let mut conversation = match Conversation::plain(addr, &ClientId::default()).await {
+        Ok(conversation) => conversation,
+        Err(Said::No(answer)) => return Err(NotHandedOver::Refused { addr, doing: greeting, answer }),
+        Err(Said::Nothing(cause)) => return Err(broken(greeting, cause)),
     };
 
     let sender = from.map(written).transpose()?;
-    match answered(connection.command(Mail::new(sender, Vec::new())).await) {
-        Ok(_) => {}
-        Err(Said::No(answer)) => return Err(NotHandedOver::Refused { addr, doing: "naming the sender", answer }),
-        Err(Said::Nothing(error)) => return Err(broken("naming the sender")(error)),
+    let doing = "naming the sender";
+    let answer = conversation.command(Mail::new(sender, Vec::new())).await.map_err(because(doing))?;
+    if !answer.is_yes() {
+        return Err(NotHandedOver::Refused { addr, doing, answer });
     }
     let mut recipients = Vec::with_capacity(to.len());
     for recipient in to {
-        let said = connection.command(Rcpt::new(written(recipient)?, Vec::new())).await;
-        let answer = answer(said).map_err(broken("naming a recipient"))?;
+        let naming = conversation.command(Rcpt::new(written(recipient)?, Vec::new()));
+        let answer = naming.await.map_err(because("naming a recipient"))?;
         recipients.push((recipient.clone(), answer));
     }
     let mut said = None;
     if recipients.iter().any(|(_, answer)| answer.is_yes()) {
-        let started = answer(connection.command(Data).await).map_err(broken("starting the message"))?;
+        let started = conversation.command(Data).await.map_err(because("starting the message"))?;
         said = Some(if started.is_yes() {
-            answer(connection.message(message).await).map_err(broken("sending the message"))?
+            conversation.message(message).await.map_err(because("sending the message"))?
         } else {
             started
         });
     }
-    // The answer is there; how the connection ends changes nothing.
-    let _ = connection.quit().await;
+    conversation.quit().await;
     Ok(HandedOver { recipients, message: said })
 }
 
 fn written(address: &Address) -> Result<lettre::Address, NotHandedOver> {
     address.as_str().parse().map_err(|_| NotHandedOver::Address(address.to_string()))
-}
-
-enum Said {
-    No(Answer),
-    Nothing(Error),
-}
-
-/// Tells a server's no from a connection that broke.
-fn answered<T>(result: Result<T, Error>) -> Result<T, Said> {
-    result.map_err(|error| match error.status() {
-        Some(code) => {
-            Said::No(Answer { code: code.into(), text: error.source().map(ToString::to_string).unwrap_or_default() })
-        }
-        None => Said::Nothing(error),
-    })
-}
-
-/// The server's answer, yes or no.
-fn answer(result: Result<Response, Error>) -> Result<Answer, Error> {
-    match answered(result) {
-        Ok(response) => {
-            Ok(Answer { code: response.code().into(), text: response.message().collect::<Vec<_>>().join("\n") })
-        }
-        Err(Said::No(answer)) => Ok(answer),
-        Err(Said::Nothing(error)) => Err(error),
-    }
 }

@@ -19,7 +19,7 @@ pub use later::{Change, RETRY_DELAY_MAX};
 use super::{blobs::Blobs, simulator, tracking::Tracking};
 use crate::{
     domain::{
-        address::Address,
+        address::{Address, ascii_domain},
         clock::{Clock, UnixMillis},
         id::{MessageId, ThreadId},
         message::{Mailbox, Status},
@@ -120,7 +120,7 @@ impl Submission {
     /// A submission.
     pub fn new(mut with: Parts) -> Self {
         for domain in &mut with.domains {
-            *domain = domain.to_lowercase();
+            *domain = ascii_domain(domain).into_owned();
         }
         Self { with }
     }

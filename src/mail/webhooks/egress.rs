@@ -1,6 +1,11 @@
 //! The only way out for webhooks: a POST that follows no redirect, takes no proxy, and connects to no address it should not.
 
-use std::{error::Error, net::SocketAddr, sync::Arc, sync::OnceLock, time::Duration};
+use std::{
+    error::Error,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use reqwest::{
     Client, ClientBuilder, Response, StatusCode,
@@ -11,7 +16,10 @@ use reqwest::{
 use rustls::crypto::CryptoProvider;
 use url::Url;
 
-use super::targets::{Reach, literal, may_reach};
+use super::{
+    names::{Names, SystemNames},
+    targets::{Reach, literal, may_reach},
+};
 use crate::domain::clock::Clock;
 
 /// How long an endpoint has from the first packet to its status.
@@ -87,18 +95,24 @@ pub struct Egress {
     plain: Client,
     /// Built when first needed: it loads the machine's root certificates, which a machine without need not have.
     public: OnceLock<Option<Client>>,
+    names: Arc<dyn Names>,
     clock: Arc<dyn Clock>,
 }
 
 impl Egress {
-    /// A way out that takes its time from `clock`.
+    /// A way out that takes its time from `clock` and asks this machine for names.
     pub fn new(clock: Arc<dyn Clock>) -> Result<Self, EgressError> {
+        Self::resolving(clock, Arc::new(SystemNames))
+    }
+
+    /// The same, with `names` for the names.
+    pub fn resolving(clock: Arc<dyn Clock>, names: Arc<dyn Names>) -> Result<Self, EgressError> {
         if CryptoProvider::get_default().is_none() {
             return Err(EgressError::NoProvider);
         }
         // Plain HTTP needs no root certificates, so none are asked for.
-        let plain = client(Reach::Loopback).tls_certs_only([]).build().map_err(EgressError::Client)?;
-        Ok(Self { plain, public: OnceLock::new(), clock })
+        let plain = client(Reach::Loopback, names.clone()).tls_certs_only([]).build().map_err(EgressError::Client)?;
+        Ok(Self { plain, public: OnceLock::new(), names, clock })
     }
 
     /// Posts `body` to `url`. The address is checked here where the URL names one, and by the resolver where it names a host.
@@ -108,7 +122,7 @@ impl Egress {
         }
         let client = match reach {
             Reach::Loopback | Reach::Own => Some(&self.plain),
-            Reach::Public => self.public.get_or_init(public).as_ref(),
+            Reach::Public => self.public.get_or_init(|| public(self.names.clone())).as_ref(),
         };
         let Some(client) = client else { return Posted::Failed(Fault::Unsendable) };
         let mut late = self.clock.sleep(TIMEOUT);
@@ -132,7 +146,7 @@ impl Egress {
     }
 }
 
-fn client(reach: Reach) -> ClientBuilder {
+fn client(reach: Reach, names: Arc<dyn Names>) -> ClientBuilder {
     Client::builder()
         .user_agent(concat!("mailbell/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
@@ -141,11 +155,11 @@ fn client(reach: Reach) -> ClientBuilder {
         .http1_only()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
-        .dns_resolver(Guarded(reach))
+        .dns_resolver(Guarded { reach, names })
 }
 
-fn public() -> Option<Client> {
-    let client = client(Reach::Public).https_only(true).build();
+fn public(names: Arc<dyn Names>) -> Option<Client> {
+    let client = client(Reach::Public, names).https_only(true).build();
     client
         .inspect_err(|error| tracing::error!(%error, "could not build the HTTPS client; webhooks to other hosts fail"))
         .ok()
@@ -189,7 +203,10 @@ fn fault(error: &reqwest::Error) -> Fault {
 }
 
 /// Resolves names, and lets through only the addresses that its reach allows.
-struct Guarded(Reach);
+struct Guarded {
+    reach: Reach,
+    names: Arc<dyn Names>,
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error("the name stands for no address that webhooks may be sent to")]
@@ -197,10 +214,12 @@ struct NoAllowedAddress;
 
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
-        let reach = self.0;
+        let (reach, names) = (self.reach, self.names.clone());
         Box::pin(async move {
-            let addresses = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = addresses.filter(|address| may_reach(address.ip(), reach)).collect();
+            let addresses = names.addresses(name.as_str()).await?.into_iter();
+            // Port 0 stands for the URL's own.
+            let allowed: Vec<SocketAddr> =
+                addresses.filter(|ip| may_reach(*ip, reach)).map(|ip| (ip, 0).into()).collect();
             if allowed.is_empty() {
                 return Err(NoAllowedAddress.into());
             }

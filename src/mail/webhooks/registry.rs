@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::{
-        address::is_domain,
+        address::{ascii_domain, is_domain},
         clock::Clock,
         event::EventKind,
         id::WebhookId,
@@ -125,7 +125,7 @@ impl Registry {
     /// Takes a webhook on, and answers with it and its secret. Whoever receives for `self` must know the secret before, so it
     /// chooses one.
     pub async fn register(&self, asked: NewWebhook, by: Asker) -> Result<(Webhook, Secret), RegisterError> {
-        let endpoint = self.endpoint(&asked.endpoint, by)?;
+        let endpoint = self.endpoint(&asked.endpoint, by).await?;
         let (kinds, vocabulary) = kinds(&asked.events)?;
         let signature_format = match asked.signature_format.as_deref() {
             Some(format) => format.parse()?,
@@ -199,10 +199,10 @@ impl Registry {
         }
     }
 
-    fn endpoint(&self, text: &str, by: Asker) -> Result<Endpoint, RegisterError> {
+    async fn endpoint(&self, text: &str, by: Asker) -> Result<Endpoint, RegisterError> {
         match text.trim().parse()? {
             Endpoint::Url(url) if !self.is_own(&url) => {
-                self.targets.admit(&url, by)?;
+                self.targets.admit_resolved(&url, by).await?;
                 Ok(Endpoint::Url(url))
             }
             // The address of our own receiver can change from start to start; `self` cannot.
@@ -220,8 +220,12 @@ impl Registry {
             (None, None) => Ok(Scope::Account),
             (Some(_), Some(_)) => Err(RegisterError::TwoScopes),
             (None, Some(domain)) => {
-                let lower = domain.trim().to_lowercase();
-                if is_domain(&lower) { Ok(Scope::Domain(lower)) } else { Err(RegisterError::NoDomain(domain)) }
+                let ascii = ascii_domain(domain.trim());
+                if is_domain(&ascii) {
+                    Ok(Scope::Domain(ascii.into_owned()))
+                } else {
+                    Err(RegisterError::NoDomain(domain))
+                }
             }
             (Some(named), None) => {
                 let mailbox = find_mailbox(&*self.mailroom, &named).await?;

@@ -4,10 +4,15 @@
 //! the hosts that the operator has listed. What a name stands for is checked a third time when it is connected to (see
 //! `egress`), because a name can be pointed elsewhere between two looks.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
+use tokio::time::timeout;
 use url::{Host, Url};
 
+use super::names::{LOOK_UP_TIME_MAX, Names};
 use crate::domain::allow_hosts::{AllowHosts, is_loopback};
 
 /// Longer URLs are a mistake or an attack.
@@ -60,6 +65,14 @@ pub enum TargetRefusal {
         "{0} is a private, link-local or otherwise special address; webhooks go to public addresses, and on this machine to 127.0.0.1, [::1] and localhost"
     )]
     Special(String),
+    /// It is a name that stands for no other address than such.
+    #[error(
+        "{0} stands for a private, link-local or otherwise special address; webhooks go to hosts with a public one"
+    )]
+    LeadsInside(String),
+    /// It is another name for this machine.
+    #[error("{0} is a name of this machine; write http://localhost or http://127.0.0.1 for it")]
+    Alias(String),
     /// It is not on the list.
     #[error(
         "{0} is not among the hosts that webhooks may be sent to; the operator can allow it with `webhooks.allow_hosts = [\"{0}\"]` in config.toml; `self` is mailbell's own receiver"
@@ -72,13 +85,35 @@ pub enum TargetRefusal {
 pub struct Targets {
     allow_hosts: AllowHosts,
     api_on_loopback: bool,
+    /// Asked at registration; none: only connections ask.
+    names: Option<Arc<dyn Names>>,
 }
 
 impl Targets {
     /// `allow_hosts` as in the settings: `name` for any port or `name:port`; `api_on_loopback`: whether the API listens
     /// on loopback only.
     pub fn new(allow_hosts: &[String], api_on_loopback: bool) -> Self {
-        Self { allow_hosts: AllowHosts::new(allow_hosts), api_on_loopback }
+        Self { allow_hosts: AllowHosts::new(allow_hosts), api_on_loopback, names: None }
+    }
+
+    /// The same, which also looks at what names stand for.
+    #[must_use]
+    pub fn resolving(self, names: Arc<dyn Names>) -> Self {
+        Self { names: Some(names), ..self }
+    }
+
+    /// What [`Targets::admit`] says, and for a name what it stands for now: a webhook that could never be sent is better
+    /// refused at once. A name that stands for nothing yet is taken.
+    pub async fn admit_resolved(&self, url: &Url, asker: Asker) -> Result<Reach, TargetRefusal> {
+        let reach = self.admit(url, asker)?;
+        if let (Some(names), Some(Host::Domain(name))) = (&self.names, url.host())
+            && let Ok(Ok(addresses)) = timeout(LOOK_UP_TIME_MAX, names.addresses(name)).await
+            && !addresses.is_empty()
+            && !addresses.into_iter().any(|ip| may_reach(ip, reach))
+        {
+            return Err(TargetRefusal::LeadsInside(name.to_owned()));
+        }
+        Ok(reach)
     }
 
     /// Whether `asker` may have webhooks sent to `url`, and where connections for it may go.
@@ -102,6 +137,11 @@ impl Targets {
                 _ => Err(TargetRefusal::Loopback),
             };
         }
+        if let Host::Domain(name) = host
+            && is_alias_of_loopback(name)
+        {
+            return Err(TargetRefusal::Alias(host.to_string()));
+        }
         if let Some(ip) = literal(&host)
             && !may_reach(ip, Reach::Public)
         {
@@ -121,6 +161,12 @@ pub(super) fn literal(host: &Host<&str>) -> Option<IpAddr> {
         Host::Ipv4(ip) => Some(IpAddr::V4(*ip)),
         Host::Ipv6(ip) => Some(IpAddr::V6(*ip)),
     }
+}
+
+/// Whether `name` is `localhost` in disguise, or lies below it (RFC 6761 section 6.3).
+fn is_alias_of_loopback(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// Whether a connection of this reach may go to `ip`.

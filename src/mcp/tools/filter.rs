@@ -7,7 +7,7 @@ use super::super::{
 use crate::{
     bell::waiting::Position,
     domain::{
-        address::{Address, is_domain},
+        address::{Address, ascii_domain, is_domain},
         event::{EventFilter, EventKind},
         id::{ActionId, MessageId, ThreadId},
     },
@@ -37,7 +37,7 @@ pub(in crate::mcp) fn address(text: &str) -> Result<String, Failure> {
 
 /// A domain as the log writes it.
 pub(super) fn domain(text: &str) -> Result<String, Failure> {
-    let domain = text.trim_start_matches('@').to_lowercase();
+    let domain = ascii_domain(text.trim_start_matches('@')).into_owned();
     if is_domain(&domain) {
         Ok(domain)
     } else {

@@ -62,6 +62,12 @@ pub struct Hooks {
 impl Hooks {
     /// One whose mailroom is `mailroom`, and that may send to `allow_hosts` beside loopback.
     pub async fn start(mailroom: MemoryMailroom, allow_hosts: &[&str]) -> Self {
+        let allow_hosts: Vec<_> = allow_hosts.iter().map(ToString::to_string).collect();
+        Self::with_targets(mailroom, Targets::new(&allow_hosts, true)).await
+    }
+
+    /// One whose webhooks go where `targets` lets them.
+    pub async fn with_targets(mailroom: MemoryMailroom, targets: Targets) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = TempDir::new().expect("a directory");
         let store = MailStore::open(&directory.path().join("mail.db"), CancellationToken::new()).await.expect("opens");
@@ -69,8 +75,6 @@ impl Hooks {
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let ids = Arc::new(Ids::new(shared.clone(), Arc::new(Counting::default())));
         let (own, own_seen) = watch::channel(None);
-        let allow_hosts: Vec<_> = allow_hosts.iter().map(ToString::to_string).collect();
-        let targets = Targets::new(&allow_hosts, true);
         let stored = Arc::new(store.clone());
         let mailroom = Arc::new(mailroom);
         let bell = Arc::new(Notify::new());

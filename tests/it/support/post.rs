@@ -20,11 +20,12 @@ use mailbell::{
         keys::{HOUSE_SCOPES, Keys},
         mailroom::Mailrooms,
         outbox::{self, Worker},
-        reception::{Furnishing, Reception},
+        reception::{Furnishing, Peer, Reception},
         relay::{Relay, Security},
         space::FreeSpace,
         submission::{self, Letter, Submission},
         tracking::{self, Tracking},
+        verdict::{Judge, Trust},
         webhooks::{
             registry::{NewWebhook, Registry},
             targets::{Asker, Targets},
@@ -60,6 +61,16 @@ impl FreeSpace for Roomy {
     }
 }
 
+/// The server in front whose word on signatures is believed.
+pub const FRONT: &str = "mx.front.test";
+/// Whose complaints are believed, once they are signed.
+pub const REPORTER: &str = "fbl.provider.test";
+
+/// That server, as it hands mail over.
+pub fn front() -> Peer {
+    Peer { address: "192.0.2.25".parse().unwrap(), hello: FRONT.into() }
+}
+
 /// The wing.
 pub struct Post {
     pub clock: TestClock,
@@ -86,10 +97,10 @@ impl Post {
         std::fs::write(dir.join(format!("opened-{generation}")), "").unwrap();
         let store = Arc::new(MailStore::open(&dir.join("mail.db"), CancellationToken::new()).await.unwrap());
         let blobs = Blobs::open(&dir.join("blobs")).unwrap();
-        let domains = vec!["mailbell.test".to_owned()];
+        let domains = vec!["mailbell.test".to_owned(), "Bücher.test".to_owned()];
         let rooms = Mailrooms::new(store.clone(), ids.clone(), shared.clone(), &domains);
         let (queued, owed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let reception = Arc::new(Reception::new(Furnishing {
+        let reception = Reception::new(Furnishing {
             store: store.clone(),
             outbox: store.clone(),
             blobs: blobs.clone(),
@@ -99,7 +110,10 @@ impl Post {
             space: Arc::new(Roomy),
             free_bytes_min: 1 << 20,
             stored: owed.clone(),
-        }));
+        });
+        let trust = Trust { authserv_id: Some(FRONT.into()), peers: vec![front().address] };
+        let judge = Judge::new(trust, None, shared.clone());
+        let reception = Arc::new(reception.with_judge(judge).with_reporters(&[REPORTER.into()]));
         let tracking = images(&store, &shared, &ids, &owed);
         let submission = || {
             Submission::new(submission::Parts {

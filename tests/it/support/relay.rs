@@ -25,7 +25,7 @@ pub struct Got {
 #[derive(Default)]
 struct Inner {
     /// Answers to RCPT, by address; 250 otherwise.
-    recipients: BTreeMap<String, String>,
+    recipients: BTreeMap<String, Vec<u8>>,
     /// The answer to the greeting, MAIL and the message, where it is none of the usual.
     greeting: Option<String>,
     mail: Option<String>,
@@ -60,6 +60,11 @@ impl FakeRelay {
     }
 
     pub fn answers_for(&self, recipient: &str, answer: &str) {
+        self.answers_for_in_bytes(recipient, answer.as_bytes());
+    }
+
+    /// The same, in a charset of its own.
+    pub fn answers_for_in_bytes(&self, recipient: &str, answer: &[u8]) {
         self.inner.lock().unwrap().recipients.insert(recipient.into(), answer.into());
     }
 
@@ -158,10 +163,14 @@ impl FakeRelay {
                     let path = line[8..].to_owned();
                     let address = path.trim_start_matches('<').split('>').next().unwrap().to_owned();
                     let answer = self.inner.lock().unwrap().recipients.get(&address).cloned();
-                    if answer.as_ref().is_none_or(|answer| answer.starts_with('2')) {
+                    if answer.as_ref().is_none_or(|answer| answer.starts_with(b"2")) {
                         got.to.push(path);
                     }
-                    answer.unwrap_or("250 2.1.5 ok".into())
+                    if let Some(answer) = answer {
+                        say_bytes(stream, &answer).await?;
+                        continue;
+                    }
+                    "250 2.1.5 ok".into()
                 }
                 "DATA" => {
                     say(stream, "354 go on").await?;
@@ -189,6 +198,10 @@ impl FakeRelay {
 }
 
 async fn say<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, line: &str) -> std::io::Result<()> {
-    stream.get_mut().write_all(format!("{line}\r\n").as_bytes()).await?;
+    say_bytes(stream, line.as_bytes()).await
+}
+
+async fn say_bytes<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, line: &[u8]) -> std::io::Result<()> {
+    stream.get_mut().write_all(&[line, b"\r\n"].concat()).await?;
     stream.get_mut().flush().await
 }
