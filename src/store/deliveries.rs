@@ -239,6 +239,9 @@ pub trait Deliveries: Send + Sync + 'static {
     /// Ends every lease. Only for a worker that knows that no other is at work: the keeper's, when it begins.
     async fn void_leases(&self) -> Result<(), StoreError>;
 
+    /// Fails where another keeper has taken over, so that nothing may be posted any more.
+    async fn check_term(&self) -> Result<(), StoreError>;
+
     /// Deliveries, the newest first: those of `filter` before `before`, at most `limit`.
     async fn deliveries(
         &self,

@@ -18,6 +18,7 @@ pub mod outbox;
 pub mod sources;
 pub mod sqlite;
 pub mod suppressions;
+pub mod term;
 pub mod tokens;
 pub mod upkeep;
 pub mod webhooks;
@@ -67,6 +68,9 @@ pub enum Refusal {
     /// More writes are waiting than the queue holds.
     #[error("too many writes are waiting")]
     Overloaded,
+    /// Another keeper has begun its term on this database, so whatever this process still tries is not its to do.
+    #[error("another process keeps the data directory now")]
+    Superseded,
     /// The store is closing, or has seen the disk fail and takes nothing more.
     #[error("the store is closed")]
     Closed,

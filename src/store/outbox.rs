@@ -300,6 +300,9 @@ pub trait Outbox: Send + Sync + 'static {
     /// Records what a try led to, puts its arrivals into their mailboxes and tells of everything.
     async fn settle(&self, settlement: Settlement) -> Result<(), StoreError>;
 
+    /// Fails where another keeper has taken over, so that nothing may be handed to the relay any more.
+    async fn check_term(&self) -> Result<(), StoreError>;
+
     /// The message with this secret.
     async fn sent_by_token(&self, token: &str) -> Result<Option<Sent>, StoreError>;
     /// The message with this Message-ID that `mailbox` sent.

@@ -3,13 +3,13 @@
 use std::{path::Path, time::Duration};
 
 use sqlx::{
-    ConnectOptions as _, SqlitePool,
+    ConnectOptions as _, SqliteConnection, SqlitePool,
     migrate::Migrator,
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{StoreError, failed, writer::Writer};
+use super::{StoreError, failed, term::Term, writer::Writer};
 
 /// How long a write waits for another process's before it is refused.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -103,13 +103,30 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1))
 }
 
-/// Opens the database at `path`, creating it where `schema` lets us.
+/// Opens the database at `path`, which others share, creating it where `schema` lets us.
 pub(crate) async fn open(
     path: &Path,
     migrations: &Migrator,
     schema: Schema,
     disk_failed: CancellationToken,
 ) -> Result<Database, OpenError> {
+    let conn = connect(path, migrations, schema).await?;
+    Ok(database(path, conn, None, disk_failed))
+}
+
+/// Opens the database at `path` for the keeper alone, and begins its term there.
+pub(crate) async fn open_for_a_term(
+    path: &Path,
+    migrations: &Migrator,
+    disk_failed: CancellationToken,
+) -> Result<(Database, Term), OpenError> {
+    let mut conn = connect(path, migrations, Schema::Migrate).await?;
+    let term =
+        Term::begin(&mut conn).await.map_err(|source| OpenError::Open { path: path.display().to_string(), source })?;
+    Ok((database(path, conn, Some(term.clone()), disk_failed), term))
+}
+
+async fn connect(path: &Path, migrations: &Migrator, schema: Schema) -> Result<SqliteConnection, OpenError> {
     let name = || path.display().to_string();
     let opening = |source| OpenError::Open { path: name(), source: StoreError::of("open it", source) };
     let options = options(path).create_if_missing(schema == Schema::Migrate);
@@ -128,16 +145,19 @@ pub(crate) async fn open(
         Schema::Expect if found < known => return Err(OpenError::Older { path: name(), found, known }),
         Schema::Expect => {}
     }
+    Ok(conn)
+}
 
+fn database(path: &Path, conn: SqliteConnection, term: Option<Term>, disk_failed: CancellationToken) -> Database {
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
         // A local file does not go away between two reads; asking each time costs a third of a short query.
         .test_before_acquire(false)
-        .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
-    Ok(Database { writer: Writer::start(conn, disk_failed), readers })
+        .connect_lazy_with(options(path).create_if_missing(false).pragma("query_only", "ON"));
+    Database { writer: Writer::start(conn, term, disk_failed), readers }
 }
 
-async fn version(conn: &mut sqlx::SqliteConnection) -> Result<i64, StoreError> {
+async fn version(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
     let there: Option<i64> =
         sqlx::query_scalar("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'")
             .fetch_optional(&mut *conn)

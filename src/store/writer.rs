@@ -17,7 +17,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Refusal, StoreError, failed};
+use super::{Refusal, StoreError, failed, term::Term};
 
 /// Writes that may wait; more are refused with [`Refusal::Overloaded`], which their callers pass on as "try again".
 const QUEUE_MAX: usize = 4096;
@@ -67,11 +67,12 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts a writer that owns `conn`. It ends when the last handle is dropped, or when the disk fails at a commit: then it
-    /// cancels `disk_failed`, and the process must end, because what reached the disk is no longer known.
-    pub(crate) fn start(conn: SqliteConnection, disk_failed: CancellationToken) -> Self {
+    /// cancels `disk_failed`, and the process must end, because what reached the disk is no longer known. With a `term`, it
+    /// writes only while that holds.
+    pub(crate) fn start(conn: SqliteConnection, term: Option<Term>, disk_failed: CancellationToken) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let commits = Arc::new(AtomicU64::new(0));
-        tokio::spawn(write_all(conn, waiting, commits.clone(), disk_failed));
+        tokio::spawn(write_all(conn, term, waiting, commits.clone(), disk_failed));
         Self { queue, commits }
     }
 
@@ -101,20 +102,21 @@ impl Writer {
 
 async fn write_all(
     mut conn: SqliteConnection,
+    term: Option<Term>,
     mut waiting: mpsc::Receiver<Box<dyn Work>>,
     commits: Arc<AtomicU64>,
     disk_failed: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        let mut ending = commit(&mut conn, &mut batch).await;
+        let mut ending = commit(&mut conn, term.as_ref(), &mut batch).await;
         if ending.is_ok() {
             commits.fetch_add(1, Ordering::Relaxed);
         }
         if batch.len() > 1 && ending.as_ref().is_err_and(|error| !error.is_disk_failure()) {
             for piece in batch.drain(..) {
                 let mut alone = vec![piece];
-                ending = commit(&mut conn, &mut alone).await;
+                ending = commit(&mut conn, term.as_ref(), &mut alone).await;
                 if ending.is_ok() {
                     commits.fetch_add(1, Ordering::Relaxed);
                 }
@@ -140,9 +142,13 @@ async fn write_all(
 
 /// One transaction. It is begun and ended in plain SQL: when the disk is full, SQLite has often rolled back by itself, and
 /// sqlx's own transactions then count one that is no longer there and refuse to begin another.
-async fn commit(conn: &mut SqliteConnection, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
+async fn commit(
+    conn: &mut SqliteConnection,
+    term: Option<&Term>,
+    batch: &mut [Box<dyn Work>],
+) -> Result<(), StoreError> {
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *conn).await.map_err(failed("begin a transaction"))?;
-    let done = run(conn, batch).await;
+    let done = run(conn, term, batch).await;
     if done.is_err()
         && let Err(error) = sqlx::query("ROLLBACK").execute(conn).await
     {
@@ -151,7 +157,11 @@ async fn commit(conn: &mut SqliteConnection, batch: &mut [Box<dyn Work>]) -> Res
     done
 }
 
-async fn run(conn: &mut SqliteConnection, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
+async fn run(conn: &mut SqliteConnection, term: Option<&Term>, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
+    // Under the write lock: nobody can begin another term before this transaction is over.
+    if let Some(term) = term {
+        term.check(&mut *conn).await?;
+    }
     for piece in batch {
         piece.run(conn).await?;
     }
@@ -196,7 +206,7 @@ mod tests {
         let options = sqlite::options(&dir.path().join("heap.db")).create_if_missing(true);
         let mut conn = options.connect().await.expect("opened");
         sqlx::query("CREATE TABLE heap (filler BLOB)").execute(&mut conn).await.expect("made");
-        let writer = Writer::start(conn, CancellationToken::new());
+        let writer = Writer::start(conn, None, CancellationToken::new());
         set_pages_max(&writer, "PRAGMA max_page_count = 20").await;
         assert!(add(&writer, 10).await.is_ok());
         for _ in 0..3 {
@@ -214,7 +224,7 @@ mod tests {
         let options = sqlite::options(&dir.path().join("heap.db")).create_if_missing(true);
         let mut conn = options.connect().await.expect("opened");
         sqlx::query("CREATE TABLE heap (filler BLOB)").execute(&mut conn).await.expect("made");
-        let writer = Writer::start(conn, CancellationToken::new());
+        let writer = Writer::start(conn, None, CancellationToken::new());
         let poison = writer.write(|conn| {
             Box::pin(async move {
                 let add = sqlx::query("INSERT INTO heap (filler) VALUES (zeroblob(7))");

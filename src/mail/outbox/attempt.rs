@@ -56,6 +56,9 @@ pub(super) async fn attempt(parts: &Parts, due: Due) -> Result<(), StoreError> {
         match parts.blobs.get(&due.blob).await {
             Ok(raw) => {
                 deliver(parts, &due, &local, &raw, &mut heard, &mut arrivals).await;
+                if !elsewhere.is_empty() {
+                    parts.outbox.check_term().await?;
+                }
                 hand_over(parts, &due, &elsewhere, &raw, &mut heard).await;
             }
             Err(error) => {

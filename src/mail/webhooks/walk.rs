@@ -29,6 +29,10 @@ impl Walker {
     /// the store fails, with a lease that runs out: then what was posted is posted again.
     pub(super) async fn walk(&self, mut owed: Owed) {
         for left in (0..RUN_MAX).rev() {
+            if let Err(error) = self.deliveries.check_term().await {
+                tracing::warn!(delivery.id = %owed.id, %error, "did not post a delivery; it is made again when its lease is over");
+                return;
+            }
             let (attempt, outcome) = self.dispatch.attempt(Parcel::of(&owed)).await;
             let standing = Standing { failures: owed.failures, last: owed.last };
             let verdict = schedule::verdict(outcome, standing, self.clock.now(), self.chance());

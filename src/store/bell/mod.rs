@@ -34,6 +34,7 @@ use self::{append::Appender, frontier::Frontiers};
 use super::{
     StoreError, failed,
     sqlite::{Database, OpenError, Schema, open},
+    term,
 };
 use crate::{domain::id::LogId, ids::Ids};
 
@@ -64,6 +65,17 @@ impl BellStore {
             .map_err(|source| OpenError::Open { path: path.display().to_string(), source })?;
         let appender = Appender::start(database.writer.clone());
         Ok(Self { database, appender, log_id, frontiers: Arc::default(), path: path.to_owned() })
+    }
+
+    /// Begins a keeper's term, and answers its epoch. Every process writes to this database, so an epoch fences nothing here:
+    /// it tells the terms apart.
+    pub async fn begin_term(&self) -> Result<i32, StoreError> {
+        self.database.writer.write(|conn| Box::pin(async move { term::raise(conn).await })).await
+    }
+
+    /// The epoch of the latest keeper's term, 0 before the first.
+    pub async fn epoch(&self) -> Result<i32, StoreError> {
+        term::epoch(&self.database.readers).await
     }
 
     /// Transactions that this process has committed: what shows that posters share them.

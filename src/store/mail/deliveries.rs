@@ -136,6 +136,10 @@ impl Deliveries for MailStore {
         write.await
     }
 
+    async fn check_term(&self) -> Result<(), StoreError> {
+        MailStore::check_term(self).await
+    }
+
     async fn deliveries(
         &self,
         filter: &DeliveryFilter,

@@ -30,7 +30,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     StoreError,
     mailroom::{Added, Mailroom, NewMessage},
-    sqlite::{Database, OpenError, Schema, open},
+    sqlite::{Database, OpenError, open_for_a_term},
+    term::Term,
 };
 use crate::domain::{
     address::Address,
@@ -44,12 +45,25 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/mail/migr
 #[derive(Clone)]
 pub struct MailStore {
     database: Database,
+    term: Term,
 }
 
 impl MailStore {
-    /// Opens or creates `mail.db` at `path`. `disk_failed` is cancelled if the disk fails at a commit.
+    /// Opens or creates `mail.db` at `path`, and begins a term there: whoever opened it before can write no more.
+    /// `disk_failed` is cancelled if the disk fails at a commit.
     pub async fn open(path: &Path, disk_failed: CancellationToken) -> Result<Self, OpenError> {
-        Ok(Self { database: open(path, &MIGRATIONS, Schema::Migrate, disk_failed).await? })
+        let (database, term) = open_for_a_term(path, &MIGRATIONS, disk_failed).await?;
+        Ok(Self { database, term })
+    }
+
+    /// The term that this opening began.
+    pub fn term(&self) -> &Term {
+        &self.term
+    }
+
+    /// Fails where another process has begun its term since.
+    pub async fn check_term(&self) -> Result<(), StoreError> {
+        self.term.check(&self.database.readers).await
     }
 
     /// Transactions committed so far.

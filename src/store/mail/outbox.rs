@@ -189,6 +189,10 @@ impl Outbox for MailStore {
         write.await
     }
 
+    async fn check_term(&self) -> Result<(), StoreError> {
+        MailStore::check_term(self).await
+    }
+
     async fn sent_by_token(&self, token: &str) -> Result<Option<Sent>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("{SENT} WHERE o.token = ?1")))
             .bind(token)
