@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::domain::id::ConsumerName;
 
@@ -29,6 +29,16 @@ pub enum Topic {
 #[derive(Clone, Default)]
 pub struct Bell {
     channels: Arc<Mutex<HashMap<Topic, watch::Sender<()>>>>,
+    rope: Arc<Rope>,
+    /// Whether a ring is an echo of another process's, of which others need not be told.
+    echoes: bool,
+}
+
+/// What hangs between the bells of the processes on one data directory: it says that something was committed, not what.
+#[derive(Default)]
+struct Rope {
+    here: Notify,
+    elsewhere: Notify,
 }
 
 /// Hears some topics of a bell, from the moment it was made.
@@ -47,8 +57,32 @@ impl Bell {
         Ear { receivers }
     }
 
+    /// The same bell for whoever rings it for what another process has committed: that one has told the others.
+    #[must_use]
+    pub fn echo(&self) -> Self {
+        Self { echoes: true, ..self.clone() }
+    }
+
+    /// Resolves when it has rung for a commit of this process since it last resolved. For one caller at a time.
+    pub async fn rung_here(&self) {
+        self.rope.here.notified().await;
+    }
+
+    /// Another process has committed something: whoever watches the database should look at once.
+    pub fn pull_from_elsewhere(&self) {
+        self.rope.elsewhere.notify_one();
+    }
+
+    /// Resolves when another process has said so since it last resolved. For one caller at a time.
+    pub async fn pulled_from_elsewhere(&self) {
+        self.rope.elsewhere.notified().await;
+    }
+
     /// Tells everyone who listens for `topic`; costs a look-up where nobody does.
     pub fn ring(&self, topic: &Topic) {
+        if !self.echoes {
+            self.rope.here.notify_one();
+        }
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channel) = channels.get(topic)
             && channel.send(()).is_err()
