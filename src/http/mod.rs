@@ -5,4 +5,5 @@ pub mod hooks;
 pub mod listen;
 pub mod mcp;
 pub mod opens;
+pub mod proof;
 pub mod v1;

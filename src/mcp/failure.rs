@@ -86,6 +86,8 @@ fn upstream(fence: &Fence, error: &UpstreamError) -> String {
         | UpstreamError::RateLimited { .. }
         | UpstreamError::Unreachable { .. }
         | UpstreamError::NotReady
+        | UpstreamError::Stranger
+        | UpstreamError::Silent { .. }
         | UpstreamError::Failed { .. }
         | UpstreamError::Unreadable(_)
         | UpstreamError::NotOffered(_)

@@ -4,6 +4,7 @@
 
 pub mod digest;
 pub mod multimail;
+pub mod proof;
 pub mod standard_webhooks;
 
 use hmac::{Hmac, KeyInit, Mac};

@@ -9,7 +9,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio::sync::watch;
 use url::Url;
 
-use super::error::{SAID_CHARS_MAX, UpstreamError};
+use super::{
+    error::{SAID_CHARS_MAX, UpstreamError},
+    keeper::Keeper,
+};
 use crate::domain::{clock::Clock, secret::Secret};
 
 /// A connection on loopback takes none of it, one across the world a fifth.
@@ -47,6 +50,8 @@ pub(super) struct Client {
     http: reqwest::Client,
     base: watch::Receiver<Option<Url>>,
     key: Secret,
+    /// Who has to prove itself at `base`, where that is a published address.
+    pub(super) keeper: Option<Keeper>,
     clock: Arc<dyn Clock>,
 }
 
@@ -79,7 +84,7 @@ impl Client {
             tracing::warn!(%error, "no TLS certificates on this system; https mail APIs cannot be reached");
             builder().tls_certs_only([]).build()
         })?;
-        Ok(Self { http, base, key, clock })
+        Ok(Self { http, base, key, keeper: None, clock })
     }
 
     pub(super) async fn get<T: DeserializeOwned>(
@@ -118,21 +123,20 @@ impl Client {
         self.call::<serde::de::IgnoredAny>(Method::DELETE, path, &[], None, Repeat::Safe).await.map(drop)
     }
 
-    /// Each of `path` is one segment and is percent-encoded, so that no id can lead elsewhere. A URL cannot carry an empty
-    /// segment or one of dots as a name, so nothing is called that.
-    fn url(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url, UpstreamError> {
-        if path.iter().any(|segment| ["", ".", ".."].contains(segment)) {
-            return Err(UpstreamError::Refused { status: StatusCode::NOT_FOUND.as_u16(), said: String::new() });
+    fn base(&self) -> Result<Url, UpstreamError> {
+        self.base.borrow().clone().ok_or(UpstreamError::NotReady)
+    }
+
+    /// One request, and its answer, whatever that is. `url` is at `base`.
+    async fn send(&self, base: &Url, request: reqwest::RequestBuilder) -> Result<Response, Unsent> {
+        if let Some(keeper) = &self.keeper {
+            keeper.prove(&self.http, base).await.map_err(|why| Unsent { begun: false, why })?;
         }
-        let mut url = self.base.borrow().clone().ok_or(UpstreamError::NotReady)?;
-        url.path_segments_mut()
-            .map_err(|()| UpstreamError::Unreadable("mail.base_url is not an http address"))?
-            .pop_if_empty()
-            .extend(path);
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        Ok(url)
+        request.bearer_auth(self.key.expose()).send().await.map_err(|error| Unsent {
+            begun: !error.is_connect(),
+            // The address is no secret, but an error that carries it is longer and no clearer.
+            why: UpstreamError::Unreachable { source: error.without_url() },
+        })
     }
 
     async fn call<T: DeserializeOwned>(
@@ -153,12 +157,12 @@ impl Client {
         loop {
             tries += 1;
             // The address may have been published anew since the last try.
-            let url = self.url(path, query)?;
-            let mut request = self.http.request(method.clone(), url).bearer_auth(self.key.expose());
+            let base = self.base()?;
+            let mut request = self.http.request(method.clone(), at(&base, path, query)?);
             if let Some(body) = body {
                 request = request.json(body);
             }
-            let (again, asked, error) = match request.send().await {
+            let (again, asked, error) = match self.send(&base, request).await {
                 Ok(response) if response.status().is_success() => return read(response).await,
                 // The try before this one did it, and its answer was lost.
                 Ok(response) if tries > 1 && method == Method::DELETE && response.status() == StatusCode::NOT_FOUND => {
@@ -173,11 +177,9 @@ impl Client {
                     };
                     (again, asked, refusal(status, asked, response).await)
                 }
-                Err(error) => {
-                    let again = repeat == Repeat::Safe || error.is_connect();
-                    // The address is no secret, but an error that carries it is longer and no clearer.
-                    (again, None, UpstreamError::Unreachable { source: error.without_url() })
-                }
+                // A keeper that is stopped will still be so in three seconds.
+                Err(Unsent { why: why @ UpstreamError::Silent { .. }, .. }) => return Err(why),
+                Err(Unsent { begun, why }) => (repeat == Repeat::Safe || !begun, None, why),
             };
             let Some(delay) = delays.next().filter(|_| again) else { return Err(error) };
             let delay = asked.map_or(delay, |asked| asked.max(delay));
@@ -187,6 +189,30 @@ impl Client {
             self.clock.sleep(delay).await;
         }
     }
+}
+
+/// A request that got no answer.
+struct Unsent {
+    /// Whether the API may have begun to do what it asked for.
+    begun: bool,
+    why: UpstreamError,
+}
+
+/// Each of `path` is one segment and is percent-encoded, so that no id can lead elsewhere. A URL cannot carry an empty
+/// segment or one of dots as a name, so nothing is called that.
+fn at(base: &Url, path: &[&str], query: &[(&str, String)]) -> Result<Url, UpstreamError> {
+    if path.iter().any(|segment| ["", ".", ".."].contains(segment)) {
+        return Err(UpstreamError::Refused { status: StatusCode::NOT_FOUND.as_u16(), said: String::new() });
+    }
+    let mut url = base.clone();
+    url.path_segments_mut()
+        .map_err(|()| UpstreamError::Unreadable("mail.base_url is not an http address"))?
+        .pop_if_empty()
+        .extend(path);
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    Ok(url)
 }
 
 /// Decimal seconds, as every known client of this API reads it; a date is not understood by them, nor here.

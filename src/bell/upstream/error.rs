@@ -63,6 +63,21 @@ pub enum UpstreamError {
     /// Its address is not known yet.
     #[error("the mail service is not up yet; try again in a few seconds")]
     NotReady,
+    /// Somebody else listens where our keeper did; the key was not sent.
+    #[error(
+        "what listens at the mail service's published address is not this data directory's keeper, so it was told nothing; try again in a few seconds, and if that fails too, the operator must look at who took the port"
+    )]
+    Stranger,
+    /// The keeper is stopped or stuck.
+    #[error(
+        "the process {pid} that keeps the mail service has not answered for {silent_secs} s: it is stopped or stuck; the operator must let it go on (kill -CONT {pid}) or end it (kill -KILL {pid})"
+    )]
+    Silent {
+        /// The keeper's process id.
+        pid: u32,
+        /// For how long, in seconds.
+        silent_secs: u64,
+    },
     /// It failed.
     #[error("the mail API failed (HTTP {status}); try again in a minute")]
     Failed {

@@ -8,6 +8,7 @@ mod arrivals;
 mod client;
 mod error;
 mod inbox;
+mod keeper;
 mod mail;
 mod mailboxes;
 mod sending;
@@ -28,6 +29,7 @@ pub use self::{
     arrivals::Arrivals,
     error::{SAID_CHARS_MAX, UpstreamError},
     inbox::{InboxCursor, InboxPage, InboxQuery, MAILBOXES_MERGED_MAX, PAGE_MAX},
+    keeper::{Keeper, PROOF_PATH, Silence},
     mail::{Attachment, Email, HANDLED, Mailbox, Summary, Thread},
     sending::{Outgoing, Retry, Sent, Suppression, SuppressionPage},
     webhooks::{Created, Delivery, DeliveryPage, Fare, NewWebhook, Probe, Rotation, Webhook, WebhookScope},
@@ -82,6 +84,13 @@ impl Upstream {
     ) -> Result<Self, UpstreamError> {
         // A receiver outlives its sender: the last value stays.
         Self::new(watch::channel(Some(base)).1, api_key, map, clock)
+    }
+
+    /// The same for an API that `keeper` has published: the key goes there only while it is the keeper that answers.
+    #[must_use]
+    pub fn of_keeper(mut self, keeper: Keeper) -> Self {
+        self.client.keeper = Some(keeper);
+        self
     }
 
     /// Every mailbox, by address.
