@@ -30,7 +30,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper_util", &["http"]),
     ("rmcp", &["mcp", "cli::demo"]),
     ("sqlx", &["store"]),
-    ("reqwest", &["bell::upstream", "mail::webhooks::egress"]),
+    ("reqwest", &["bell::upstream", "mail::webhooks::egress", "mcp::bridge"]),
     ("hmac", &["signing"]),
     ("sha2", &["signing"]),
     ("clap", &["cli"]),
@@ -50,7 +50,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("html2text", &["mail::html"]),
     ("html5gum", &["mail::html"]),
     ("tracing_subscriber", &["telemetry"]),
-    ("backon", &["bell::upstream", "bell::hosted", "mail::webhooks"]),
+    ("backon", &["bell::hosted", "bell::upstream", "mail::webhooks", "mcp::bridge"]),
 ];
 
 #[test]

@@ -11,7 +11,10 @@ use figment::{
 };
 
 use super::{Config, Relay, RelayTls};
-use crate::domain::address::{ascii_domain, is_domain};
+use crate::domain::{
+    address::{ascii_domain, is_domain},
+    secret::Secret,
+};
 
 const DEFAULTS: &str = include_str!("default.toml");
 /// What the name of a variable begins with; `__` stands between section and key.
@@ -86,6 +89,15 @@ pub fn load(overrides: Overrides) -> Result<Loaded, ConfigError> {
     };
     let explicit = LISTENERS.into_iter().filter(chosen).collect();
     Ok(Loaded { config, explicit })
+}
+
+/// The token with which a bridge speaks to a house elsewhere: it comes from the environment alone, for a command line can be
+/// read by everybody on the machine.
+pub fn token_for_elsewhere() -> Option<Secret> {
+    #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+    let token = std::env::var(format!("{PREFIX}TOKEN")).ok()?;
+    let token = token.trim();
+    (!token.is_empty()).then(|| Secret::new(token))
 }
 
 /// The text of the variable for `key`, as it is.

@@ -5,6 +5,7 @@
 //! Whatever somebody else wrote passes through a [`present::Fence`] on its way out; there is no other way out.
 
 mod arguments;
+pub mod bridge;
 mod failure;
 pub mod over_http;
 mod presence;
