@@ -39,8 +39,8 @@ pub(super) fn hosted(config: &Config) -> Option<MailApi> {
 }
 
 /// A client of the mail API for this process.
-pub(super) fn upstream(bell: &BellSide, api: MailApi) -> Result<Arc<Upstream>, UpstreamError> {
-    Upstream::new(api.base, api.key, bell.store.clone(), bell.clock.clone()).map(Arc::new)
+pub(super) fn upstream(bell: &BellSide, api: MailApi) -> Result<Upstream, UpstreamError> {
+    Upstream::new(api.base, api.key, bell.store.clone(), bell.clock.clone())
 }
 
 /// The webhooks at the mail API, and the secrets of those to our own receiver.

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::data_dir::{DataDir, DataDirError, KeeperLock};
+use super::{
+    data_dir::{DataDir, DataDirError},
+    keeper::KeeperLock,
+};
 use crate::{
     bell::waiting::Waiting,
     domain::clock::Clock,

@@ -1,30 +1,18 @@
-//! The data directory: what lies where, and who keeps it.
-//!
-//! The process that holds the kernel's lock on `keeper.lock` is the keeper: it alone binds listeners, opens `mail.db` and
-//! changes schemas. The lock goes with the process, however that ends; `keeper.json` tells the others where it listens.
+//! The data directory: what lies where, readable by its owner alone. Who keeps it is told in [`super::keeper`].
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use etcetera::BaseStrategy as _;
-use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep};
 
 /// Readable by the owner alone: the directory holds mail and secrets.
-const DIR_MODE: u32 = 0o700;
+pub(super) const DIR_MODE: u32 = 0o700;
 /// The same for each file with a secret in it.
-const FILE_MODE: u32 = 0o600;
-/// How long to wait for a lock behind which nobody has published: a command has it for a moment, a keeper that starts for
-/// little longer, and one that ends for up to 4 seconds.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How often to look meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-
+pub(super) const FILE_MODE: u32 = 0o600;
 /// A data directory.
 #[derive(Debug, Clone)]
 pub struct DataDir {
@@ -56,30 +44,23 @@ pub enum DataDirError {
         /// The keeper's process id, where it told one.
         pid: Option<u32>,
     },
+    /// Another process keeps it, and answers nobody.
+    #[error(
+        "the keeper of {}, process {pid}, holds its lock and has not answered for {silent_secs} s: it is stopped or stuck; let it go on (kill -CONT {pid}) or end it (kill -KILL {pid}), then start again",
+        .path.display()
+    )]
+    Silent {
+        /// The directory.
+        path: PathBuf,
+        /// The keeper's process id.
+        pid: u32,
+        /// How long it was asked, in seconds.
+        silent_secs: u64,
+    },
 }
 
 fn pid_note(pid: Option<u32>) -> String {
     pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
-}
-
-/// The lock of the data directory; whoever holds it is the keeper, until it is dropped or the process ends.
-#[derive(Debug)]
-pub struct KeeperLock {
-    _file: File,
-}
-
-/// Where a keeper's listeners are; a listener that is not built or turned off has none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the base URL or address of the listener of its name")]
-pub struct Addresses {
-    pub mcp: Option<String>,
-    pub hooks: Option<String>,
-    pub api: Option<String>,
-    pub smtp: Option<String>,
-    pub lmtp: Option<String>,
-    pub console: Option<String>,
-    /// The process that listens there.
-    pub pid: u32,
 }
 
 impl DataDir {
@@ -129,79 +110,20 @@ impl DataDir {
         self.root.join("tokens")
     }
 
-    fn keeper_file(&self) -> PathBuf {
+    pub(super) fn keeper_file(&self) -> PathBuf {
         self.root.join("keeper.json")
     }
 
-    /// Becomes the keeper, if nobody is.
-    pub fn try_keep(&self) -> Result<Option<KeeperLock>, DataDirError> {
-        let path = self.root.join("keeper.lock");
-        let io = |doing, source| DataDirError::Io { doing, path: path.clone(), source };
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(FILE_MODE)
-            .open(&path)
-            .map_err(|source| io("open", source))?;
-        match file.try_lock() {
-            Ok(()) => {
-                // What an earlier keeper published is no longer true.
-                self.unpublish()?;
-                Ok(Some(KeeperLock { _file: file }))
-            }
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(source)) => Err(io("lock", source)),
-        }
+    pub(super) fn lock_file(&self) -> PathBuf {
+        self.root.join("keeper.lock")
     }
 
-    /// Becomes the keeper, unless one has published where it listens. A process that holds the lock and has not is waited
-    /// for: it either gives the lock back soon or publishes.
-    pub async fn keep_or_join(&self) -> Result<Option<KeeperLock>, DataDirError> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(lock) = self.try_keep()? {
-                return Ok(Some(lock));
-            }
-            if self.published()?.is_some() || Instant::now() >= deadline {
-                return Ok(None);
-            }
-            sleep(LOOK_EVERY).await;
-        }
+    pub(super) fn claim_file(&self) -> PathBuf {
+        self.root.join("serve.lock")
     }
 
-    /// Becomes the keeper, or says who is.
-    pub async fn keep(&self) -> Result<KeeperLock, DataDirError> {
-        match self.keep_or_join().await? {
-            Some(lock) => Ok(lock),
-            None => Err(DataDirError::Kept {
-                path: self.root.clone(),
-                pid: self.published()?.map(|addresses| addresses.pid),
-            }),
-        }
-    }
-
-    /// Tells other processes where this keeper listens.
-    pub fn publish(&self, addresses: &Addresses) -> Result<(), DataDirError> {
-        let text = serde_json::to_string(addresses).expect("addresses are plain texts");
-        self.write_whole(&self.keeper_file(), text.as_bytes())
-    }
-
-    /// Takes back what was published.
-    pub fn unpublish(&self) -> Result<(), DataDirError> {
-        let path = self.keeper_file();
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(DataDirError::Io { doing: "remove", path, source })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Where the keeper listens, once it does.
-    pub fn published(&self) -> Result<Option<Addresses>, DataDirError> {
-        let text = Self::read(self.keeper_file())?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    pub(super) fn socket(&self) -> PathBuf {
+        self.root.join("wake.sock")
     }
 
     /// The token in the file of that name, if there is one.
@@ -214,7 +136,7 @@ impl DataDir {
         self.write_whole(&self.tokens().join(name), format!("{token}\n").as_bytes())
     }
 
-    fn read(path: PathBuf) -> Result<Option<String>, DataDirError> {
+    pub(super) fn read(path: PathBuf) -> Result<Option<String>, DataDirError> {
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(text)),
             Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -223,7 +145,7 @@ impl DataDir {
     }
 
     /// Writes a file so that others see the old content or the new, never half of it.
-    fn write_whole(&self, path: &Path, content: &[u8]) -> Result<(), DataDirError> {
+    pub(super) fn write_whole(&self, path: &Path, content: &[u8]) -> Result<(), DataDirError> {
         let io = |doing| move |source| DataDirError::Io { doing, path: path.to_owned(), source };
         let mut file = tempfile::Builder::new()
             .permissions(fs::Permissions::from_mode(FILE_MODE))
@@ -256,37 +178,6 @@ pub fn write_secret_file(path: &Path, secret: &str) -> Result<(), DataDirError> 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn one_keeper_at_a_time_and_its_addresses_go_with_it() {
-        let home = tempfile::tempdir().expect("a directory");
-        let dir = DataDir::open(Some(home.path().join("a/b"))).expect("made");
-        assert_eq!(fs::metadata(dir.root()).expect("there").permissions().mode() & 0o777, DIR_MODE);
-        let lock = dir.keep().await.expect("nobody keeps it");
-        let addresses = Addresses { mcp: None, hooks: None, api: None, smtp: None, lmtp: None, console: None, pid: 7 };
-        dir.publish(&addresses).expect("published");
-        assert!(dir.try_keep().expect("asked").is_none());
-        let refused = dir.keep().await.expect_err("kept").to_string();
-        assert!(refused.contains("process 7"), "{refused}");
-        drop(lock);
-        let _lock = dir.keep().await.expect("free again");
-        assert_eq!(dir.published().expect("read"), None);
-    }
-
-    #[tokio::test]
-    async fn a_lock_that_is_held_for_a_moment_is_waited_for() {
-        let home = tempfile::tempdir().expect("a directory");
-        let dir = DataDir::open(Some(home.path().into())).expect("opened");
-        let command = dir.try_keep().expect("asked").expect("nobody keeps it");
-        let (kept, ()) = tokio::join!(dir.keep(), async { drop(command) });
-        let keeper = kept.expect("the command gave it back");
-
-        let addresses = Addresses { mcp: None, hooks: None, api: None, smtp: None, lmtp: None, console: None, pid: 7 };
-        let (joined, ()) = tokio::join!(dir.keep_or_join(), async { dir.publish(&addresses).expect("published") });
-        assert!(joined.expect("asked").is_none(), "it joins the keeper as soon as that can be found");
-        assert_eq!(dir.published().expect("read"), Some(addresses));
-        drop(keeper);
-    }
 
     #[test]
     fn a_token_is_kept_for_its_owner_alone() {

@@ -1,8 +1,8 @@
 //! Binds the listeners, all before anything is served, so that a busy address is an error and not half a house.
 
-use std::{io, net::SocketAddr};
+use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::Instant};
 
 use crate::{
     config::{ListenAddr, load::Loaded},
@@ -16,7 +16,15 @@ pub enum BusyDefault {
     Fail,
     /// Take any free port: IDE clients start `mailbell mcp` themselves, several at a time.
     GiveWay,
+    /// Wait a moment for a keeper that was killed to let go of what it was bound to, then take any free port, also where
+    /// somebody had chosen another: agents in a house on other ports are better off than in none.
+    Inherit,
 }
+
+/// How long the kernel may take to close the sockets of a process that was killed, once its lock is free.
+const LETTING_GO: Duration = Duration::from_secs(1);
+/// How often to try meanwhile.
+const TRY_EVERY: Duration = Duration::from_millis(10);
 
 /// An address that cannot be listened at.
 #[derive(Debug, thiserror::Error)]
@@ -54,18 +62,24 @@ impl Listeners {
     /// Binds every address of the settings.
     pub async fn bind(loaded: &Loaded, busy: BusyDefault) -> Result<Self, ListenError> {
         let Loaded { config, explicit } = loaded;
+        let deadline = Instant::now() + LETTING_GO;
         let bind = async |name: &'static str, ListenAddr(addr): ListenAddr| {
-            match TcpListener::bind(addr).await {
-                Err(error)
-                    if error.kind() == io::ErrorKind::AddrInUse
-                        && busy == BusyDefault::GiveWay
-                        && !explicit.contains(name) =>
-                {
-                    TcpListener::bind(SocketAddr::new(addr.ip(), 0)).await
-                }
-                bound => bound,
+            loop {
+                let bound = TcpListener::bind(addr).await;
+                let taken = bound.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse);
+                let bound = match busy {
+                    BusyDefault::Inherit if taken && Instant::now() < deadline => {
+                        tokio::time::sleep(TRY_EVERY).await;
+                        continue;
+                    }
+                    BusyDefault::Inherit if taken => TcpListener::bind(SocketAddr::new(addr.ip(), 0)).await,
+                    BusyDefault::GiveWay if taken && !explicit.contains(name) => {
+                        TcpListener::bind(SocketAddr::new(addr.ip(), 0)).await
+                    }
+                    _ => bound,
+                };
+                return bound.map_err(|source| ListenError { name, addr, source });
             }
-            .map_err(|source| ListenError { name, addr, source })
         };
         let mail = if config.mail.base_url.is_none() {
             Some(MailListeners {
@@ -82,6 +96,13 @@ impl Listeners {
             console: bind("console", config.console.addr).await?,
             mail,
         })
+    }
+
+    /// What each is bound to, by its section of the settings.
+    pub(super) fn bound(&self) -> io::Result<BTreeMap<String, SocketAddr>> {
+        let mail = self.mail.iter().flat_map(|mail| [("api", &mail.api), ("smtp", &mail.smtp), ("lmtp", &mail.lmtp)]);
+        let all = [("mcp", &self.mcp), ("hooks", &self.hooks), ("console", &self.console)].into_iter().chain(mail);
+        all.map(|(section, listener)| Ok((section.to_owned(), listener.local_addr()?))).collect()
     }
 }
 

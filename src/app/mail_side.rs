@@ -58,6 +58,7 @@ pub(super) struct Inside<'a> {
 
 /// The embedded mail service.
 pub(super) struct MailSide {
+    store: Arc<MailStore>,
     mailrooms: Mailrooms,
     api: Arc<Api>,
     reception: Arc<Reception>,
@@ -159,8 +160,9 @@ impl MailSide {
             ids: ids.clone(),
             entropy: entropy.clone(),
         });
-        let parts = Parts { deliveries: store, dispatch, bell: owed, clock: clock.clone(), ids, entropy };
+        let parts = Parts { deliveries: store.clone(), dispatch, bell: owed, clock: clock.clone(), ids, entropy };
         Ok(Self {
+            store,
             api: Arc::new(api),
             mailrooms,
             tracking,
@@ -198,6 +200,11 @@ impl MailSide {
         Ok(())
     }
 
+    /// Its database.
+    pub(super) fn store(&self) -> Arc<MailStore> {
+        self.store.clone()
+    }
+
     /// The tracking images, for the listener that the world reaches.
     pub(super) fn tracking(&self) -> Arc<Tracking> {
         self.tracking.clone()
@@ -208,10 +215,18 @@ impl MailSide {
         self.api.registry().own_secrets().await
     }
 
-    /// Starts serving on `sockets`, until `shutdown`.
-    pub(super) fn open_doors(self, sockets: MailListeners, parts: &TaskTracker, shutdown: &CancellationToken) {
+    /// Starts serving on `sockets`, until `shutdown`. The API's listener also proves by `proof` that it is the keeper's, to
+    /// those who know it as `base`.
+    pub(super) fn open_doors(
+        self,
+        sockets: MailListeners,
+        (proof, base): (Secret, String),
+        parts: &TaskTracker,
+        shutdown: &CancellationToken,
+    ) {
         let Self { api, reception, worker, sender, limits, clock, allowed_hosts, .. } = self;
-        parts.spawn(http::listen::serve("api", sockets.api, http::v1::router(api, &allowed_hosts), shutdown.clone()));
+        let routes = http::v1::router(api, &allowed_hosts).merge(http::proof::router(proof, base));
+        parts.spawn(http::listen::serve("api", sockets.api, routes, shutdown.clone()));
         let (room, time) = (reception.clone(), clock.clone());
         parts.spawn(smtp::serve(sockets.smtp, room, limits.clone(), time, shutdown.clone()));
         parts.spawn(smtp::serve_lmtp(sockets.lmtp, reception, limits, clock, shutdown.clone()));

@@ -1,16 +1,22 @@
 //! The roof: where concrete parts meet and become a running house.
 //!
-//! [`house::House`] is a whole one, in the process that keeps the data directory; [`follower::Follower`] is a process
-//! beside it. Both have a [`bell_side::BellSide`] and an agent's side; only a house has the embedded mail service.
+//! Every process of a data directory is a [`resident::Resident`]: it has a [`bell_side::BellSide`] and an agent's side. The
+//! one that keeps the directory has a [`term::Term`] besides: the listeners, the embedded mail service and its workers.
+//! [`house::House`] is a `serve`, which keeps it from start to end; [`succession::Neighbour`] is a `mailbell mcp`, which keeps
+//! it whenever nobody else does. [`keeper`] says who does, [`local_socket`] connects them.
 
 mod agent_side;
 pub mod bell_side;
 pub mod data_dir;
-pub mod follower;
 pub mod house;
+pub mod keeper;
 pub mod listeners;
+pub mod local_socket;
 mod mail_side;
+pub mod resident;
+pub mod succession;
 pub mod system;
+mod term;
 pub mod tokens;
 
 use std::io;
@@ -64,6 +70,10 @@ pub enum StartError {
     RelayCa(#[source] io::Error),
     #[error("there is no token for the mail API on this data directory; start `mailbell serve` on it once")]
     NoApiToken,
+    #[error(
+        "another process has begun to keep this data directory, so this one has stopped; look at which of them should run, and start that one again"
+    )]
+    Superseded,
     #[error(
         "the disk failed while events were written, so what is on it is no longer certain; look at the log above and at the disk, then start again"
     )]

@@ -20,6 +20,9 @@ use crate::{
 pub const MCP: &str = "mcp";
 /// The file and name of the token for the embedded service's API.
 pub const API: &str = "api";
+/// The file of the secret by which a keeper proves to other processes of the directory that it is one. It is no token: no
+/// listener lets anybody in for it.
+pub const PROOF: &str = "proof";
 /// The name of the operator's token.
 pub const OPERATOR: &str = "operator";
 

@@ -134,6 +134,6 @@ pub(super) async fn with_api(
         done
     } else {
         let loaded = settings.load(&[])?;
-        act(crate::app::follower::upstream(&dir, &loaded).await?).await
+        act(crate::app::resident::upstream(&dir, &loaded).await?).await
     }
 }

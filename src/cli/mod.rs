@@ -25,9 +25,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     app::{
-        data_dir::KeeperLock,
         data_dir::{DataDir, DataDirError, default_config_file},
         house::Plan,
+        keeper::KeeperLock,
         listeners::BusyDefault,
         system::{SystemClock, SystemEntropy, settle_in},
         tokens::ShowOperatorToken,

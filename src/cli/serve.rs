@@ -30,7 +30,7 @@ impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let loaded = self.settings.load(&[])?;
         let dir = self.place.open()?;
-        let lock = dir.keep().await?;
+        let lock = dir.keep_for_serve().await?;
         let operator = match self.operator_token_file {
             Some(file) => ShowOperatorToken::InFile(file),
             None if std::io::stderr().is_terminal() => ShowOperatorToken::OnTerminal,

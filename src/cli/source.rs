@@ -103,7 +103,7 @@ impl Add {
         let dir = place.open()?;
         let store = open_bell_store(&dir, &ids).await?;
         store.add_source(&SourceName::new(&name), &speaks, Some(&Secret::new(secret)), clock.now()).await?;
-        let base = dir.published()?.and_then(|addresses| addresses.hooks);
+        let base = dir.published()?.and_then(|published| published.addresses.hooks);
         say(format!("{} takes webhooks of the {speaks} dialect", url(base.as_deref(), &name)))
     }
 }
@@ -111,7 +111,7 @@ impl Add {
 impl List {
     async fn run(self) -> Result<(), Failure> {
         let dir = self.place.open()?;
-        let base = dir.published()?.and_then(|addresses| addresses.hooks);
+        let base = dir.published()?.and_then(|published| published.addresses.hooks);
         let store = open_bell_store(&dir, &time_and_ids().1).await?;
         let hosted = store.hosted_in_use().await?;
         for source in store.sources().await? {

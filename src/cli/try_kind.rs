@@ -97,11 +97,11 @@ impl Outbound {
     /// Sends to the simulator's address of that local part, by the API like any agent.
     async fn send(self, part: &str) -> Result<(), Failure> {
         let dir = self.place.open()?;
-        if dir.published()?.and_then(|addresses| addresses.api).is_none() {
+        if dir.published()?.and_then(|published| published.addresses.api).is_none() {
             return Err(NOT_RUNNING.into());
         }
         let loaded = self.settings.load(&[])?;
-        let api = crate::app::follower::upstream(&dir, &loaded).await?;
+        let api = crate::app::resident::upstream(&dir, &loaded).await?;
         let to = format!("{part}@{}", simulator::DOMAIN);
         let outgoing = Outgoing {
             to: vec![to.clone()],
@@ -121,7 +121,7 @@ impl Outbound {
 
 impl Inbound {
     async fn run(self) -> Result<(), Failure> {
-        let smtp = self.place.open()?.published()?.and_then(|addresses| addresses.smtp);
+        let smtp = self.place.open()?.published()?.and_then(|published| published.addresses.smtp);
         let smtp = smtp.ok_or(NOT_RUNNING)?;
         let (clock, ids) = time_and_ids();
         let message = compose(&Draft {

@@ -1,0 +1,263 @@
+//! A keeper's term: the listeners, the mail service and its workers, from the taking of the lock to its giving back.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    StartError,
+    agent_side::{TokenGate, hosted, hosted_service},
+    bell_side::BellSide,
+    data_dir::DataDir,
+    keeper::{Addresses, Heritage, KeeperLock, Published},
+    listeners::{BusyDefault, Listeners, reachable},
+    local_socket,
+    mail_side::{self, MailSide},
+    resident::Resident,
+    tokens::{self, ShowOperatorToken},
+};
+use crate::{
+    bell::{intake::Intake, webhooks::SOURCE},
+    config::load::Loaded,
+    domain::{clock::Clock, id::SourceName, secret::Secret},
+    http,
+    mcp::over_http::Reach,
+    store::{
+        hosted::HostedApis as _,
+        mail::MailStore,
+        sources::{SourceError, Sources as _},
+    },
+};
+
+/// How long the parts of a house get to end: everything must be over 5 s after SIGTERM.
+const CLOSING: Duration = Duration::from_secs(4);
+/// How often a keeper looks whether its term still holds, when it has nothing to write.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How a term begins.
+pub(super) struct Entry {
+    /// Proves that this process keeps the directory.
+    pub(super) lock: KeeperLock,
+    /// The settings of the term, which may be a predecessor's.
+    pub(super) loaded: Loaded,
+    /// Whether other processes may find it. One that stands for a single command is gone before they could use it.
+    pub(super) publish: bool,
+    /// Whether it gives way to a `serve`.
+    pub(super) yields: bool,
+    /// What to do about a busy default port.
+    pub(super) busy: BusyDefault,
+    /// Where a first start shows the operator's token.
+    pub(super) operator: ShowOperatorToken,
+}
+
+/// A term that runs.
+pub(super) struct Term {
+    addresses: Addresses,
+    parts: TaskTracker,
+    shutdown: CancellationToken,
+    superseded: CancellationToken,
+    dir: DataDir,
+    api_at: watch::Sender<Option<url::Url>>,
+    _lock: KeeperLock,
+}
+
+impl Term {
+    /// Opens the doors of `resident`'s house. Returns the operator's token where this start made one for the terminal.
+    pub(super) async fn begin(resident: &Resident, entry: Entry) -> Result<(Self, Option<Secret>), StartError> {
+        let Entry { lock, loaded, publish, yields, busy, operator } = entry;
+        let Resident { dir, bell, clock, ids, entropy, api_token, proof, disk_failed, .. } = resident;
+        let config = &loaded.config;
+        let (shutdown, superseded) = (CancellationToken::new(), CancellationToken::new());
+
+        tokens::for_agents(dir, &*bell.store, &**clock, ids).await?;
+        let operator_token = tokens::for_the_operator(&operator, &*bell.store, &**clock, ids).await?;
+        // Our receiver knows the secret before the service signs with it.
+        let own_secret = own_secret(bell).await?;
+        let epoch = bell.store.begin_term().await?;
+
+        let listeners = Listeners::bind(&loaded, busy).await?;
+        let heritage = Heritage::of(config, listeners.bound().map_err(StartError::Socket)?);
+        let hooks_at = reachable(&listeners.hooks).map_err(StartError::Socket)?;
+        let mut addresses = Addresses {
+            mcp: Some(format!("http://{}/mcp", reachable(&listeners.mcp).map_err(StartError::Socket)?)),
+            hooks: Some(format!("http://{hooks_at}")),
+            api: None,
+            smtp: None,
+            lmtp: None,
+            console: Some(format!("http://{}", reachable(&listeners.console).map_err(StartError::Socket)?)),
+            pid: std::process::id(),
+        };
+
+        let parts = TaskTracker::new();
+        let hooks_url = format!("http://{hooks_at}").parse().expect("a socket's address makes a URL");
+        let mut tracking = None;
+        if hosted(config).is_none() {
+            let sockets = listeners.mail.ok_or(StartError::NoApiToken)?;
+            let (api_at, smtp_at, lmtp_at) = (
+                reachable(&sockets.api).map_err(StartError::Socket)?,
+                reachable(&sockets.smtp).map_err(StartError::Socket)?,
+                reachable(&sockets.lmtp).map_err(StartError::Socket)?,
+            );
+            let base = format!("http://{api_at}");
+            addresses.smtp = Some(smtp_at.to_string());
+            addresses.lmtp = Some(lmtp_at.to_string());
+            let url = base.parse().expect("a socket's address makes a URL");
+            addresses.api = Some(base.clone());
+            let inside = mail_side::Inside {
+                dir,
+                config,
+                clock: clock.clone(),
+                ids: ids.clone(),
+                entropy: entropy.clone(),
+                // The receiver listens as long as the term lasts.
+                own_receiver: watch::channel(Some(hooks_at)).1,
+                disk_failed: disk_failed.clone(),
+                images: config.hooks.public_url.clone().unwrap_or(hooks_url),
+            };
+            let mail = MailSide::open(inside).await?;
+            mail.furnish(api_token, &own_secret).await?;
+            tracking = Some(mail.tracking());
+            know_secrets(bell, mail.own_secrets().await?).await?;
+            parts.spawn(watch_the_term(mail.store(), clock.clone(), superseded.clone(), shutdown.clone()));
+            mail.open_doors(sockets, (proof.clone(), base), &parts, &shutdown);
+            resident.api_at.send_replace(Some(url));
+        }
+
+        let store = bell.store.clone();
+        let intake = Intake::new(store.clone(), store.clone(), store.clone(), bell.bell.clone(), clock.clone());
+        let reach = Reach {
+            allowed_hosts: config.mcp.allowed_hosts.clone(),
+            allowed_origins: config.mcp.allowed_origins.clone(),
+        };
+        let gate = Arc::new(TokenGate(store.clone()));
+        let mcp = http::mcp::router(resident.server.clone(), gate, reach, shutdown.clone());
+        let mut hooks = http::hooks::router(Arc::new(intake));
+        if let Some(tracking) = tracking {
+            hooks = hooks.merge(http::opens::router(tracking));
+        }
+        let health = http::health::router(store);
+        for (name, listener, router) in
+            [("mcp", listeners.mcp, mcp), ("hooks", listeners.hooks, hooks), ("console", listeners.console, health)]
+        {
+            parts.spawn(http::listen::serve(name, listener, router, shutdown.clone()));
+        }
+        match &config.mail.base_url {
+            None => bell.store.none_in_use().await?,
+            // A house that stands for a single command leaves this to one that stays.
+            Some(base) if publish => {
+                let service = hosted_service(bell, resident.upstream.clone(), base, config);
+                parts.spawn(service.run(shutdown.clone()));
+            }
+            Some(_) => {}
+        }
+        if publish {
+            match local_socket::open(dir) {
+                Ok(listener) => {
+                    parts.spawn(local_socket::host(listener, bell.bell.clone(), shutdown.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "there is no local socket; other processes look for events every 20 ms");
+                }
+            }
+            dir.publish(&Published { addresses: addresses.clone(), epoch, yields, heritage })?;
+        }
+        parts.close();
+        resident.keeper_silent(None);
+        let term = Self {
+            addresses,
+            parts,
+            shutdown,
+            superseded,
+            dir: dir.clone(),
+            api_at: resident.api_at.clone(),
+            _lock: lock,
+        };
+        Ok((term, operator_token))
+    }
+
+    /// Where it listens.
+    pub(super) fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Resolves if another process has begun a term on the same data.
+    pub(super) async fn superseded(&self) {
+        self.superseded.cancelled().await;
+    }
+
+    /// Closes the doors, lets what is in progress end, and gives the data directory back.
+    pub(super) async fn close(self) {
+        // First, so that whoever starts meanwhile waits for the lock and does not join a house that is closing. What a
+        // successor has published is not ours to take back.
+        if !self.superseded.is_cancelled()
+            && let Err(error) = self.dir.unpublish()
+        {
+            tracing::warn!(%error, "could not take back where this house listened");
+        }
+        self.api_at.send_replace(None);
+        self.shutdown.cancel();
+        if tokio::time::timeout(CLOSING, self.parts.wait()).await.is_err() {
+            tracing::warn!("some parts did not end in time; what they had not committed is repeated at the next start");
+        }
+    }
+}
+
+/// Cancels `superseded` once another process has begun its term on `mail.db`.
+async fn watch_the_term(
+    store: Arc<MailStore>,
+    clock: Arc<dyn Clock>,
+    superseded: CancellationToken,
+    shutdown: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = store.term().over() => break,
+            () = clock.sleep(LOOK_EVERY) => {}
+        }
+        // It says so itself, by the term that is over; a failure to read is the next look's.
+        if let Err(error) = store.check_term().await {
+            tracing::debug!(%error, "looked whether the term still holds");
+        }
+    }
+    tracing::error!("another process has begun to keep this data directory; this one sends and takes nothing more");
+    superseded.cancel();
+}
+
+/// The secret that the embedded service signs with for our own receiver; the source `multimail` holds it.
+async fn own_secret(bell: &BellSide) -> Result<Secret, StartError> {
+    let name = SourceName::new(SOURCE);
+    if let Some(secret) = own_secret_kept(bell, &name).await? {
+        return Ok(secret);
+    }
+    let fresh = Secret::new(bell.ids.secret("whsec_"));
+    let now = bell.clock.now();
+    match bell.store.add_source(&name, SOURCE, Some(&fresh), now).await {
+        // It is there without a secret, as after `source remove` of the last one.
+        Err(SourceError::Exists(_)) => bell.store.add_secret(&name, &fresh, None, now).await?,
+        added => added?,
+    }
+    Ok(fresh)
+}
+
+/// Has our receiver know what the service signs with for it. It does, unless its source was removed or its log is a new
+/// one; then every delivery would be refused, for as long as it is tried.
+async fn know_secrets(bell: &BellSide, signing: Vec<Secret>) -> Result<(), StartError> {
+    let name = SourceName::new(SOURCE);
+    let source = bell.store.source(&name).await.map_err(SourceError::Store)?;
+    let mut known = source.map(|source| source.secrets).unwrap_or_default();
+    for secret in signing {
+        if known.iter().any(|one| one.expose() == secret.expose()) {
+            continue;
+        }
+        bell.store.add_secret(&name, &secret, None, bell.clock.now()).await?;
+        known.push(secret);
+    }
+    Ok(())
+}
+
+async fn own_secret_kept(bell: &BellSide, name: &SourceName) -> Result<Option<Secret>, StartError> {
+    let source = bell.store.source(name).await.map_err(SourceError::Store)?;
+    Ok(source.and_then(|source| source.secrets.into_iter().next()))
+}
