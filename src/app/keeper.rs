@@ -69,6 +69,8 @@ pub struct Addresses {
 pub struct Heritage {
     /// What each listener (by section) is bound to.
     listen: BTreeMap<String, SocketAddr>,
+    /// The hosted mail API in place of the embedded service, if there is one.
+    base_url: Option<Url>,
     public_url: Option<Url>,
     domains: Vec<String>,
     hostname: String,
@@ -82,6 +84,7 @@ impl Heritage {
     pub(super) fn of(config: &Config, listen: BTreeMap<String, SocketAddr>) -> Self {
         Self {
             listen,
+            base_url: config.mail.base_url.clone(),
             public_url: config.hooks.public_url.clone(),
             domains: config.mail.domains.clone(),
             hostname: config.smtp.hostname.clone(),
@@ -91,9 +94,15 @@ impl Heritage {
         }
     }
 
+    /// Whether a process with `config` can keep the same house: one with the embedded service, or one on the same hosted API,
+    /// whose key is in nobody's heritage.
+    pub(super) fn fits(&self, config: &Config) -> bool {
+        self.base_url == config.mail.base_url
+    }
+
     /// Puts it in place of what `config` says.
     pub(super) fn settle_into(self, config: &mut Config) {
-        let Self { listen, public_url, domains, hostname, webhook_hosts, mcp_hosts, mcp_origins } = self;
+        let Self { listen, base_url: _, public_url, domains, hostname, webhook_hosts, mcp_hosts, mcp_origins } = self;
         let listeners = [
             ("mcp", &mut config.mcp.addr),
             ("hooks", &mut config.hooks.addr),

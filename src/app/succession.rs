@@ -130,6 +130,7 @@ async fn live(resident: &Resident, mut term: Option<Term>) {
 /// Begins a term with what a predecessor left, if one did.
 async fn begin(resident: &Resident, lock: KeeperLock, left: Option<Heritage>) -> Result<Term, StartError> {
     let mut loaded = resident.loaded.clone();
+    let left = left.filter(|left| left.fits(&loaded.config));
     let busy = if left.is_some() { BusyDefault::Inherit } else { BusyDefault::GiveWay };
     if let Some(left) = left {
         left.settle_into(&mut loaded.config);
@@ -203,9 +204,15 @@ fn look(resident: &Resident, seen: &mut Option<Published>) -> Result<Option<Keep
             let api = published.addresses.api.as_ref().and_then(|api| api.parse().ok());
             resident.api_at.send_replace(api);
         }
+        if !published.heritage.fits(&resident.loaded.config) {
+            tracing::warn!(
+                "the keeper's mail.base_url is not that of these settings, so this process will not take over from it"
+            );
+        }
         *seen = Some(published);
     }
-    if dir.serve_waits()? { Ok(None) } else { dir.try_keep() }
+    let another_house = seen.as_ref().is_some_and(|seen| !seen.heritage.fits(&resident.loaded.config));
+    if another_house || dir.serve_waits()? { Ok(None) } else { dir.try_keep() }
 }
 
 /// Is connected to the keeper until its end closes; without a socket, for the time between two looks.

@@ -69,6 +69,8 @@ impl Term {
         let Resident { dir, bell, clock, ids, entropy, api_token, proof, disk_failed, .. } = resident;
         let config = &loaded.config;
         let (shutdown, superseded) = (CancellationToken::new(), CancellationToken::new());
+        // A term that does not come about leaves nothing running.
+        let unless_begun = shutdown.clone().drop_guard();
 
         tokens::for_agents(dir, &*bell.store, &**clock, ids).await?;
         let operator_token = tokens::for_the_operator(&operator, &*bell.store, &**clock, ids).await?;
@@ -163,6 +165,7 @@ impl Term {
             dir.publish(&Published { addresses: addresses.clone(), epoch, yields, heritage })?;
         }
         parts.close();
+        unless_begun.disarm();
         resident.keeper_silent(None);
         let term = Self {
             addresses,
