@@ -179,3 +179,66 @@ pub(super) async fn attend(dir: &DataDir, bell: &Bell, silent: &watch::Sender<Op
 async fn say(to: &mut (impl AsyncWrite + Unpin), byte: u8) -> io::Result<()> {
     timeout(WRITE_MAX, to.write_u8(byte)).await.map_err(|_| io::ErrorKind::TimedOut)?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Two {
+        dir: DataDir,
+        keeper: Bell,
+        other: Bell,
+        silent: watch::Sender<Option<Instant>>,
+        shutdown: CancellationToken,
+        _home: tempfile::TempDir,
+    }
+
+    /// A keeper's bell and another process's.
+    fn two() -> Two {
+        let home = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::open(Some(home.path().into())).expect("opened");
+        Two {
+            dir,
+            keeper: Bell::default(),
+            other: Bell::default(),
+            silent: watch::Sender::new(None),
+            shutdown: CancellationToken::new(),
+            _home: home,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_ring_reaches_the_others_and_an_end_is_noticed() {
+        let Two { dir, keeper, other, silent, shutdown, _home } = two();
+        assert_eq!(pulse(&dir).await, Pulse::Absent);
+        let hosting = tokio::spawn(host(open(&dir).expect("opened"), keeper.clone(), shutdown.clone()));
+        assert_eq!(pulse(&dir).await, Pulse::Answers);
+        let (there, bell) = (dir.clone(), other.clone());
+        let attending = tokio::spawn(async move { attend(&there, &bell, &silent).await });
+        // That it is connected.
+        other.pulled_from_elsewhere().await;
+        other.ring_event(None);
+        keeper.pulled_from_elsewhere().await;
+        // Its own ring, which the keeper has passed on to all.
+        other.pulled_from_elsewhere().await;
+        keeper.ring_event(None);
+        other.pulled_from_elsewhere().await;
+        shutdown.cancel();
+        attending.await.expect("ran").expect("the keeper's end closed");
+        hosting.await.expect("ran");
+    }
+
+    #[tokio::test]
+    async fn a_keeper_that_takes_connections_and_answers_nothing_is_silent() {
+        let Two { dir, other, silent, _home, .. } = two();
+        let _unanswered = open(&dir).expect("opened");
+        let mut told = silent.subscribe();
+        let (pulse, ()) = tokio::join!(pulse(&dir), async {
+            tokio::select! {
+                _ = attend(&dir, &other, &silent) => panic!("nobody has closed"),
+                since = told.wait_for(Option::is_some) => assert!(since.is_ok()),
+            }
+        });
+        assert_eq!(pulse, Pulse::Silent);
+    }
+}

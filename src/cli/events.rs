@@ -2,14 +2,17 @@
 //!
 //! The default is lines for people; `--json` prints each event as one JSON object a line, the oldest first.
 
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, Where, say, time_and_ids};
 use crate::{
-    app::bell_side::BellSide,
+    app::{
+        bell_side::BellSide,
+        local_socket::{Pulse, pulse},
+    },
     bell::waiting::{ListRequest, Position, Reader, WaitRequest},
     domain::event::{Detail, Event, EventFilter, EventKind},
     store::log::Order,
@@ -47,7 +50,15 @@ impl Events {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let (clock, ids) = time_and_ids();
         let ended = CancellationToken::new();
-        let bell = BellSide::open(&self.place.open()?, clock, ids, ended.clone()).await?;
+        let dir = self.place.open()?;
+        let bell = BellSide::open(&dir, clock, ids, ended.clone()).await?;
+        if pulse(&dir).await == Pulse::Silent {
+            let pid = dir.published()?.map_or(0, |published| published.addresses.pid);
+            writeln!(
+                std::io::stderr(),
+                "mailbell: the keeper with pid {pid} does not answer: it is stopped or stuck, and nothing comes in until it goes on (kill -CONT {pid}) or ends (kill -KILL {pid})"
+            )?;
+        }
         let filter = EventFilter {
             kinds: self.kinds.clone(),
             mailbox: self.mailbox.as_deref().map(str::to_lowercase),
