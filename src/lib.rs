@@ -9,7 +9,7 @@
 //! - A **source** posts signed webhooks to the receiver, at `/hooks/{source}`.
 //! - An **operator** has a terminal, and the token that no agent has.
 //! - The **keeper** is the process that holds the kernel's lock on the data directory. It binds the listeners and opens
-//!   `mail.db`. Any number of other processes share `bell.db` beside it.
+//!   `mail.db`. Any number of other processes share `bell.db` beside it, and one of them takes over when it goes.
 //!
 //! ## Two wings that meet only on the wire
 //!
@@ -30,6 +30,16 @@
 //! [`bell`] and [`mail`] never import each other and never open each other's database. The embedded service posts to our
 //! receiver like any stranger, and agents read mail through the API like any client; so an embedded service and a hosted one
 //! (`mail.base_url`) take one path.
+//!
+//! ## Who keeps the house
+//!
+//! Each `mailbell mcp` is an heir ([`app::succession`]): when the keeper's lock comes free it begins a term of its own
+//! ([`app::keeper`]) at the addresses that were published, with the settings that were published beside them, while its
+//! agent's waits go on. A keeping `mcp` gives way to a `serve`. A term has an epoch ([`store::term`]), which the writer of
+//! `mail.db` checks inside each transaction, and each worker before it sends. A keeper that is stopped keeps its lock: it
+//! is reported ([`app::local_socket`]) and never doubled. Between processes the bell rings through that same socket, and
+//! under it is a look at `PRAGMA data_version` every 20 ms. A key goes to a published address only after whoever listens
+//! there has proved to be the keeper ([`signing::proof`]).
 //!
 //! ## Floors
 //!
@@ -86,6 +96,7 @@
 //! - A 2xx from `/hooks`, and a `250` from SMTP, means: on disk. The process may be killed at any instruction after it. A full
 //!   disk answers 503 and 452 and goes on later; a disk that fails at a commit ends the process.
 //! - `seq` rises in commit order, may skip, never repeats.
+//! - A keeper whose term is over writes nothing to `mail.db` and sends nothing, whatever it was at.
 //! - The bell may ring for nothing and may miss a beat; correctness never depends on it.
 //! - A consumer is rows above a low-water mark below which all is acked or parked. A filter narrows one call and skips
 //!   nothing. Each event is with one worker at a time; a stale lease token changes nothing. Deadlines are on the boot clock.
