@@ -52,4 +52,5 @@ mod webhooks_order;
 mod webhooks_retries;
 mod webhooks_running;
 mod webhooks_targets;
+mod webhooks_terms;
 mod webhooks_upkeep;

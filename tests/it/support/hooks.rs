@@ -56,7 +56,7 @@ pub struct Hooks {
     pub worker: Arc<Worker>,
     pub bell: Arc<Notify>,
     pub own: watch::Sender<Option<SocketAddr>>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Hooks {
@@ -123,7 +123,12 @@ impl Hooks {
         });
         let parts = parts(&store, &clock, targets, own_seen, bell.clone());
         let worker = Worker::new(parts, LEASE).expect("a lease that is long enough");
-        Self { clock, store, api: Arc::new(api), worker: Arc::new(worker), bell, own, _directory: directory }
+        Self { clock, store, api: Arc::new(api), worker: Arc::new(worker), bell, own, directory }
+    }
+
+    /// Another process begins its term on the same data, by whatever means: its store.
+    pub async fn superseded(&self) -> MailStore {
+        MailStore::open(&self.directory.path().join("mail.db"), CancellationToken::new()).await.expect("opens")
     }
 
     /// What another worker could be made of.

@@ -1,0 +1,10 @@
+//! Many real processes on one data directory: who keeps it, who takes over, and what none of them loses.
+#![expect(unreachable_pub, reason = "stories share their support within one binary")]
+
+mod bridge;
+mod silence;
+mod storm;
+mod strangers;
+mod support;
+mod takeover;
+mod waking;
