@@ -28,6 +28,8 @@ use crate::config::{Config, ListenAddr};
 /// How long to wait for a lock behind which nobody has published: a command has it for a moment, a keeper that starts for
 /// little longer, and one that ends or gives way for up to 4 seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a `serve` waits for a `mailbell mcp` to give way, which lets what is in progress end for up to 4 seconds.
+const GIVING_WAY_MAX: Duration = Duration::from_secs(8);
 /// How often to look meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -189,10 +191,8 @@ impl DataDir {
                 return Ok(lock);
             }
             let published = self.published()?;
-            if published.is_some_and(|published| !published.yields && published.lives()) {
-                return Err(self.kept()?);
-            }
-            if began.elapsed() >= PATIENCE {
+            let stays = published.is_some_and(|published| !published.yields && published.lives());
+            if stays || began.elapsed() >= GIVING_WAY_MAX {
                 return Err(match (local_socket::pulse(self).await, self.kept()?) {
                     (Pulse::Silent, DataDirError::Kept { path, pid: Some(pid) }) => {
                         DataDirError::Silent { path, pid, silent_secs: began.elapsed().as_secs() }

@@ -230,7 +230,7 @@ async fn report(resident: &Resident, mut silent: watch::Receiver<Option<Instant>
         let since = *silent.borrow_and_update();
         let Some(since) = since else {
             if resident.silent.borrow().is_some() {
-                tracing::info!("the keeper of the data directory answers again");
+                tracing::info!("the keeper of the data directory answers again, or has gone");
             }
             resident.keeper_silent(None);
             if silent.changed().await.is_err() {

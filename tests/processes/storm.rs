@@ -28,6 +28,8 @@ const EVENTS: usize = 1_000;
 /// A pause of each poster between two events: 160 events a second while there is a keeper, so that the long form's take two
 /// minutes and more.
 const PACE: Duration = Duration::from_millis(50);
+/// How long the kills go on at most; what is left to be posted and handled then is in peace.
+const RAGE_MAX: Duration = Duration::from_mins(2);
 /// A waiter that is killed holds its events for no longer.
 const LEASE: Duration = Duration::from_secs(8);
 /// What a message between two processes may take on a busy machine; by so much the two sides' clocks may seem to differ.
@@ -111,11 +113,12 @@ async fn work(tally: Arc<Tally>, seat: Arc<Seat>, consumer: usize) {
     }
 }
 
-/// Kills, and stops for a while, keepers and others, until the work is over.
+/// Kills, and stops for a while, keepers and others, until all is posted, or for two minutes.
 async fn rage(tally: Arc<Tally>, seats: Vec<Arc<Seat>>, dir: PathBuf) -> (usize, usize, usize) {
     let mut chance = StdRng::seed_from_u64(6);
     let (mut kills, mut keepers, mut stops) = (0, 0, 0);
-    while !tally.over.load(Ordering::Relaxed) && tally.posted.load(Ordering::Relaxed) < tally_target() {
+    let began = Instant::now();
+    while began.elapsed() < RAGE_MAX && tally.posted.load(Ordering::Relaxed) < tally_target() {
         // The moment is what is random here; nothing is waited for.
         tokio::time::sleep(Duration::from_millis(chance.random_range(100..800))).await;
         let keeper = published(&dir)["pid"].as_u64();
