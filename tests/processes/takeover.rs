@@ -6,8 +6,10 @@ use std::{
 };
 
 use axum::{Json, Router, extract::State, routing::post};
+use mailbell::store::mail::MailStore;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{Agent, COME_MAX, TAKEOVER_MAX, http, keeps, mail, published, run, serve, until};
 
@@ -134,4 +136,21 @@ async fn a_serve_does_not_give_way_to_another() {
     let mut other = crate::support::serve_in_vain(home.path());
     assert!(!other.ended().await);
     other.says(&format!("another mailbell (process {}) keeps", keeper.pid())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_on_whose_data_another_term_has_begun_stops() {
+    let home = tempfile::tempdir().expect("a directory");
+    let dir = home.path();
+    let (mut keeper, ready) = serve(dir, &[]).await;
+    let agent = Agent::start(dir).await;
+    // By other means than the lock, as on a file system that does not keep it.
+    let other = MailStore::open(&dir.join("mail.db"), CancellationToken::new()).await.expect("opened");
+    assert!(!keeper.ended().await, "it must not go on");
+    keeper.says("another process has begun to keep this data directory").await;
+    // The lock came free, so the next keeper's term ends that of the intruder.
+    keeps(dir, agent.process.pid()).await;
+    assert_eq!(published(dir)["smtp"], ready["smtp"]);
+    assert!(other.check_term().await.is_err());
+    assert!(mail(ready["smtp"].as_str().expect("an address"), "hello").await);
 }
