@@ -5,12 +5,17 @@ use std::sync::Arc;
 use crate::{
     domain::{
         clock::Clock,
-        consumer::{LeaseToken, Settled, Settlement},
+        consumer::{Held, LeaseToken, Settled, Settlement},
+        cursor::Seq,
         id::{ConsumerName, EventId, MessageId},
     },
     store::{StoreError, leases::Consumers},
     wake::{Bell, Topic},
 };
+
+/// How long a lease runs on at least when something is done under it, in milliseconds: a call of the mail API takes 20 s
+/// with all its tries, and what is done must not overlap with what the next worker does.
+const HOLD_MILLIS: i64 = 60_000;
 
 /// Serves what workers say of the events they hold.
 pub struct Settling {
@@ -32,7 +37,7 @@ impl Settling {
         only: Option<&[EventId]>,
         settlement: &Settlement,
     ) -> Result<Settled, StoreError> {
-        let settled = self.consumers.settle(token, only, settlement, self.clock.boot_time()).await?;
+        let settled = self.consumers.settle(token, only, settlement, self.clock.moment()).await?;
         self.tell(&settled);
         Ok(settled)
     }
@@ -44,9 +49,20 @@ impl Settling {
         token: Option<&LeaseToken>,
         holder: &str,
     ) -> Result<Settled, StoreError> {
-        let settled = self.consumers.ack_message(message, token, holder, self.clock.boot_time()).await?;
+        let settled = self.consumers.ack_message(message, token, holder, self.clock.moment()).await?;
         self.tell(&settled);
         Ok(settled)
+    }
+
+    /// Before something is done under `token`: has its leases run on for a minute at least, and tells what they are. None where
+    /// it holds nothing any more, or where the event about `message` is with another worker of its consumer.
+    pub async fn hold(&self, token: &LeaseToken, message: Option<&MessageId>) -> Result<Option<Held>, StoreError> {
+        self.consumers.hold(token, message, HOLD_MILLIS, self.clock.moment()).await
+    }
+
+    /// Whether somebody has the event at `seq` on lease now.
+    pub async fn is_leased(&self, consumer: &ConsumerName, seq: Seq) -> Result<bool, StoreError> {
+        self.consumers.is_leased(consumer, seq, self.clock.moment()).await
     }
 
     /// Takes back the lease of a worker of `consumer` that went away before it was told of it: as if never made.
@@ -57,6 +73,9 @@ impl Settling {
     }
 
     fn tell(&self, settled: &Settled) {
+        for event in &settled.parked {
+            tracing::warn!(event.id = %event, "an event was given back after its last attempt and is parked");
+        }
         if let Some(consumer) = &settled.consumer {
             self.bell.ring(&Topic::Consumer(consumer.clone()));
         }

@@ -31,7 +31,7 @@ impl Handover {
         let (answer, answered) = oneshot::channel();
         let this = self.clone();
         tokio::spawn(async move {
-            let claimed = this.consumers.claim(&claim, this.clock.boot_time()).await;
+            let claimed = this.consumers.claim(&claim, this.clock.moment()).await;
             // Unheard, or heard by a channel whose receiver goes away: either drops what was leased.
             let _ = answer.send(claimed.map(|claimed| this.hold(claim, claimed)));
         });
@@ -40,6 +40,13 @@ impl Handover {
     }
 
     fn hold(self, claim: Claim, claimed: Claimed) -> Leased {
+        for seq in &claimed.parked {
+            tracing::warn!(event.seq = seq.0, consumer = %claim.consumer, "an event was handed out too often without an ack and is parked");
+        }
+        if !claimed.parked.is_empty() {
+            // What waited behind it in its thread may be more than this claim took.
+            self.bell.ring(&Topic::Consumer(claim.consumer.clone()));
+        }
         let undo = (!claimed.events.is_empty()).then(|| Undo {
             handover: self,
             consumer: claim.consumer,

@@ -1,5 +1,6 @@
 //! The bell wing's use cases: take events in, let agents wait for them, know who has handled what, and reach the mail API.
 
+pub mod attending;
 pub mod consumers;
 mod handover;
 pub mod hosted;

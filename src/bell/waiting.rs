@@ -9,7 +9,7 @@ use crate::{
     domain::{
         address::as_logged,
         clock::Clock,
-        consumer::{Gap, LeaseToken, LeasedEvent, Start},
+        consumer::{Gap, Holder, LeaseToken, LeasedEvent, Start},
         cursor::{Cursor, NotACursor, Seq},
         event::{Event, EventFilter, EventKind},
         id::{ConsumerName, LogId},
@@ -64,7 +64,9 @@ pub struct WaitRequest {
     /// How long at most; then an answer without events.
     pub timeout: Duration,
     /// Who asks: the session or process, for finding its leases later.
-    pub holder: String,
+    pub holder: Holder,
+    /// What the asking program calls itself, where it said.
+    pub client: Option<String>,
 }
 
 /// The answer to a wait: events, or a timeout, which is an answer like any other.
@@ -177,6 +179,7 @@ impl Waiting {
                     filter: request.filter,
                     limit: request.limit,
                     holder: request.holder,
+                    client: request.client,
                     token: LeaseToken::new(self.ids.secret("lease_")),
                     lease_millis: i64::try_from(lease.as_millis()).unwrap_or(i64::MAX),
                 };

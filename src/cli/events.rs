@@ -14,7 +14,10 @@ use crate::{
         local_socket::{Pulse, pulse},
     },
     bell::waiting::{ListRequest, Position, Reader, WaitRequest},
-    domain::event::{Detail, Event, EventFilter, EventKind},
+    domain::{
+        consumer::Holder,
+        event::{Detail, Event, EventFilter, EventKind},
+    },
     store::log::Order,
 };
 
@@ -97,7 +100,8 @@ impl Events {
                 reader: Reader::Onlooker(at.clone()),
                 limit: PAGE,
                 timeout: LOOK,
-                holder: "operator".to_owned(),
+                holder: Holder::worker("operator"),
+                client: None,
             };
             let waited = waiting.wait(request, ended.clone()).await?;
             self.show(waited.events.iter().map(|leased| &leased.event))?;
@@ -151,7 +155,8 @@ fn turns_the_line(c: char) -> bool {
     matches!(c, '\u{200E}' | '\u{200F}' | '\u{061C}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-fn plain(text: &str) -> String {
+/// Foreign text as a terminal may have it: short, and without what moves a cursor or turns the line.
+pub(super) fn plain(text: &str) -> String {
     text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() || turns_the_line(c) { ' ' } else { c }).collect()
 }
 

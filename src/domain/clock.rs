@@ -71,6 +71,22 @@ pub struct BootTime {
     pub millis: i64,
 }
 
+/// One moment on both clocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// For what people read.
+    pub wall: UnixMillis,
+    /// For deadlines.
+    pub boot: BootTime,
+}
+
+impl Moment {
+    /// The boot clock so many milliseconds from now.
+    pub fn boot_in(&self, millis: i64) -> i64 {
+        self.boot.millis.saturating_add(millis)
+    }
+}
+
 /// What the rest of the house knows of time.
 pub trait Clock: Send + Sync + 'static {
     /// The wall clock: for what people and providers read, never for deadlines.
@@ -78,6 +94,11 @@ pub trait Clock: Send + Sync + 'static {
 
     /// The boot clock: for leases.
     fn boot_time(&self) -> BootTime;
+
+    /// Both.
+    fn moment(&self) -> Moment {
+        Moment { wall: self.now(), boot: self.boot_time() }
+    }
 
     /// Resolves once `span` has passed on this clock. It may resolve late, never early.
     fn sleep(&self, span: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -30,10 +30,50 @@ impl LeaseToken {
     }
 }
 
+/// In whose name leases are held: an agent finds its own by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// A session, a process, or a principal.
+    pub name: String,
+    /// Whether that is one worker, and not whoever shares a token: one worker may have several events of a thread.
+    pub one_worker: bool,
+}
+
+impl Holder {
+    /// A holder that is one worker.
+    pub fn worker(name: impl Into<String>) -> Self {
+        Self { name: name.into(), one_worker: true }
+    }
+}
+
+/// What a token holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Of which consumer.
+    pub consumer: ConsumerName,
+    /// Which events, the oldest first; never none.
+    pub events: Vec<EventId>,
+}
+
 impl fmt::Display for LeaseToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The longest name of a consumer.
+pub const NAME_CHARS_MAX: usize = 64;
+
+/// A text that names no consumer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a consumer has a name of 1 to {NAME_CHARS_MAX} letters, digits, dots, hyphens and underscores")]
+pub struct NotAName;
+
+/// The consumer that `text` names.
+pub fn named(text: &str) -> Result<ConsumerName, NotAName> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let fits = (1..=NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(plain);
+    if fits { Ok(ConsumerName::new(text)) } else { Err(NotAName) }
 }
 
 /// Where a consumer begins at its first use.
@@ -69,13 +109,31 @@ pub struct Gap {
     pub resumes_at: Seq,
 }
 
+/// An event that was handed out this often without an ack is parked: whatever it does to workers, it does no more.
+pub const ATTEMPTS_MAX: u32 = 5;
+
+/// Who set an event aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParkedBy {
+    /// An agent that escalated it.
+    Agent,
+    /// Nobody: it was handed out [`ATTEMPTS_MAX`] times without an ack.
+    Attempts,
+    /// The operator.
+    Operator,
+}
+
 /// What a worker says of events it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
     /// Handled: this consumer sees it no more.
     Ack,
-    /// Not handled: it may be handed out again at once.
-    Release,
+    /// Not handled: it may be handed out again, unless that was its last attempt.
+    Release {
+        /// Not before this has passed on the boot clock; 0 for at once.
+        pause_millis: i64,
+    },
     /// Still at it: the lease runs this many milliseconds from now.
     Extend {
         /// Counted on the boot clock.
@@ -95,6 +153,8 @@ pub struct Settled {
     pub done: Vec<EventId>,
     /// Those named by the caller that this token does not hold (any more).
     pub stale: Vec<EventId>,
-    /// The consumer that events were given back to, whose waiters are to be told.
+    /// Of those done, the ones that were released after their last attempt, and so are parked.
+    pub parked: Vec<EventId>,
+    /// The consumer whose waiters are to be told: something was given back, or is no longer held up by its thread.
     pub consumer: Option<ConsumerName>,
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::id::LogId;
 
 /// An event's place in the log. It rises in commit order, may skip and never repeats; the first is 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seq(pub i64);
 

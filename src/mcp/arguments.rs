@@ -39,6 +39,8 @@ pub(super) enum Kind {
     Text,
     /// The text of a message.
     Body,
+    /// The token of a lease to act under: where the lease is over, the tool does nothing.
+    Lease,
     /// Texts.
     Texts,
     /// One of these words.
@@ -64,7 +66,7 @@ impl Parameter {
 
     fn schema(&self) -> Value {
         let mut schema = match self.kind {
-            Kind::Text | Kind::Body => json!({ "type": "string" }),
+            Kind::Text | Kind::Lease | Kind::Body => json!({ "type": "string" }),
             Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
             Kind::Word(words) => json!({ "type": "string", "enum": words }),
             Kind::Words(words) => json!({ "type": "array", "items": { "type": "string", "enum": words } }),
@@ -82,7 +84,7 @@ impl Kind {
     /// In words, after "must be".
     fn allowed(self) -> String {
         match self {
-            Self::Text => format!("a text of 1 to {TEXT_CHARS_MAX} characters"),
+            Self::Text | Self::Lease => format!("a text of 1 to {TEXT_CHARS_MAX} characters"),
             Self::Body => format!("a text of at most {BODY_CHARS_MAX} characters"),
             Self::Texts => format!("a list of at most {LIST_ITEMS_MAX} texts"),
             Self::Word(words) => format!("one of {}", words.join(", ")),
@@ -107,7 +109,7 @@ impl Kind {
 
     fn take(self, given: &Value) -> Option<Taken> {
         match self {
-            Self::Text => text(given).map(Taken::Text),
+            Self::Text | Self::Lease => text(given).map(Taken::Text),
             // A body is what it is: nothing in it is taken off or read as something else.
             Self::Body => match given {
                 Value::String(body) => Some(Taken::Text(body.clone())),

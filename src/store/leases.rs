@@ -6,8 +6,9 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::{
-    clock::BootTime,
-    consumer::{Gap, LeaseToken, LeasedEvent, Settled, Settlement, Start},
+    clock::Moment,
+    consumer::{Gap, Held, Holder, LeaseToken, LeasedEvent, Settled, Settlement, Start},
+    cursor::Seq,
     event::{EventFilter, EventKind},
     id::{ConsumerName, EventId, MessageId},
 };
@@ -26,7 +27,9 @@ pub struct Claim {
     /// At most so many events.
     pub limit: u32,
     /// Who asks, such as a session: leases can be found by it later.
-    pub holder: String,
+    pub holder: Holder,
+    /// What the holder's program calls itself, where it said.
+    pub client: Option<String>,
     /// The token of the lease, made by the caller.
     pub token: LeaseToken,
     /// How long the lease runs.
@@ -42,9 +45,12 @@ pub struct Claimed {
     pub backlog: BTreeMap<EventKind, u64>,
     /// What retention took before this consumer saw it. Told once.
     pub gap: Option<Gap>,
-    /// When the next of this consumer's leases runs out, in milliseconds from now, if any is held: then there may be
-    /// something to claim without any new event.
+    /// When the next of this consumer's leases or pauses is over, in milliseconds from now, if there is any: then there may
+    /// be something to claim without any new event.
     pub next_expiry_millis: Option<i64>,
+    /// Those that this claim found handed out too often without an ack, and parked. The waiters of their threads are to be
+    /// told.
+    pub parked: Vec<Seq>,
 }
 
 /// Backlogs are counted no further than this, so that a count never reads the whole log.
@@ -72,7 +78,8 @@ pub enum ClaimError {
 #[async_trait]
 pub trait Consumers: Send + Sync + 'static {
     /// Leases the oldest matching free events to the caller; writes nothing where there are none and the consumer is known.
-    async fn claim(&self, claim: &Claim, now: BootTime) -> Result<Claimed, ClaimError>;
+    /// Nothing is handed out while an earlier event of its thread is leased to another worker or waits for a retry.
+    async fn claim(&self, claim: &Claim, now: Moment) -> Result<Claimed, ClaimError>;
 
     /// Takes back a claim whose caller went away before it saw the events: as if it had never been made.
     async fn unclaim(&self, token: &LeaseToken) -> Result<(), StoreError>;
@@ -84,7 +91,7 @@ pub trait Consumers: Send + Sync + 'static {
         token: &LeaseToken,
         only: Option<&[EventId]>,
         settlement: &Settlement,
-        now: BootTime,
+        now: Moment,
     ) -> Result<Settled, StoreError>;
 
     /// Acks the events about `message` that are leased under `token`, or without one, those leased to `holder`. What is
@@ -94,9 +101,22 @@ pub trait Consumers: Send + Sync + 'static {
         message: &MessageId,
         token: Option<&LeaseToken>,
         holder: &str,
-        now: BootTime,
+        now: Moment,
     ) -> Result<Settled, StoreError>;
 
-    /// For every consumer, how often events were given back to it (released, unclaimed): where it rises, waiters look again.
+    /// Makes sure that what `token` holds stays with it for `millis` at least, and tells what that is. Nothing, where it
+    /// holds nothing any more, or where the event about `message` is with another worker of its consumer by now.
+    async fn hold(
+        &self,
+        token: &LeaseToken,
+        message: Option<&MessageId>,
+        millis: i64,
+        now: Moment,
+    ) -> Result<Option<Held>, StoreError>;
+
+    /// Whether somebody has the event at `seq` on lease.
+    async fn is_leased(&self, consumer: &ConsumerName, seq: Seq, now: Moment) -> Result<bool, StoreError>;
+
+    /// For every consumer, how often something became free in it other than by time: where it rises, waiters look again.
     async fn returns(&self) -> Result<Vec<(ConsumerName, i64)>, StoreError>;
 }

@@ -1,8 +1,8 @@
 //! What is kept, behind narrow traits in domain verbs; SQL stands only in `bell/` and `mail/`.
 //!
-//! One trait a subject: [`log`] (events), [`leases`] (consumers), [`sources`] (who may post, and what they posted that
-//! we could not read), [`office`] (what the mail API keeps beside mail). A store method is one transaction, and its result
-//! names every ending. A second backend must pass the same stories.
+//! One trait a subject: [`log`] (events), [`leases`] (consumers), [`standing`] (what an operator sees of those), [`sources`]
+//! (who may post, and what they posted that we could not read), [`office`] (what the mail API keeps beside mail). A store
+//! method is one transaction, and its result names every ending. A second backend must pass the same stories.
 
 pub mod bell;
 pub mod deliveries;
@@ -17,6 +17,7 @@ pub mod opens;
 pub mod outbox;
 pub mod sources;
 pub mod sqlite;
+pub mod standing;
 pub mod suppressions;
 pub mod term;
 pub mod tokens;

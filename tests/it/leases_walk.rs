@@ -1,15 +1,19 @@
-//! A random walk of claims, acks, releases, expiries and reboots, held against a model that fits on a page.
+//! A random walk of claims, acks, releases, pauses, escalations, expiries and reboots, held against a model that fits on a page.
 
 use std::collections::BTreeMap;
 
 use mailbell::{
     domain::{
-        clock::{BootTime, Clock as _},
-        consumer::{LeaseToken, Settlement, Start},
+        clock::{BootTime, Clock as _, Moment, UnixMillis},
+        consumer::{ATTEMPTS_MAX, Holder, LeaseToken, Settlement, Start},
+        cursor::Seq,
         event::EventFilter,
-        id::{ConsumerName, EventId},
+        id::{ConsumerName, EventId, ThreadId},
     },
-    store::leases::{Claim, Consumers as _},
+    store::{
+        leases::{Claim, Consumers as _},
+        standing::{Acted, OperatorAct, Standings as _},
+    },
 };
 use proptest::prelude::*;
 
@@ -18,7 +22,7 @@ use crate::support::bell::{BellWing, inbound};
 #[derive(Debug, Clone)]
 enum Step {
     Tell,
-    Claim { limit: u32, mine: bool, lease_millis: i64 },
+    Claim { limit: u32, mine: bool, worker: u8, lease_millis: i64 },
     Settle { token: usize, settlement: u8, only: Option<usize> },
     Unclaim { token: usize },
     Pass { millis: i64 },
@@ -28,8 +32,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => Just(Step::Tell),
-        4 => (1..4_u32, any::<bool>(), 1..100_i64).prop_map(|(limit, mine, lease_millis)| Step::Claim { limit, mine, lease_millis }),
-        5 => (0..6_usize, 0..4_u8, proptest::option::of(0..30_usize)).prop_map(|(token, settlement, only)| Step::Settle { token, settlement, only }),
+        4 => (1..4_u32, any::<bool>(), 0..3_u8, 1..100_i64).prop_map(|(limit, mine, worker, lease_millis)| Step::Claim { limit, mine, worker, lease_millis }),
+        6 => (0..6_usize, 0..6_u8, proptest::option::of(0..30_usize)).prop_map(|(token, settlement, only)| Step::Settle { token, settlement, only }),
         1 => (0..6_usize).prop_map(|token| Step::Unclaim { token }),
         2 => (1..120_i64).prop_map(|millis| Step::Pass { millis }),
         1 => Just(Step::Reboot),
@@ -40,9 +44,16 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Known {
     attempt: u32,
+    /// Acked or parked.
     settled: bool,
+    parked: bool,
+    worker: u8,
+    /// Was handed out at least once, even if that was taken back.
+    handed: bool,
     /// Token, boot, deadline.
     lease: Option<(usize, u32, i64)>,
+    /// Boot, and until when it is not handed out.
+    pause: Option<(u32, i64)>,
 }
 
 #[derive(Default)]
@@ -59,19 +70,59 @@ fn mailbox(n: usize) -> &'static str {
     if n.is_multiple_of(2) { "agent@mailbell.test" } else { "other@mailbell.test" }
 }
 
+/// Number 0 is all who share one token.
+fn holder(worker: u8) -> Holder {
+    Holder::worker(format!("worker {worker}"))
+}
+
+/// Three threads, so that many events stand in each other's way.
+fn thread(n: usize) -> usize {
+    n % 3
+}
+
 fn number(id: &EventId) -> usize {
     id.as_str().strip_prefix("evt_").unwrap().parse().unwrap()
 }
 
 impl Model {
-    fn now(&self) -> BootTime {
-        BootTime { boot_id: format!("boot-{}", self.boot), millis: self.millis }
+    /// The wall clock jumps about: nothing may depend on it.
+    fn now(&self) -> Moment {
+        let wall = UnixMillis(self.millis.wrapping_mul(7_919_000) % 86_400_000);
+        Moment { wall, boot: BootTime { boot_id: format!("boot-{}", self.boot), millis: self.millis } }
     }
 
-    fn claimable(&self, mine: bool) -> impl Iterator<Item = usize> {
+    /// Until when it is with a worker or held back, if it is.
+    fn busy_until(&self, known: &Known) -> Option<i64> {
+        let ends = known.lease.map(|(_, boot, end)| (boot, end)).or(known.pause);
+        ends.filter(|(boot, end)| !known.settled && *boot == self.boot && *end > self.millis).map(|(_, end)| end)
+    }
+
+    /// Parks what was handed out too often, as a claim does that finds anything at all.
+    fn park_spent(&mut self) {
+        for n in 0..self.events.len() {
+            let known = &self.events[n];
+            if !known.settled && known.attempt >= ATTEMPTS_MAX && self.busy_until(known).is_none() {
+                let known = &mut self.events[n];
+                (known.settled, known.parked, known.lease) = (true, true, None);
+            }
+        }
+    }
+
+    fn claimable(&self, mine: bool, worker: u8) -> impl Iterator<Item = usize> {
+        let fits = move |n: usize| !mine || n.is_multiple_of(2);
         self.events.iter().enumerate().filter_map(move |(n, known)| {
-            let live = known.lease.is_some_and(|(_, boot, deadline)| boot == self.boot && deadline > self.millis);
-            (!known.settled && !live && (!mine || n.is_multiple_of(2))).then_some(n)
+            let in_the_way = |earlier: usize| {
+                let other = &self.events[earlier];
+                thread(earlier) == thread(n)
+                    && other.handed
+                    && !other.settled
+                    && match self.busy_until(other) {
+                        Some(_) => other.lease.is_none() || worker == 0 || other.worker != worker,
+                        None => !fits(earlier),
+                    }
+            };
+            let free = !known.settled && self.busy_until(known).is_none() && fits(n);
+            (free && !(0..n).any(in_the_way)).then_some(n)
         })
     }
 
@@ -97,11 +148,12 @@ async fn walk(steps: Vec<Step>) {
                 let n = model.events.len();
                 let mut event = inbound(n);
                 event.mailbox = Some(mailbox(n).into());
+                event.thread_id = Some(ThreadId::new(format!("thr_{}", thread(n))));
                 event.timestamp = wing.clock.now();
                 wing.tell(vec![event]).await;
                 model.events.push(Known::default());
             }
-            Step::Claim { limit, mine, lease_millis } => {
+            Step::Claim { limit, mine, worker, lease_millis } => {
                 let mailbox = mine.then(|| mailbox(0).to_owned());
                 let claim = Claim {
                     consumer: ConsumerName::new("default"),
@@ -109,26 +161,30 @@ async fn walk(steps: Vec<Step>) {
                     kinds: vec![],
                     filter: EventFilter { mailbox, ..EventFilter::default() },
                     limit,
-                    holder: "walker".into(),
+                    holder: Holder { one_worker: worker != 0, ..holder(worker) },
+                    client: None,
                     token: token(model.tokens),
                     lease_millis,
                 };
                 let claimed = store.claim(&claim, model.now()).await.unwrap();
-                let expected: Vec<usize> = model.claimable(mine).take(limit as usize).collect();
+                if model.claimable(mine, worker).next().is_some() {
+                    model.park_spent();
+                }
+                let expected: Vec<usize> = model.claimable(mine, worker).take(limit as usize).collect();
                 let found: Vec<usize> =
                     claimed.events.iter().map(|leased| number(&leased.event.fact.event_id)).collect();
                 assert_eq!(found, expected, "claimed at step {place}");
                 for leased in &claimed.events {
                     let known = &mut model.events[number(&leased.event.fact.event_id)];
-                    known.attempt += 1;
+                    (known.attempt, known.handed, known.pause) = (known.attempt + 1, true, None);
+                    known.worker = worker;
                     known.lease = Some((model.tokens, model.boot, model.millis + lease_millis));
                     assert_eq!(leased.attempt, known.attempt);
                 }
                 let unsettled = model.events.iter().filter(|known| !known.settled).count() as u64;
                 assert_eq!(claimed.backlog.values().sum::<u64>(), unsettled, "backlog at step {place}");
-                let live =
-                    |known: &Known| known.lease.filter(|(_, boot, end)| *boot == model.boot && *end > model.millis);
-                let next = model.events.iter().filter_map(live).map(|(_, _, end)| end - model.millis).min();
+                let ends = model.events.iter().filter_map(|known| model.busy_until(known));
+                let next = ends.map(|end| end - model.millis).min();
                 assert_eq!(claimed.next_expiry_millis, next, "expiry at step {place}");
                 model.tokens += 1;
             }
@@ -137,7 +193,9 @@ async fn walk(steps: Vec<Step>) {
                 let names = only.map(|n| vec![EventId::new(format!("evt_{n}"))]);
                 let settlement = match settlement {
                     0 | 1 => Settlement::Ack,
-                    2 => Settlement::Release,
+                    2 => Settlement::Release { pause_millis: 0 },
+                    3 => Settlement::Release { pause_millis: 40 },
+                    4 => Settlement::Escalate { note: None },
                     _ => Settlement::Extend { lease_millis: 50 },
                 };
                 let settled = store.settle(&token(n), names.as_deref(), &settlement, model.now()).await.unwrap();
@@ -155,8 +213,17 @@ async fn walk(steps: Vec<Step>) {
                             (known.settled, known.lease) = (true, None);
                             *model.acked.entry(n).or_default() += 1;
                         }
-                        Settlement::Release => known.lease = None,
-                        _ => known.lease = known.lease.map(|(token, ..)| (token, boot, millis + 50)),
+                        Settlement::Escalate { .. } => (known.settled, known.parked, known.lease) = (true, true, None),
+                        Settlement::Release { .. } if known.attempt >= ATTEMPTS_MAX => {
+                            (known.settled, known.parked, known.lease) = (true, true, None);
+                        }
+                        Settlement::Release { pause_millis } => {
+                            known.lease = None;
+                            known.pause = (pause_millis > 0).then(|| (boot, millis + pause_millis));
+                        }
+                        Settlement::Extend { .. } => {
+                            known.lease = known.lease.map(|(token, ..)| (token, boot, millis + 50))
+                        }
                     }
                 }
             }
@@ -178,6 +245,13 @@ async fn walk(steps: Vec<Step>) {
 /// After another boot, a worker that acks everything it gets ends with each event acked exactly once.
 async fn finish(wing: &BellWing, model: &mut Model) {
     model.boot += 1;
+    let parked: Vec<usize> = (0..model.events.len()).filter(|n| model.events[*n].parked).collect();
+    let seqs: Vec<Seq> = parked.iter().map(|n| Seq(i64::try_from(*n).unwrap() + 1)).collect();
+    let name = ConsumerName::new("default");
+    if let Some(acted) = wing.store.act(&name, &seqs, &OperatorAct::Requeue, model.now()).await.unwrap() {
+        assert!(acted.iter().all(|(_, acted)| *acted == Acted::Done), "{acted:?}");
+    }
+    let mut spent = Vec::new();
     for round in 0.. {
         let claim = Claim {
             consumer: ConsumerName::new("default"),
@@ -185,21 +259,29 @@ async fn finish(wing: &BellWing, model: &mut Model) {
             kinds: vec![],
             filter: EventFilter::default(),
             limit: 3,
-            holder: "walker".into(),
+            holder: holder(0),
+            client: None,
             token: LeaseToken::new(format!("last_{round}")),
             lease_millis: 1_000,
         };
         let claimed = wing.store.claim(&claim, model.now()).await.unwrap();
-        if claimed.events.is_empty() {
+        if claimed.events.is_empty() && claimed.parked.is_empty() {
             break;
         }
+        spent.extend(claimed.parked);
         let settled = wing.store.settle(&claim.token, None, &Settlement::Ack, model.now()).await.unwrap();
         for id in settled.done {
             *model.acked.entry(number(&id)).or_default() += 1;
         }
     }
-    let once: BTreeMap<usize, u32> = (0..model.events.len()).map(|n| (n, 1)).collect();
-    assert_eq!(model.acked, once, "each event is acked exactly once");
+    let spent: Vec<usize> = spent.iter().map(|seq| usize::try_from(seq.0).unwrap() - 1).collect();
+    let once: BTreeMap<usize, u32> = (0..model.events.len()).filter(|n| !spent.contains(n)).map(|n| (n, 1)).collect();
+    assert_eq!(model.acked, once, "each event is acked exactly once, or parked");
+    let standing = wing.store.standings(model.now()).await.unwrap();
+    if let Some(standing) = standing.first() {
+        assert_eq!((standing.parked, standing.leased, standing.waiting), (spent.len() as u64, 0, 0));
+        assert_eq!(standing.lag, BTreeMap::new());
+    }
 }
 
 proptest! {

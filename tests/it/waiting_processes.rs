@@ -73,7 +73,7 @@ async fn an_event_given_back_by_one_wakes_the_other() {
     let token = first.look().await.lease_token.unwrap();
     let (second, _watch) = watching(&first).await;
     let wait = second.asleep(WaitRequest { timeout: LEASE / 2, ..worker() }, CancellationToken::new()).await;
-    first.settling.settle(&token, None, &Settlement::Release).await.unwrap();
+    first.settling.settle(&token, None, &Settlement::Release { pause_millis: 0 }).await.unwrap();
     first.clock.advance(Duration::from_millis(20));
     let again = wait.await.unwrap().unwrap();
     assert_eq!((ids(&again), again.events[0].attempt), (vec!["evt_1"], 2));

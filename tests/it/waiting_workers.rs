@@ -5,7 +5,7 @@ use std::time::Duration;
 use mailbell::{
     bell::waiting::{Reader, WaitError, WaitRequest},
     domain::{
-        consumer::{Settlement, Start},
+        consumer::{Holder, Settlement, Start},
         event::{EventFilter, EventKind, NewEvent},
         id::{ConsumerName, EventId, MessageId},
     },
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::bell::{BellWing, LEASE, ids, inbound, of_kinds, open, worker};
 
 const ACK: Settlement = Settlement::Ack;
+const RELEASE: Settlement = Settlement::Release { pause_millis: 0 };
 
 #[tokio::test]
 async fn what_came_before_the_first_wait_is_handed_out_and_counted() {
@@ -127,7 +128,7 @@ async fn what_is_released_wakes_another_with_its_attempts_counted() {
     wing.tell(vec![inbound(1)]).await;
     let token = wing.look().await.lease_token.unwrap();
     let wait = wing.asleep(worker(), CancellationToken::new()).await;
-    wing.settling.settle(&token, None, &Settlement::Release).await.unwrap();
+    wing.settling.settle(&token, None, &RELEASE).await.unwrap();
     let again = wait.await.unwrap().unwrap();
     assert_eq!((ids(&again), again.events[0].attempt), (vec!["evt_1"], 2));
     assert_eq!(wing.settling.settle(&token, None, &ACK).await.unwrap().done, []);
@@ -154,7 +155,7 @@ async fn what_is_escalated_is_out_of_the_way() {
     let token = wing.look().await.lease_token.unwrap();
     let escalate = Settlement::Escalate { note: Some("needs a person".into()) };
     wing.settling.settle(&token, Some(&[EventId::new("evt_1")]), &escalate).await.unwrap();
-    wing.settling.settle(&token, None, &Settlement::Release).await.unwrap();
+    wing.settling.settle(&token, None, &RELEASE).await.unwrap();
     let again = wing.look().await;
     assert_eq!(ids(&again), ["evt_2"]);
     assert_eq!(again.backlog.unwrap().into_values().collect::<Vec<_>>(), [1]);
@@ -239,14 +240,14 @@ async fn settled_rows_go_once_nothing_older_is_held() {
 async fn a_message_is_acked_by_whoever_holds_its_events() {
     let wing = BellWing::start().await;
     let about = |n: usize| NewEvent { message_id: Some(MessageId::new("em_1")), ..inbound(n) };
-    wing.tell(vec![about(1), inbound(2), about(3)]).await;
+    wing.tell(vec![about(1), inbound(2), about(5)]).await;
     let one = wing.work(|request| request.limit = 2).await.unwrap();
-    let two = wing.work(|request| request.holder = "another".into()).await.unwrap();
+    let two = wing.work(|request| request.holder = Holder::worker("another")).await.unwrap();
     let message = MessageId::new("em_1");
     let settled = wing.settling.ack_message(&message, None, "session").await.unwrap();
-    assert_eq!((settled.done, settled.stale), (vec![EventId::new("evt_1")], vec![EventId::new("evt_3")]));
+    assert_eq!((settled.done, settled.stale), (vec![EventId::new("evt_1")], vec![EventId::new("evt_5")]));
     let settled = wing.settling.ack_message(&message, two.lease_token.as_ref(), "session").await.unwrap();
-    assert_eq!((settled.done, settled.stale), (vec![EventId::new("evt_3")], vec![]));
+    assert_eq!((settled.done, settled.stale), (vec![EventId::new("evt_5")], vec![]));
     let left = wing.settling.settle(&one.lease_token.unwrap(), None, &ACK).await.unwrap();
     assert_eq!(left.done, [EventId::new("evt_2")]);
 
@@ -254,7 +255,7 @@ async fn a_message_is_acked_by_whoever_holds_its_events() {
         wing.work(|request| request.reader = of_consumer(consumer)).await.unwrap();
     }
     let settled = wing.settling.ack_message(&message, None, "nobody").await.unwrap();
-    assert_eq!(settled.stale, [EventId::new("evt_1"), EventId::new("evt_3")], "each once, whoever else has it");
+    assert_eq!(settled.stale, [EventId::new("evt_1"), EventId::new("evt_5")], "each once, whoever else has it");
 }
 
 fn of_consumer(name: &str) -> Reader {

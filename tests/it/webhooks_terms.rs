@@ -7,7 +7,7 @@ use mailbell::{
     mail::webhooks::worker::{LEASE, Parts, Worker},
     store::{
         Refusal, StoreError,
-        deliveries::{Deliveries as _, State},
+        deliveries::{Deliveries as _, DeliveryFilter, State},
         outbox::Outbox as _,
     },
 };
@@ -77,7 +77,7 @@ async fn a_line_claimed_before_is_walked_no_further() {
     go_on.notify_one();
     walking.await.unwrap();
     assert_eq!(posts.load(std::sync::atomic::Ordering::Relaxed), 1, "evt_2 is the successor's to post");
-    let mut kept = successor.deliveries(None, None, 10).await.unwrap();
+    let mut kept = successor.deliveries(&DeliveryFilter::default(), None, 10).await.unwrap();
     kept.reverse();
     assert!(kept.iter().all(|one| one.state == State::Pending && one.tries.is_empty()), "its record was refused");
 }

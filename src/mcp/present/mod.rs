@@ -1,6 +1,7 @@
 //! Results as a model sees them: one JSON object, the same as structured content and as text, with foreign text fenced
 //! and no longer than a model should have to read.
 
+mod alone;
 mod event;
 mod fence;
 mod mail;
@@ -11,10 +12,13 @@ use rmcp::model::{CallToolResult, ContentBlock};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-pub use self::fence::{Fence, Fenced};
+pub use self::{
+    alone::alone,
+    fence::{Fence, Fenced, is_bare},
+};
 pub(super) use self::{
     event::EventView,
-    fence::unfence,
+    fence::{fence_rule, unfence},
     mail::{EmailHead, MailboxView, SummaryView},
     suppression::SuppressionView,
     webhook::{DeliveriesView, WebhookView},

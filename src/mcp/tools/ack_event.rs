@@ -24,8 +24,8 @@ const LEASE_SECS_DEFAULT: u64 = 600;
 pub(super) const TOOL: Tool = Tool {
     name: "ack_event",
     title: "Settle leased events",
-    about: "ack: done. release: give back at once. extend: need more time. escalate: set aside for the operator, with \
-            `note`. Without `event_ids`: all under the token. `stale` names those the token no longer holds.",
+    about: "ack: done. release: give back at once (parked after 5 attempts). extend: need more time. escalate: set aside for \
+            the operator, with `note`. Without `event_ids`: all under the token. `stale` names those the token no longer holds.",
     parameters: &[
         Parameter::new("lease_token", Kind::Text, "").required(),
         Parameter::new("event_ids", Kind::Texts, ""),
@@ -33,7 +33,12 @@ pub(super) const TOOL: Tool = Tool {
         Parameter::new("note", Kind::Text, "for the operator"),
         Parameter::new("lease_secs", Kind::Number(1, LEASE_SECS_MAX), "for extend; default 600"),
     ],
-    output: &[Output("action", "string", true), Output("done", "strings", true), Output("stale", "strings", true)],
+    output: &[
+        Output("action", "string", true),
+        Output("done", "strings", true),
+        Output("stale", "strings", true),
+        Output("parked", "strings", false),
+    ],
     effect: Effect::Adds { idempotent: true },
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
@@ -43,12 +48,13 @@ struct Answer {
     action: &'static str,
     done: Vec<Fenced>,
     stale: Vec<Fenced>,
+    parked: Option<Vec<Fenced>>,
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let Call { arguments, fence, .. } = call;
     let (action, settlement) = match arguments.text("action") {
-        Some("release") => ("release", Settlement::Release),
+        Some("release") => ("release", Settlement::Release { pause_millis: 0 }),
         Some("extend") => {
             let secs = arguments.number("lease_secs").unwrap_or(LEASE_SECS_DEFAULT);
             ("extend", Settlement::Extend { lease_millis: i64::try_from(secs * 1000).unwrap_or(i64::MAX) })
@@ -73,6 +79,7 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
         ));
     }
     let codes = |ids: &[EventId]| ids.iter().map(|id| fence.code(id.as_str())).collect();
-    let answer = Answer { action, done: codes(&settled.done), stale: codes(&settled.stale) };
+    let parked = (!settled.parked.is_empty()).then(|| codes(&settled.parked));
+    let answer = Answer { action, done: codes(&settled.done), stale: codes(&settled.stale), parked };
     Ok(present::result(&fence, &answer))
 }

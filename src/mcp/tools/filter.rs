@@ -21,6 +21,8 @@ pub(super) const MAILBOX: Parameter = Parameter::new("mailbox", Kind::Text, "add
 pub(super) const DOMAIN: Parameter = Parameter::new("domain", Kind::Text, "");
 pub(super) const THREAD_ID: Parameter = Parameter::new("thread_id", Kind::Text, "");
 pub(super) const MESSAGE_ID: Parameter = Parameter::new("message_id", Kind::Text, "");
+/// Of tools that act: a lease that is over is refused before anything is done.
+pub(super) const LEASE_TOKEN: Parameter = Parameter::new("lease_token", Kind::Lease, "");
 pub(super) const ACTION_ID: Parameter = Parameter::new("action_id", Kind::Text, "");
 
 /// The kinds that these words name; the arguments' check has seen to it that they are kinds.

@@ -30,11 +30,15 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    arguments::{Arguments, Parameter, schema},
+    arguments::{Arguments, Kind, Parameter, schema},
     failure::Failure,
     present::{self, Fence},
     progress::Progress,
     server::Rooms,
+};
+use crate::domain::{
+    consumer::{Held, Holder, LeaseToken},
+    id::MessageId,
 };
 
 pub(super) use self::{
@@ -78,7 +82,11 @@ pub(super) struct Call {
     pub(super) arguments: Arguments,
     pub(super) fence: Fence,
     /// Who calls: its leases can be found by this.
-    pub(super) holder: String,
+    pub(super) holder: Holder,
+    /// What the caller's program calls itself, where it said.
+    pub(super) client: Option<String>,
+    /// What the lease that the call is made under holds, for tools that take a `lease_token` to act under.
+    pub(super) held: Option<Held>,
     /// Cancelled when the caller goes away.
     pub(super) cancelled: CancellationToken,
     /// Where to report that the call is still alive, if the caller asked for that.
@@ -164,9 +172,12 @@ impl Tool {
             Ok(arguments) => arguments,
             Err(failure) => return present::failure(&fence, &failure.sentence(&fence)),
         };
-        let Caller { holder, cancelled, progress } = caller;
-        let call = Call { arguments, fence, holder, cancelled, progress };
-        match (self.run)(rooms, call).await {
+        let Caller { holder, client, cancelled, progress } = caller;
+        let ran = async {
+            let held = self.hold(rooms, &arguments).await?;
+            (self.run)(rooms, Call { arguments, fence, holder, client, held, cancelled, progress }).await
+        };
+        match ran.await {
             Ok(result) => result,
             Err(failure) => {
                 let fence = Fence::new(rooms.ids());
@@ -174,11 +185,27 @@ impl Tool {
             }
         }
     }
+
+    /// The one place that refuses to act under a lease that is over. What it lets pass is held for as long as a call takes.
+    async fn hold(&self, rooms: &Rooms, arguments: &Arguments) -> Result<Option<Held>, Failure> {
+        let lease = self.parameters.iter().find(|parameter| matches!(parameter.kind, Kind::Lease));
+        let Some(token) = lease.and_then(|lease| arguments.text(lease.name)) else { return Ok(None) };
+        let message = arguments.text("message_id").map(MessageId::new);
+        match rooms.settling.hold(&LeaseToken::new(token), message.as_ref()).await? {
+            Some(held) => Ok(Some(held)),
+            None => Err(Failure::Told(
+                "nothing was done: the lease of this lease_token is over, and another worker may have the event and have acted \
+                 on it. Call wait_for_event again, and before acting look with get_thread at what was done meanwhile"
+                    .into(),
+            )),
+        }
+    }
 }
 
 /// Who calls, and how to reach them while they wait.
 pub(super) struct Caller {
-    pub(super) holder: String,
+    pub(super) holder: Holder,
+    pub(super) client: Option<String>,
     pub(super) cancelled: CancellationToken,
     pub(super) progress: Option<Progress>,
 }

@@ -5,7 +5,7 @@ use rmcp::model::CallToolResult;
 use super::{
     super::{failure::Failure, server::Rooms},
     Call, Effect, Tool, filter,
-    send_email::{self, BCC, CC, IDEMPOTENCY_KEY, LEASE_TOKEN, MARKDOWN, SEND_AT},
+    send_email::{self, BCC, CC, IDEMPOTENCY_KEY, MARKDOWN, SEND_AT},
 };
 use crate::domain::id::MessageId;
 
@@ -13,16 +13,19 @@ pub(super) const TOOL: Tool = Tool {
     name: "reply_email",
     title: "Reply to an e-mail",
     about: "Replies to a message in its thread. Automatic, bulk and null-sender mail is not replied to.",
-    parameters: &[filter::MESSAGE_ID.required(), MARKDOWN, CC, BCC, IDEMPOTENCY_KEY, SEND_AT, LEASE_TOKEN],
+    parameters: &[filter::MESSAGE_ID.required(), MARKDOWN, CC, BCC, IDEMPOTENCY_KEY, SEND_AT, filter::LEASE_TOKEN],
     output: send_email::OUTPUT,
     effect: Effect::Adds { idempotent: false },
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
-    let Call { arguments, fence, .. } = call;
+    let Call { arguments, fence, held, .. } = call;
     let answered = MessageId::new(arguments.text("message_id").unwrap_or_default());
-    let outgoing = send_email::outgoing(&arguments)?;
+    let mut outgoing = send_email::outgoing(&arguments)?;
+    if let Some(held) = held {
+        send_email::name_for_retries(&mut outgoing, [held.consumer.as_str(), answered.as_str()], None);
+    }
     // Before sending: whatever becomes of the message lies after it.
     let cursor = rooms.waiting.head_cursor().await?;
     let sent = rooms.upstream.reply(&answered, &outgoing).await?;

@@ -25,6 +25,7 @@ pub(super) const TOOL: Tool = Tool {
         filter::MESSAGE_ID.required(),
         Parameter::new("recipient", Kind::Text, "").required(),
         Parameter::new("delay_secs", Kind::Number(0, DELAY_SECS_MAX), "default 0"),
+        filter::LEASE_TOKEN,
     ],
     output: &[
         Output("message_id", "string", true),

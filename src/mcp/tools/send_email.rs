@@ -10,11 +10,12 @@ use super::{
         present::{self, Fence, Fenced},
         server::Rooms,
     },
-    Call, Effect, Output, Tool,
+    Call, Effect, Output, Tool, filter,
 };
 use crate::{
     bell::upstream::{Outgoing, Sent},
-    domain::{clock::UnixMillis, cursor::Cursor},
+    domain::{clock::UnixMillis, consumer::Held, cursor::Cursor},
+    signing::digest::sha256_hex,
 };
 
 pub(super) const TO: Parameter = Parameter::new("to", Kind::Texts, "");
@@ -24,7 +25,6 @@ pub(super) const MARKDOWN: Parameter = Parameter::new("markdown", Kind::Body, ""
 pub(super) const IDEMPOTENCY_KEY: Parameter =
     Parameter::new("idempotency_key", Kind::Text, "a second call with it within 24 h sends nothing");
 pub(super) const SEND_AT: Parameter = Parameter::new("send_at", Kind::Text, "RFC 3339; default now");
-pub(super) const LEASE_TOKEN: Parameter = Parameter::new("lease_token", Kind::Text, "");
 
 /// What both tools that send answer with.
 pub(super) const OUTPUT: &[Output] = &[
@@ -47,7 +47,7 @@ pub(super) const TOOL: Tool = Tool {
         BCC,
         IDEMPOTENCY_KEY,
         SEND_AT,
-        LEASE_TOKEN,
+        filter::LEASE_TOKEN,
     ],
     output: OUTPUT,
     effect: Effect::Adds { idempotent: false },
@@ -55,8 +55,12 @@ pub(super) const TOOL: Tool = Tool {
 };
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
-    let Call { arguments, fence, .. } = call;
-    let outgoing = outgoing(&arguments)?;
+    let Call { arguments, fence, held, .. } = call;
+    let mut outgoing = outgoing(&arguments)?;
+    // Of several events nobody can tell which one this message is about, and two may well call for equal messages.
+    if let Some(Held { consumer, events }) = held.filter(|held| held.events.len() == 1) {
+        name_for_retries(&mut outgoing, [consumer.as_str(), events[0].as_str()], arguments.text("mailbox"));
+    }
     // Before sending: whatever becomes of the message lies after it.
     let cursor = rooms.waiting.head_cursor().await?;
     let sent = rooms.upstream.send(arguments.text("mailbox"), &outgoing).await?;
@@ -75,6 +79,16 @@ pub(super) fn outgoing(arguments: &Arguments) -> Result<Outgoing, Failure> {
         idempotency_key: arguments.text("idempotency_key").map(str::to_owned),
         send_at: send_at.map_err(|error| Failure::Told(format!("argument `send_at`: {error}")))?,
     })
+}
+
+/// Gives a message that is sent under a lease, and has no name, one of what it is `about` and what it says: a worker that
+/// does it over, because the one before died between sending and acking, then sends nothing more.
+pub(super) fn name_for_retries(outgoing: &mut Outgoing, about: [&str; 2], mailbox: Option<&str>) {
+    if outgoing.idempotency_key.is_none() {
+        let Outgoing { to, cc, bcc, subject, markdown, send_at, .. } = &outgoing;
+        let said = serde_json::json!([about, mailbox, to, cc, bcc, subject, markdown, send_at]).to_string();
+        outgoing.idempotency_key = Some(format!("lease-{}", sha256_hex(said.as_bytes())));
+    }
 }
 
 #[derive(Serialize)]

@@ -10,7 +10,7 @@ use super::{
         present::{self, Fenced},
         server::Rooms,
     },
-    Call, Effect, Output, Tool,
+    Call, Effect, Output, Tool, filter,
 };
 
 pub(super) const TOOL: Tool = Tool {
@@ -20,6 +20,7 @@ pub(super) const TOOL: Tool = Tool {
     parameters: &[
         Parameter::new("address", Kind::Text, "").required(),
         Parameter::new("reason", Kind::Text, "in your words"),
+        filter::LEASE_TOKEN,
     ],
     output: &[Output("address", "string", true), Output("reason", "string", false), Output("note", "string", false)],
     effect: Effect::Removes,

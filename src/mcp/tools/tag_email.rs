@@ -34,7 +34,7 @@ pub(super) const TOOL: Tool = Tool {
         filter::MESSAGE_ID.required(),
         Parameter::new("tags", Kind::Texts, ""),
         Parameter::new("remove", Kind::Texts, ""),
-        Parameter::new("lease_token", Kind::Text, ""),
+        filter::LEASE_TOKEN,
     ],
     output: &[
         Output("message_id", "string", true),
@@ -81,7 +81,7 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     // The tag first: an ack without it would lose the event of a message that nobody marked.
     let settled = if handles {
         let token = arguments.text("lease_token").map(LeaseToken::new);
-        Some(rooms.settling.ack_message(&message, token.as_ref(), &holder).await?)
+        Some(rooms.settling.ack_message(&message, token.as_ref(), &holder.name).await?)
     } else {
         None
     };

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     bell::waiting::{Reader, WaitRequest, Waited},
     domain::{
-        consumer::{Gap, Start},
+        consumer::{self, Gap, Start},
         event::EventKind,
         id::ConsumerName,
     },
@@ -38,8 +38,6 @@ const LEASE_SECS_DEFAULT: u64 = 600;
 /// Half a day: longer, and a crashed worker's events are as good as lost.
 pub(super) const LEASE_SECS_MAX: u64 = 12 * 3600;
 const CONSUMER_DEFAULT: &str = "default";
-/// The longest name of a consumer.
-const CONSUMER_CHARS_MAX: usize = 64;
 
 /// They shape what a worker owns or holds, so they say nothing to an onlooker.
 const OF_WORKERS: [&str; 4] = ["consumer", "start", "kinds", "lease_secs"];
@@ -92,7 +90,7 @@ struct Answer {
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
-    let Call { arguments, fence, holder, cancelled, progress } = call;
+    let Call { arguments, fence, holder, client, cancelled, progress, .. } = call;
     let timeout_default = if progress.is_some() { TIMEOUT_SECS_WITH_PROGRESS } else { TIMEOUT_SECS_DEFAULT };
     let request = WaitRequest {
         filter: filter::filter(&arguments)?,
@@ -100,6 +98,7 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
         limit: arguments.count("limit").unwrap_or(LIMIT_DEFAULT),
         timeout: Duration::from_secs(arguments.number("timeout_secs").unwrap_or(timeout_default)),
         holder,
+        client,
     };
     let wait = rooms.waiting.wait(request, cancelled.clone());
     let waited = match &progress {
@@ -159,15 +158,10 @@ fn reader(arguments: &Arguments) -> Result<Reader, Failure> {
             "naming a `{name}` needs `after` (a cursor, `now` or `earliest`): a consumer that waits for one thing would leave its other events waiting"
         )));
     }
-    let consumer = consumer(arguments);
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if consumer.len() > CONSUMER_CHARS_MAX || !consumer.bytes().all(plain) {
-        return Err(Failure::Told(format!(
-            "argument `consumer` must be a name of at most {CONSUMER_CHARS_MAX} letters, digits, dots, hyphens and underscores"
-        )));
-    }
+    let consumer = consumer::named(consumer(arguments))
+        .map_err(|error| Failure::Told(format!("argument `consumer` is no name of a consumer: {error}")))?;
     Ok(Reader::Worker {
-        consumer: ConsumerName::new(consumer),
+        consumer,
         start: if arguments.text("start") == Some("now") { Start::Now } else { Start::Earliest },
         kinds: filter::kinds(arguments.texts("kinds")),
         lease: Duration::from_secs(arguments.number("lease_secs").unwrap_or(LEASE_SECS_DEFAULT)),

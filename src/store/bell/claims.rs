@@ -8,25 +8,26 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{
-    BellStore, events,
-    select::{Select, freed, narrowing},
+    BellStore,
+    lease::{Lease, Taken, never_claimed},
+    select::{Claimant, freed},
     sql,
 };
 use crate::{
     domain::{
-        clock::BootTime,
-        consumer::{Gap, KINDS_BY_DEFAULT, LeaseToken, LeasedEvent, Settled, Settlement, Start},
+        clock::{BootTime, Moment},
+        consumer::{Gap, Held, KINDS_BY_DEFAULT, LeaseToken, Settled, Settlement, Start},
         cursor::Seq,
-        event::{Event, EventFilter, EventKind},
+        event::{EventFilter, EventKind},
         id::{ConsumerName, EventId, MessageId},
     },
     store::{
         StoreError, failed,
         leases::{BACKLOG_MAX, Claim, ClaimError, Claimed, Consumers},
-        log::{EventLog as _, Extent, Order},
+        log::{EventLog as _, Extent},
     },
 };
 
@@ -73,7 +74,7 @@ fn sorted(kinds: &[EventKind]) -> Vec<EventKind> {
 
 #[async_trait]
 impl Consumers for BellStore {
-    async fn claim(&self, claim: &Claim, now: BootTime) -> Result<Claimed, ClaimError> {
+    async fn claim(&self, claim: &Claim, now: Moment) -> Result<Claimed, ClaimError> {
         let extent = self.extent().await?;
         let consumer = match self.consumer(&claim.consumer).await? {
             Some(consumer) => consumer,
@@ -84,11 +85,12 @@ impl Consumers for BellStore {
         let filter = consumer.owned(&claim.filter)?;
         let gap = self.pass_gap(&consumer, &extent).await?;
 
-        let look = self.look(&consumer, &filter, &now).await?;
-        let events = if look { self.lease(&consumer, filter, claim, &now).await? } else { Vec::new() };
+        let look = self.look(&consumer, &filter, claim.claimant(&now.boot)).await?;
+        let Taken { events, parked, .. } =
+            if look { self.lease(&consumer, filter, claim, &now).await? } else { Taken::default() };
         let backlog = self.backlog(&consumer).await?;
-        let next_expiry_millis = self.next_expiry(&consumer, &now).await?;
-        Ok(Claimed { events, backlog, gap, next_expiry_millis })
+        let next_expiry_millis = self.next_expiry(&consumer, &now.boot).await?;
+        Ok(Claimed { events, backlog, gap, next_expiry_millis, parked })
     }
 
     async fn unclaim(&self, token: &LeaseToken) -> Result<(), StoreError> {
@@ -100,7 +102,7 @@ impl Consumers for BellStore {
         token: &LeaseToken,
         only: Option<&[EventId]>,
         settlement: &Settlement,
-        now: BootTime,
+        now: Moment,
     ) -> Result<Settled, StoreError> {
         self.settle_held(token, only, settlement, now).await
     }
@@ -110,9 +112,28 @@ impl Consumers for BellStore {
         message: &MessageId,
         token: Option<&LeaseToken>,
         holder: &str,
-        _now: BootTime,
+        now: Moment,
     ) -> Result<Settled, StoreError> {
-        self.ack_held_of(message, token, holder).await
+        self.ack_held_of(message, token, holder, now).await
+    }
+
+    async fn hold(
+        &self,
+        token: &LeaseToken,
+        message: Option<&MessageId>,
+        millis: i64,
+        now: Moment,
+    ) -> Result<Option<Held>, StoreError> {
+        self.hold_on(token, message, millis, now).await
+    }
+
+    async fn is_leased(&self, consumer: &ConsumerName, seq: Seq, now: Moment) -> Result<bool, StoreError> {
+        let leased = sqlx::query_scalar::<_, bool>(sql::IS_LEASED)
+            .bind(consumer.as_str())
+            .bind(seq.0)
+            .bind(&now.boot.boot_id)
+            .bind(now.boot.millis);
+        leased.fetch_one(&self.database.readers).await.map_err(failed("look a lease up"))
     }
 
     async fn returns(&self) -> Result<Vec<(ConsumerName, i64)>, StoreError> {
@@ -125,7 +146,7 @@ impl Consumers for BellStore {
 }
 
 impl BellStore {
-    async fn consumer(&self, name: &ConsumerName) -> Result<Option<Consumer>, StoreError> {
+    pub(super) async fn consumer(&self, name: &ConsumerName) -> Result<Option<Consumer>, StoreError> {
         let row = sqlx::query(sql::CONSUMER).bind(name.as_str()).fetch_optional(&self.database.readers).await;
         row.map_err(failed("read a consumer"))?.as_ref().map(Consumer::read).transpose()
     }
@@ -166,7 +187,12 @@ impl BellStore {
     }
 
     /// Whether there is anything to claim.
-    async fn look(&self, consumer: &Consumer, filter: &EventFilter, now: &BootTime) -> Result<bool, StoreError> {
+    async fn look(
+        &self,
+        consumer: &Consumer,
+        filter: &EventFilter,
+        claimant: Claimant<'_>,
+    ) -> Result<bool, StoreError> {
         let mut conn = self.database.readers.acquire().await.map_err(failed("look for events"))?;
         let (head,): (i64,) = {
             let (_, head): (i64, i64) =
@@ -174,12 +200,15 @@ impl BellStore {
             (head,)
         };
         let after = consumer.low_water.max(self.frontiers.reached(consumer.id, filter));
-        if !never_claimed(&mut conn, consumer.id, filter, after, "e.seq", 1).await?.is_empty() {
+        if !never_claimed(&mut conn, consumer.id, filter, after, "e.seq", 1, Some(claimant)).await?.is_empty() {
             return Ok(true);
         }
-        // The head was read before, so every event up to it was looked at.
-        self.frontiers.reach(consumer.id, filter, Seq(head));
-        let freed = freed(consumer.id, filter, now, 1).query().fetch_optional(&mut *conn).await;
+        // Those that wait behind their thread still have to be come back to.
+        if never_claimed(&mut conn, consumer.id, filter, after, "e.seq", 1, None).await?.is_empty() {
+            // The head was read before, so every event up to it was looked at.
+            self.frontiers.reach(consumer.id, filter, Seq(head));
+        }
+        let freed = freed(consumer.id, filter, claimant, 1).query().fetch_optional(&mut *conn).await;
         Ok(freed.map_err(failed("look for returned events"))?.is_some())
     }
 
@@ -188,8 +217,8 @@ impl BellStore {
         consumer: &Consumer,
         filter: EventFilter,
         claim: &Claim,
-        now: &BootTime,
-    ) -> Result<Vec<LeasedEvent>, StoreError> {
+        now: &Moment,
+    ) -> Result<Taken, StoreError> {
         let reached = self.frontiers.reached(consumer.id, &filter);
         let lease = Lease { consumer: consumer.id, filter, claim: claim.clone(), now: now.clone(), reached };
         let (consumer, filter) = (consumer.id, lease.filter.clone());
@@ -197,12 +226,12 @@ impl BellStore {
             let lease = lease.clone();
             Box::pin(async move { lease.take(conn).await })
         });
-        let (events, reached) = leased.await?;
-        self.frontiers.reach(consumer, &filter, reached);
-        Ok(events)
+        let taken = leased.await?;
+        self.frontiers.reach(consumer, &filter, taken.reached);
+        Ok(taken)
     }
 
-    async fn backlog(&self, consumer: &Consumer) -> Result<BTreeMap<EventKind, u64>, StoreError> {
+    pub(super) async fn backlog(&self, consumer: &Consumer) -> Result<BTreeMap<EventKind, u64>, StoreError> {
         let mut backlog = BTreeMap::new();
         for kind in &consumer.kinds {
             let count = sqlx::query_scalar::<_, i64>(sql::BACKLOG)
@@ -211,6 +240,9 @@ impl BellStore {
                 .bind(i64::try_from(BACKLOG_MAX).unwrap_or(i64::MAX))
                 .bind(consumer.id);
             let count = count.fetch_one(&self.database.readers).await.map_err(failed("count a backlog"))?;
+            let requeued = sqlx::query_scalar::<_, i64>(sql::REQUEUED).bind(consumer.id).bind(kind.as_str());
+            let requeued = requeued.bind(consumer.id).fetch_one(&self.database.readers).await;
+            let count = count + requeued.map_err(failed("count what was re-queued"))?;
             if count > 0 {
                 backlog.insert(*kind, count.unsigned_abs());
             }
@@ -225,83 +257,5 @@ impl BellStore {
             .bind(now.millis);
         let deadline = deadline.fetch_one(&self.database.readers).await.map_err(failed("read lease deadlines"))?;
         Ok(deadline.map(|deadline| deadline - now.millis))
-    }
-}
-
-/// The first `limit` events that `filter` (its kinds included) matches and that the consumer has no row of.
-pub(super) async fn never_claimed(
-    conn: &mut SqliteConnection,
-    consumer: i64,
-    filter: &EventFilter,
-    after: Seq,
-    columns: &str,
-    limit: u32,
-) -> Result<Vec<SqliteRow>, StoreError> {
-    let select = Select {
-        columns,
-        kinds: &narrowing(&filter.kinds),
-        filter,
-        after,
-        before: None,
-        also: Some((sql::NEVER_CLAIMED, consumer)),
-        order: Order::Ascending,
-        limit,
-    };
-    select.statement().query().fetch_all(conn).await.map_err(failed("look for events"))
-}
-
-#[derive(Clone)]
-struct Lease {
-    consumer: i64,
-    filter: EventFilter,
-    claim: Claim,
-    now: BootTime,
-    reached: Seq,
-}
-
-impl Lease {
-    /// Leases what there is, and tells up to where nothing matching is without a row after it.
-    async fn take(&self, conn: &mut SqliteConnection) -> Result<(Vec<LeasedEvent>, Seq), StoreError> {
-        let Self { consumer, filter, claim, now, reached } = self;
-        // Read anew: rows below a mark that has risen since are gone, and their events would look like new ones.
-        let row = sqlx::query(sql::CONSUMER_BY_ID).bind(consumer).fetch_one(&mut *conn).await;
-        let low_water = Consumer::read(&row.map_err(failed("read a consumer"))?)?.low_water;
-        let (_, head): (i64, i64) =
-            sqlx::query_as(sql::EXTENT).fetch_one(&mut *conn).await.map_err(failed("measure the log"))?;
-
-        let after = low_water.max(*reached);
-        let rows = never_claimed(conn, *consumer, filter, after, sql::EVENT_COLUMNS, claim.limit).await?;
-        let new: Vec<Event> = rows.iter().map(events::event).collect::<Result<_, _>>()?;
-        let rows = freed(*consumer, filter, now, claim.limit).query().fetch_all(&mut *conn).await;
-        let freed = rows.map_err(failed("look for returned events"))?;
-        let freed: Vec<Event> = freed.iter().map(events::event).collect::<Result<_, _>>()?;
-
-        let limit = usize::try_from(claim.limit).unwrap_or(usize::MAX);
-        let all_seen = new.len() < limit;
-        let last_new = new.last().map(|event| event.seq);
-        let mut events: Vec<Event> = new.into_iter().chain(freed).collect();
-        events.sort_unstable_by_key(|event| event.seq);
-        let left = if events.len() > limit { events.split_off(limit) } else { Vec::new() };
-        let reached = match (left.first(), all_seen) {
-            (Some(left), _) => Seq(left.seq.0 - 1),
-            (None, true) => Seq(head),
-            (None, false) => last_new.unwrap_or(after),
-        };
-
-        let mut leased = Vec::with_capacity(events.len());
-        for event in events {
-            let attempt: i64 = sqlx::query_scalar(sql::LEASE)
-                .bind(consumer)
-                .bind(event.seq.0)
-                .bind(claim.token.as_str())
-                .bind(&claim.holder)
-                .bind(&now.boot_id)
-                .bind(now.millis.saturating_add(claim.lease_millis))
-                .fetch_one(&mut *conn)
-                .await
-                .map_err(failed("lease an event"))?;
-            leased.push(LeasedEvent { event, attempt: u32::try_from(attempt).unwrap_or(u32::MAX) });
-        }
-        Ok((leased, reached))
     }
 }

@@ -10,6 +10,7 @@ mod claims;
 mod events;
 mod frontier;
 mod hosted;
+mod lease;
 mod log;
 mod low_water;
 mod message_map;
@@ -18,6 +19,7 @@ mod select;
 mod settle;
 mod sources;
 mod sql;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod tokens;

@@ -21,6 +21,7 @@ use crate::{
 /// A value for a `?`.
 #[derive(Debug, Clone)]
 pub(super) enum Bind {
+    Null,
     Int(i64),
     Text(String),
 }
@@ -38,8 +39,8 @@ pub(super) struct Select<'a> {
     pub(super) after: Seq,
     /// Only those earlier than this.
     pub(super) before: Option<Seq>,
-    /// One more condition on `e`, with one `?`.
-    pub(super) also: Option<(&'a str, i64)>,
+    /// More conditions on `e`.
+    pub(super) also: Option<&'a Statement>,
     pub(super) order: Order,
     pub(super) limit: u32,
 }
@@ -69,9 +70,15 @@ impl Statement {
         }
     }
 
+    fn append(&mut self, other: Self) {
+        self.text.push_str(&other.text);
+        self.binds.extend(other.binds);
+    }
+
     pub(super) fn query(self) -> Query<'static, Sqlite, SqliteArguments> {
         let query = sqlx::query(AssertSqlSafe(self.text));
         self.binds.into_iter().fold(query, |query, bind| match bind {
+            Bind::Null => query.bind(None::<i64>),
             Bind::Int(value) => query.bind(value),
             Bind::Text(value) => query.bind(value),
         })
@@ -126,10 +133,10 @@ impl Select<'_> {
             statement.narrow(&[], kinds);
         }
         let Statement { text, binds } = statement;
-        if let Some((condition, value)) = self.also {
+        if let Some(also) = self.also {
             text.push_str(" AND ");
-            text.push_str(condition);
-            binds.push(Bind::Int(value));
+            text.push_str(&also.text);
+            binds.extend(also.binds.iter().cloned());
         }
     }
 }
@@ -149,12 +156,54 @@ fn given(filter: &EventFilter) -> Vec<(&'static str, &str)> {
 }
 
 /// The first `limit` events that a consumer may have again, of those that `filter` (its kinds included) matches.
-pub(super) fn freed(consumer: i64, filter: &EventFilter, now: &BootTime, limit: u32) -> Statement {
+pub(super) fn freed(consumer: i64, filter: &EventFilter, claimant: Claimant<'_>, limit: u32) -> Statement {
+    let Claimant { now, .. } = claimant;
     let binds = vec![Bind::Int(consumer), Bind::Text(now.boot_id.clone()), Bind::Int(now.millis)];
     let mut statement = Statement { text: sql::FREED.to_owned(), binds };
     statement.narrow(&given(filter), &filter.kinds);
+    statement.text.push_str(" AND ");
+    statement.append(in_order(consumer, filter, claimant));
     statement.text.push_str(" ORDER BY c.seq LIMIT ?");
     statement.binds.push(Bind::Int(i64::from(limit)));
+    statement
+}
+
+/// Who claims, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claimant<'a> {
+    /// The holder, where that is one worker.
+    pub(super) worker: Option<&'a str>,
+    pub(super) now: &'a BootTime,
+}
+
+/// The condition on `events e` that a consumer was never handed it; with `claimant`, also that nothing earlier of its thread
+/// stands in the way of a claim by `filter` (its kinds included).
+pub(super) fn unclaimed(consumer: i64, filter: &EventFilter, claimant: Option<Claimant<'_>>) -> Statement {
+    let mut statement = Statement { text: sql::NEVER_CLAIMED.to_owned(), binds: vec![Bind::Int(consumer)] };
+    if let Some(claimant) = claimant {
+        statement.text.push_str(" AND ");
+        statement.append(in_order(consumer, filter, claimant));
+    }
+    statement
+}
+
+fn in_order(consumer: i64, filter: &EventFilter, Claimant { worker, now }: Claimant<'_>) -> Statement {
+    let worker = worker.map_or(Bind::Null, |worker| Bind::Text(worker.to_owned()));
+    let binds = vec![Bind::Int(consumer), Bind::Text(now.boot_id.clone()), Bind::Int(now.millis), worker];
+    let mut statement = Statement { text: sql::IN_ORDER.to_owned(), binds };
+    for (column, value) in given(filter) {
+        statement.text.push_str(" AND x.");
+        statement.text.push_str(column);
+        statement.text.push_str(" = ?");
+        statement.binds.push(Bind::Text(value.to_owned()));
+    }
+    if !filter.kinds.is_empty() {
+        statement.text.push_str(" AND x.kind IN (?");
+        statement.text.push_str(&", ?".repeat(filter.kinds.len() - 1));
+        statement.text.push(')');
+        statement.binds.extend(filter.kinds.iter().map(|kind| Bind::Text(kind.as_str().to_owned())));
+    }
+    statement.text.push_str(sql::IN_ORDER_END);
     statement
 }
 

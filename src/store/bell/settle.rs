@@ -2,22 +2,36 @@
 
 use std::sync::Arc;
 
-use sqlx::SqliteConnection;
+use sqlx::{FromRow, SqliteConnection};
 
 use super::{BellStore, frontier::Frontiers, low_water::Reached, sql};
 use crate::{
     domain::{
-        clock::BootTime,
-        consumer::{LeaseToken, Settled, Settlement},
+        clock::Moment,
+        consumer::{ATTEMPTS_MAX, Held, LeaseToken, ParkedBy, Settled, Settlement},
         id::{ConsumerName, EventId, MessageId},
     },
     store::{StoreError, failed},
 };
 
-/// A leased row, with the event's id: consumer, seq, event id.
-type Held = (i64, i64, String);
-/// The same with who holds it: token and holder.
-type HeldBy = (i64, i64, String, Option<String>, Option<String>);
+/// A leased row, with the event's id.
+#[derive(FromRow)]
+struct Leased {
+    consumer: i64,
+    seq: i64,
+    event_id: String,
+    attempt: i64,
+    thread_id: Option<String>,
+}
+
+/// The same with who holds it.
+#[derive(FromRow)]
+struct LeasedBy {
+    #[sqlx(flatten)]
+    row: Leased,
+    token: Option<String>,
+    holder: Option<String>,
+}
 
 impl BellStore {
     pub(super) async fn take_back(&self, token: &LeaseToken) -> Result<(), StoreError> {
@@ -42,7 +56,7 @@ impl BellStore {
         token: &LeaseToken,
         only: Option<&[EventId]>,
         settlement: &Settlement,
-        now: BootTime,
+        now: Moment,
     ) -> Result<Settled, StoreError> {
         let (token, only, settlement) = (token.clone(), only.map(<[EventId]>::to_vec), settlement.clone());
         // Most stale tokens are told apart without a write.
@@ -58,9 +72,8 @@ impl BellStore {
             Box::pin(async move {
                 let held = held(conn, &token).await?;
                 let (named, stale) = named(held, only);
-                let (consumer, reached) = settle_rows(conn, &named, &settlement, &now, &frontiers).await?;
-                let done = named.into_iter().map(|(_, _, id)| EventId::new(id)).collect();
-                Ok((Settled { done, stale, consumer }, reached))
+                let (settled, reached) = settle_rows(conn, named, &settlement, &now, &frontiers).await?;
+                Ok((Settled { stale, ..settled }, reached))
             })
         });
         Ok(self.keep_reached(settled.await?))
@@ -71,41 +84,91 @@ impl BellStore {
         message: &MessageId,
         token: Option<&LeaseToken>,
         holder: &str,
+        now: Moment,
     ) -> Result<Settled, StoreError> {
         let (message, token, holder) = (message.clone(), token.cloned(), holder.to_owned());
         let frontiers = self.frontiers.clone();
         let settled = self.database.writer.write(move |conn| {
-            let (message, token, holder) = (message.clone(), token.clone(), holder.clone());
+            let (message, token, holder, now) = (message.clone(), token.clone(), holder.clone(), now.clone());
             let frontiers = frontiers.clone();
             Box::pin(async move {
-                let leases: Vec<HeldBy> = sqlx::query_as(sql::LEASES_OF_MESSAGE)
+                let leases: Vec<LeasedBy> = sqlx::query_as(sql::LEASES_OF_MESSAGE)
                     .bind(message.as_str())
                     .fetch_all(&mut *conn)
                     .await
                     .map_err(failed("look a message's leases up"))?;
                 let (mut mine, mut stale) = (Vec::new(), Vec::new());
-                for (consumer, seq, id, lease, owner) in leases {
+                for lease in leases {
                     let ours = match &token {
-                        Some(token) => lease.as_deref() == Some(token.as_str()),
-                        None => owner.as_ref() == Some(&holder),
+                        Some(token) => lease.token.as_deref() == Some(token.as_str()),
+                        None => lease.holder.as_ref() == Some(&holder),
                     };
                     if ours {
-                        mine.push((consumer, seq, id));
+                        mine.push(lease.row);
                     } else {
                         // Several consumers may each have leased it to somebody.
-                        let id = EventId::new(id);
+                        let id = EventId::new(lease.row.event_id);
                         if !stale.contains(&id) {
                             stale.push(id);
                         }
                     }
                 }
-                let now = BootTime { boot_id: String::new(), millis: 0 };
-                let (consumer, reached) = settle_rows(conn, &mine, &Settlement::Ack, &now, &frontiers).await?;
-                let done = mine.into_iter().map(|(_, _, id)| EventId::new(id)).collect();
-                Ok((Settled { done, stale, consumer }, reached))
+                let (settled, reached) = settle_rows(conn, mine, &Settlement::Ack, &now, &frontiers).await?;
+                Ok((Settled { stale, ..settled }, reached))
             })
         });
         Ok(self.keep_reached(settled.await?))
+    }
+
+    pub(super) async fn hold_on(
+        &self,
+        token: &LeaseToken,
+        message: Option<&MessageId>,
+        millis: i64,
+        now: Moment,
+    ) -> Result<Option<Held>, StoreError> {
+        let readers = &self.database.readers;
+        let holding: Option<(String, bool)> = sqlx::query_as(sql::HOLDING)
+            .bind(&now.boot.boot_id)
+            .bind(now.boot_in(millis))
+            .bind(token.as_str())
+            .fetch_optional(readers)
+            .await
+            .map_err(failed("look a lease up"))?;
+        let Some((consumer, ends_early)) = holding else { return Ok(None) };
+        if let Some(message) = message {
+            let tokens = sqlx::query_scalar::<_, String>(sql::TOKENS_OF_MESSAGE).bind(message.as_str()).bind(&consumer);
+            let tokens = tokens.fetch_all(readers).await.map_err(failed("look a message's leases up"))?;
+            if !tokens.is_empty() && tokens.iter().all(|other| other != token.as_str()) {
+                return Ok(None);
+            }
+        }
+        let rows = if ends_early {
+            self.lengthen(token, millis, now).await?
+        } else {
+            let mut reader = readers.acquire().await.map_err(failed("look a lease up"))?;
+            held(&mut reader, token).await?
+        };
+        let events: Vec<EventId> = rows.into_iter().map(|row| EventId::new(row.event_id)).collect();
+        Ok((!events.is_empty()).then(|| Held { consumer: ConsumerName::new(consumer), events }))
+    }
+
+    /// Has no lease of `token` end before `millis` from now, and answers with what it still holds.
+    async fn lengthen(&self, token: &LeaseToken, millis: i64, now: Moment) -> Result<Vec<Leased>, StoreError> {
+        let token = token.clone();
+        let lengthened = self.database.writer.write(move |conn| {
+            let (token, now) = (token.clone(), now.clone());
+            Box::pin(async move {
+                let lengthen = sqlx::query(sql::LENGTHEN)
+                    .bind(&now.boot.boot_id)
+                    .bind(now.boot_in(millis))
+                    .bind(token.as_str())
+                    .execute(&mut *conn);
+                lengthen.await.map_err(failed("lengthen a lease"))?;
+                held(conn, &token).await
+            })
+        });
+        lengthened.await
     }
 
     fn keep_reached(&self, (settled, reached): (Settled, Vec<Reached>)) -> Settled {
@@ -116,60 +179,118 @@ impl BellStore {
     }
 }
 
-async fn held(conn: &mut SqliteConnection, token: &LeaseToken) -> Result<Vec<Held>, StoreError> {
+async fn held(conn: &mut SqliteConnection, token: &LeaseToken) -> Result<Vec<Leased>, StoreError> {
     sqlx::query_as(sql::HELD).bind(token.as_str()).fetch_all(conn).await.map_err(failed("look a lease up"))
 }
 
 /// Those of the held rows that are named, and the names that are not held.
-fn named(held: Vec<Held>, only: Option<Vec<EventId>>) -> (Vec<Held>, Vec<EventId>) {
+fn named(held: Vec<Leased>, only: Option<Vec<EventId>>) -> (Vec<Leased>, Vec<EventId>) {
     let Some(mut stale) = only else { return (held, Vec::new()) };
-    let is_named = |(_, _, id): &Held| stale.iter().any(|name| name.as_str() == id);
-    let rows: Vec<Held> = held.into_iter().filter(is_named).collect();
-    stale.retain(|name| !rows.iter().any(|(_, _, id)| id == name.as_str()));
+    let is_named = |row: &Leased| stale.iter().any(|name| name.as_str() == row.event_id);
+    let rows: Vec<Leased> = held.into_iter().filter(is_named).collect();
+    stale.retain(|name| !rows.iter().any(|row| row.event_id == name.as_str()));
     (rows, stale)
 }
 
 async fn settle_rows(
     conn: &mut SqliteConnection,
-    rows: &[Held],
+    rows: Vec<Leased>,
     settlement: &Settlement,
-    now: &BootTime,
+    now: &Moment,
     frontiers: &Arc<Frontiers>,
-) -> Result<(Option<ConsumerName>, Vec<Reached>), StoreError> {
-    for (consumer, seq, _) in rows {
+) -> Result<(Settled, Vec<Reached>), StoreError> {
+    let mut settled = Settled::default();
+    for row in &rows {
+        let spent = row.attempt >= i64::from(ATTEMPTS_MAX);
         let update = match settlement {
             Settlement::Ack => sqlx::query(sql::ACK),
-            Settlement::Release => sqlx::query(sql::RELEASE),
-            Settlement::Extend { lease_millis } => {
-                sqlx::query(sql::EXTEND).bind(&now.boot_id).bind(now.millis.saturating_add(*lease_millis))
+            Settlement::Release { .. } if spent => {
+                settled.parked.push(EventId::new(&row.event_id));
+                sqlx::query(sql::PARK).bind(parked_by_word(ParkedBy::Attempts)).bind(None::<&str>).bind(now.wall.0)
             }
-            Settlement::Escalate { note } => sqlx::query(sql::PARK).bind(note),
+            Settlement::Release { pause_millis } => {
+                let pause = (*pause_millis > 0).then(|| (&now.boot.boot_id, now.boot_in(*pause_millis)));
+                sqlx::query(sql::RELEASE).bind(pause.map(|(boot, _)| boot)).bind(pause.map(|(_, until)| until))
+            }
+            Settlement::Extend { lease_millis } => {
+                sqlx::query(sql::EXTEND).bind(&now.boot.boot_id).bind(now.boot_in(*lease_millis))
+            }
+            Settlement::Escalate { note } => {
+                sqlx::query(sql::PARK).bind(parked_by_word(ParkedBy::Agent)).bind(note.as_deref()).bind(now.wall.0)
+            }
         };
-        update.bind(consumer).bind(seq).execute(&mut *conn).await.map_err(failed("settle an event"))?;
+        update.bind(row.consumer).bind(row.seq).execute(&mut *conn).await.map_err(failed("settle an event"))?;
     }
-    let mut consumers: Vec<i64> = rows.iter().map(|(consumer, ..)| *consumer).collect();
+    let mut consumers: Vec<i64> = rows.iter().map(|row| row.consumer).collect();
     consumers.sort_unstable();
     consumers.dedup();
 
-    let (mut name, mut reached) = (None, Vec::new());
+    let mut reached = Vec::new();
     for consumer in consumers {
-        match settlement {
+        let tell = match settlement {
+            Settlement::Extend { .. } => continue,
+            Settlement::Release { .. } => true,
             Settlement::Ack | Settlement::Escalate { .. } => {
-                let known = |consumer, filter: &_| frontiers.reached(consumer, filter);
-                reached.push(BellStore::raise_low_water(conn, consumer, known).await?);
+                let rows = rows.iter().filter(|row| row.consumer == consumer);
+                frees_its_thread(conn, rows).await?
             }
-            Settlement::Release => name = Some(raise_returns(conn, consumer).await?),
-            Settlement::Extend { .. } => {}
+        };
+        if settlement == &Settlement::Ack
+            || matches!(settlement, Settlement::Escalate { .. })
+            || !settled.parked.is_empty()
+        {
+            let known = |consumer, filter: &_| frontiers.reached(consumer, filter);
+            reached.push(BellStore::raise_low_water(conn, consumer, known).await?);
+        }
+        if tell {
+            settled.consumer = Some(raise_returns(conn, consumer).await?);
         }
     }
-    Ok((name, reached))
+    if settlement == &Settlement::Ack {
+        for row in &rows {
+            drop_below_mark(conn, row.consumer, row.seq).await?;
+        }
+    }
+    settled.done = rows.into_iter().map(|row| EventId::new(row.event_id)).collect();
+    Ok((settled, reached))
 }
 
-async fn raise_returns(conn: &mut SqliteConnection, consumer: i64) -> Result<ConsumerName, StoreError> {
+/// Whether something waits for one of `rows`, which are settled: a later event of its thread.
+async fn frees_its_thread(
+    conn: &mut SqliteConnection,
+    rows: impl Iterator<Item = &Leased>,
+) -> Result<bool, StoreError> {
+    for row in rows {
+        let Some(thread) = &row.thread_id else { continue };
+        let waits = sqlx::query_scalar::<_, bool>(sql::LATER_WAITS).bind(thread).bind(row.seq).bind(row.consumer);
+        if waits.fetch_one(&mut *conn).await.map_err(failed("look for what a thread holds up"))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A row that was settled below the low-water mark has nothing left to say.
+pub(super) async fn drop_below_mark(conn: &mut SqliteConnection, consumer: i64, seq: i64) -> Result<(), StoreError> {
+    let drop = sqlx::query(sql::DROP_ACKED_BELOW).bind(seq).bind(consumer).execute(conn).await;
+    drop.map(|_| ()).map_err(failed("drop a settled claim"))
+}
+
+/// Has the waiters of other processes look again: something became free.
+pub(super) async fn raise_returns(conn: &mut SqliteConnection, consumer: i64) -> Result<ConsumerName, StoreError> {
     let name: String = sqlx::query_scalar(sql::RAISE_RETURNS)
         .bind(consumer)
         .fetch_one(conn)
         .await
         .map_err(failed("tell of returned events"))?;
     Ok(ConsumerName::new(name))
+}
+
+/// The word that stands for it in the column `parked_by`.
+pub(super) fn parked_by_word(parked_by: ParkedBy) -> &'static str {
+    match parked_by {
+        ParkedBy::Agent => "agent",
+        ParkedBy::Attempts => "attempts",
+        ParkedBy::Operator => "operator",
+    }
 }

@@ -19,6 +19,13 @@ macro_rules! open {
     };
 }
 
+/// That a lease, or a pause, is over: boot, millis of now.
+macro_rules! over {
+    () => {
+        "(c.lease_boot IS NULL OR c.lease_boot <> ? OR c.lease_deadline_millis <= ?)"
+    };
+}
+
 /// What [`super::events::event`] reads, from `events e`, in its order.
 pub(super) const EVENT_COLUMNS: &str = event_columns!();
 
@@ -62,13 +69,32 @@ pub(super) const FREED: &str = concat!(
     event_columns!(),
     " FROM claims c INDEXED BY claims_open CROSS JOIN events e ON e.seq = c.seq WHERE c.consumer = ? AND ",
     open!(),
-    " AND (c.state = 'free' OR c.lease_boot <> ? OR c.lease_deadline_millis <= ?)"
+    " AND ",
+    over!()
 );
-pub(super) const LEASE: &str = "INSERT INTO claims (consumer, seq, state, attempt, token, holder, lease_boot, \
-     lease_deadline_millis) VALUES (?, ?, 'leased', 1, ?, ?, ?, ?) ON CONFLICT (consumer, seq) DO UPDATE SET \
-     state = 'leased', attempt = attempt + 1, token = excluded.token, holder = excluded.holder, \
-     lease_boot = excluded.lease_boot, lease_deadline_millis = excluded.lease_deadline_millis RETURNING attempt";
-/// The earliest deadline of a consumer's live leases: consumer, boot, millis of now.
+/// The beginning of the condition on `events e` that nothing earlier of its thread stands in its way: consumer, boot,
+/// millis of now, who claims. What is over is in nobody's way if the same claim can take it: conditions on `x` for that
+/// follow.
+pub(super) const IN_ORDER: &str = "NOT EXISTS (SELECT 1 FROM claims o INDEXED BY claims_thread WHERE o.consumer = ? \
+     AND o.thread_id = e.thread_id AND o.seq < e.seq AND o.state IN ('free', 'leased') \
+     AND CASE WHEN o.lease_boot = ? AND o.lease_deadline_millis > ? THEN NOT (o.state = 'leased' AND o.holder IS ?) \
+     ELSE NOT EXISTS (SELECT 1 FROM events x WHERE x.seq = o.seq";
+pub(super) const IN_ORDER_END: &str = ") END)";
+pub(super) const LEASE: &str = "INSERT INTO claims (consumer, seq, state, attempt, token, holder, client, thread_id, \
+     since, lease_boot, lease_deadline_millis) VALUES (?, ?, 'leased', 1, ?, ?, ?, ?, ?, ?, ?) \
+     ON CONFLICT (consumer, seq) DO UPDATE SET state = 'leased', attempt = attempt + 1, token = excluded.token, \
+     holder = excluded.holder, client = excluded.client, since = excluded.since, lease_boot = excluded.lease_boot, \
+     lease_deadline_millis = excluded.lease_deadline_millis RETURNING attempt";
+/// Parks what was handed out too often: wall clock of now, consumer, attempts, boot, millis of now.
+pub(super) const PARK_SPENT: &str = concat!(
+    "UPDATE claims AS c INDEXED BY claims_open SET state = 'parked', parked_by = 'attempts', since = ?, token = NULL, \
+     lease_boot = NULL, lease_deadline_millis = NULL WHERE c.consumer = ? AND ",
+    open!(),
+    " AND c.attempt >= ? AND ",
+    over!(),
+    " RETURNING seq"
+);
+/// The earliest deadline of a consumer's live leases and pauses: consumer, boot, millis of now.
 pub(super) const NEXT_EXPIRY: &str = concat!(
     "SELECT min(c.lease_deadline_millis) FROM claims c INDEXED BY claims_open WHERE c.consumer = ? AND ",
     open!(),
@@ -79,31 +105,96 @@ pub(super) const BACKLOG: &str = "SELECT count(*) FROM (SELECT e.seq AS seq FROM
      e.seq > (SELECT low_water FROM consumers WHERE id = ?) AND e.kind = ? ORDER BY e.seq LIMIT ?) w WHERE NOT EXISTS \
      (SELECT 1 FROM claims c WHERE c.consumer = ? AND c.seq = w.seq AND c.state IN ('acked', 'parked'))";
 
-pub(super) const HELD: &str = "SELECT c.consumer, c.seq, e.event_id FROM claims c INDEXED BY claims_token \
+/// How many of a kind are open below the low-water mark, where only what an operator re-queued is: consumer, kind, consumer.
+pub(super) const REQUEUED: &str = concat!(
+    "SELECT count(*) FROM claims c INDEXED BY claims_open CROSS JOIN events e ON e.seq = c.seq WHERE c.consumer = ? AND ",
+    open!(),
+    " AND e.kind = ? AND c.seq <= (SELECT low_water FROM consumers WHERE id = ?)"
+);
+
+pub(super) const HELD: &str = "SELECT c.consumer, c.seq, e.event_id, c.attempt, c.thread_id FROM claims c INDEXED BY claims_token \
      CROSS JOIN events e ON e.seq = c.seq WHERE c.token = ? AND c.state = 'leased'";
-pub(super) const LEASES_OF_MESSAGE: &str = "SELECT c.consumer, c.seq, e.event_id, c.token, c.holder FROM events e \
+/// The consumer's name, and whether the earliest of a token's leases ends too early: boot, millis, token.
+pub(super) const HOLDING: &str = "SELECT (SELECT name FROM consumers WHERE id = c.consumer), \
+     max(c.lease_boot <> ? OR c.lease_deadline_millis < ?) FROM claims c INDEXED BY claims_token \
+     WHERE c.token = ? AND c.state = 'leased' HAVING count(*) > 0";
+/// The tokens under which the events about a message are leased in one consumer: message, consumer's name.
+pub(super) const TOKENS_OF_MESSAGE: &str = "SELECT c.token FROM events e CROSS JOIN claims c ON c.seq = e.seq \
+     WHERE e.message_id = ? AND c.consumer = (SELECT id FROM consumers WHERE name = ?) AND c.state = 'leased'";
+/// Whether an event is on lease: consumer's name, seq, boot, millis.
+pub(super) const IS_LEASED: &str = "SELECT EXISTS (SELECT 1 FROM claims c \
+     WHERE c.consumer = (SELECT id FROM consumers WHERE name = ?) AND c.seq = ? AND c.state = 'leased' \
+     AND c.lease_boot = ? AND c.lease_deadline_millis > ?)";
+/// Whether something later of a thread waits: thread, seq, consumer.
+pub(super) const LATER_WAITS: &str = "SELECT EXISTS (SELECT 1 FROM events e WHERE e.thread_id = ? AND e.seq > ? \
+     AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.consumer = ? AND c.seq = e.seq \
+     AND c.state IN ('leased', 'acked', 'parked')))";
+pub(super) const LEASES_OF_MESSAGE: &str = "SELECT c.consumer, c.seq, e.event_id, c.attempt, c.thread_id, c.token, c.holder FROM events e \
      CROSS JOIN consumers k CROSS JOIN claims c ON c.consumer = k.id AND c.seq = e.seq \
      WHERE e.message_id = ? AND c.state = 'leased'";
 pub(super) const ACK: &str = "UPDATE claims SET state = 'acked', token = NULL, lease_boot = NULL, \
      lease_deadline_millis = NULL WHERE consumer = ? AND seq = ?";
-pub(super) const RELEASE: &str = "UPDATE claims SET state = 'free', token = NULL, lease_boot = NULL, \
-     lease_deadline_millis = NULL WHERE consumer = ? AND seq = ?";
+pub(super) const RELEASE: &str = "UPDATE claims SET state = 'free', token = NULL, since = NULL, lease_boot = ?, \
+     lease_deadline_millis = ? WHERE consumer = ? AND seq = ?";
 pub(super) const EXTEND: &str =
     "UPDATE claims SET lease_boot = ?, lease_deadline_millis = ? WHERE consumer = ? AND seq = ?";
-pub(super) const PARK: &str = "UPDATE claims SET state = 'parked', note = ?, token = NULL, lease_boot = NULL, \
-     lease_deadline_millis = NULL WHERE consumer = ? AND seq = ?";
+/// Lengthens the leases of a token that would end too early: boot, millis, token.
+pub(super) const LENGTHEN: &str = "UPDATE claims SET lease_boot = ?1, lease_deadline_millis = ?2 \
+     WHERE token = ?3 AND state = 'leased' AND (lease_boot <> ?1 OR lease_deadline_millis < ?2)";
+pub(super) const PARK: &str = "UPDATE claims SET state = 'parked', parked_by = ?, note = ?, since = ?, token = NULL, \
+     lease_boot = NULL, lease_deadline_millis = NULL WHERE consumer = ? AND seq = ?";
 pub(super) const UNCLAIM: &str = "UPDATE claims SET state = 'free', attempt = attempt - 1, token = NULL, holder = NULL, \
-     lease_boot = NULL, lease_deadline_millis = NULL WHERE token = ? AND state = 'leased' RETURNING consumer";
+     client = NULL, since = NULL, lease_boot = NULL, lease_deadline_millis = NULL WHERE token = ? AND state = 'leased' RETURNING consumer";
+/// The first open event above a place: consumer, seq.
 pub(super) const FIRST_OPEN: &str = concat!(
     "SELECT c.seq FROM claims c INDEXED BY claims_open WHERE c.consumer = ? AND ",
     open!(),
-    " ORDER BY c.seq LIMIT 1"
+    " AND c.seq > ? ORDER BY c.seq LIMIT 1"
 );
 /// The claim that lies so many above the low-water mark: consumer, low-water mark, how many.
 pub(super) const NTH_CLAIM: &str =
     "SELECT seq FROM claims WHERE consumer = ? AND seq > ? ORDER BY seq LIMIT 1 OFFSET ?";
 pub(super) const DROP_ACKED: &str =
     "DELETE FROM claims WHERE consumer = ? AND seq > ? AND seq <= ? AND state = 'acked'";
+/// Drops one row that was settled below the mark, where an operator had put it back: seq, consumer.
+pub(super) const DROP_ACKED_BELOW: &str = "DELETE FROM claims WHERE seq = ?1 AND consumer = ?2 AND state = 'acked' \
+     AND seq <= (SELECT low_water FROM consumers WHERE id = ?2)";
+
+pub(super) const CONSUMERS: &str = "SELECT id, name, kinds, low_water FROM consumers ORDER BY name";
+/// What is open in a consumer, the oldest first; each with whether its lease or pause is over: boot, millis, consumer, at most.
+pub(super) const OPEN_CLAIMS: &str = concat!(
+    "SELECT c.seq, e.event_id, e.kind, c.state, c.attempt, c.holder, c.client, c.since, \
+     CASE WHEN c.lease_boot = ?1 THEN c.lease_deadline_millis - ?2 END AS left_millis \
+     FROM claims c INDEXED BY claims_open CROSS JOIN events e ON e.seq = c.seq WHERE c.consumer = ?3 AND ",
+    open!(),
+    " ORDER BY c.seq LIMIT ?4"
+);
+/// How many are open in a consumer and leased: boot, millis, consumer.
+pub(super) const COUNT_OPEN: &str = concat!(
+    "SELECT count(*), coalesce(sum(c.state = 'leased' AND c.lease_boot = ?1 AND c.lease_deadline_millis > ?2), 0) \
+     FROM claims c INDEXED BY claims_open WHERE c.consumer = ?3 AND ",
+    open!()
+);
+pub(super) const PARKED_CLAIMS: &str = "SELECT c.seq, e.event_id, e.kind, c.attempt, c.holder, c.client, c.since, \
+     c.parked_by, c.note FROM claims c INDEXED BY claims_parked LEFT JOIN events e ON e.seq = c.seq \
+     WHERE c.consumer = ? AND c.state = 'parked' ORDER BY c.seq LIMIT ?";
+/// How many are parked in a consumer, and how many of them by agents: consumer.
+pub(super) const COUNT_PARKED: &str = "SELECT count(*), coalesce(sum(c.parked_by = 'agent'), 0) FROM claims c \
+     INDEXED BY claims_parked WHERE c.consumer = ? AND c.state = 'parked'";
+pub(super) const RECEIVED_AT: &str = "SELECT received_at FROM events WHERE seq = ?";
+/// An event, as a consumer has it: consumer, seq.
+pub(super) const CLAIM_OF_EVENT: &str = "SELECT e.kind, e.thread_id, c.state FROM events e \
+     LEFT JOIN claims c ON c.consumer = ? AND c.seq = e.seq WHERE e.seq = ?";
+pub(super) const REQUEUE: &str = "UPDATE claims SET state = 'free', attempt = 0, holder = NULL, client = NULL, \
+     since = NULL, parked_by = NULL, note = NULL WHERE consumer = ? AND seq = ? AND state = 'parked'";
+/// Parks what an operator names, handed out before or not: consumer, seq, thread, wall clock of now, note.
+pub(super) const PARK_BY_OPERATOR: &str = "INSERT INTO claims (consumer, seq, state, attempt, thread_id, since, parked_by, note) \
+     VALUES (?, ?, 'parked', 0, ?, ?, 'operator', ?) ON CONFLICT (consumer, seq) DO UPDATE SET state = 'parked', \
+     parked_by = 'operator', since = excluded.since, note = excluded.note, token = NULL, lease_boot = NULL, \
+     lease_deadline_millis = NULL";
+/// Settles what is parked: consumer, seq.
+pub(super) const ACK_PARKED: &str =
+    "UPDATE claims SET state = 'acked', note = NULL WHERE consumer = ? AND seq = ? AND state = 'parked'";
 
 pub(super) const ROSTER_VERSION: &str = "SELECT version FROM roster WHERE only = 1";
 pub(super) const RAISE_ROSTER_VERSION: &str = "UPDATE roster SET version = version + 1 WHERE only = 1";
@@ -178,18 +269,36 @@ pub(super) const ALL: &[&str] = &[
     RETURNS,
     FREED,
     LEASE,
+    PARK_SPENT,
     NEXT_EXPIRY,
     BACKLOG,
+    REQUEUED,
     HELD,
+    HOLDING,
+    TOKENS_OF_MESSAGE,
+    IS_LEASED,
+    LATER_WAITS,
     LEASES_OF_MESSAGE,
     ACK,
     RELEASE,
     EXTEND,
+    LENGTHEN,
     PARK,
     UNCLAIM,
     FIRST_OPEN,
     NTH_CLAIM,
     DROP_ACKED,
+    DROP_ACKED_BELOW,
+    CONSUMERS,
+    OPEN_CLAIMS,
+    COUNT_OPEN,
+    PARKED_CLAIMS,
+    COUNT_PARKED,
+    RECEIVED_AT,
+    CLAIM_OF_EVENT,
+    REQUEUE,
+    PARK_BY_OPERATOR,
+    ACK_PARKED,
     ROSTER_VERSION,
     RAISE_ROSTER_VERSION,
     ADD_SOURCE,

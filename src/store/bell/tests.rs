@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     append,
-    select::{Bind, Select, Statement, freed},
+    select::{Bind, Claimant, Select, Statement, freed, unclaimed},
     sql, *,
 };
 use crate::{
@@ -139,6 +139,7 @@ async fn every_page_walks_an_index_in_order() {
 async fn every_claim_walks_an_index_in_order() {
     let (_directory, store) = store().await;
     let now = BootTime { boot_id: "boot".into(), millis: 1 };
+    let claimant = Claimant { worker: Some("one"), now: &now };
     for (name, index, filter) in filters() {
         let select = Select {
             columns: sql::EVENT_COLUMNS,
@@ -146,12 +147,12 @@ async fn every_claim_walks_an_index_in_order() {
             filter: &filter,
             after: Seq(3),
             before: None,
-            also: Some((sql::NEVER_CLAIMED, 1)),
+            also: Some(&unclaimed(1, &filter, Some(claimant))),
             order: Order::Ascending,
             limit: 5,
         };
         assert_walks_an_index(&format!("new events by {name}"), &plan(&store, select.statement()).await, index);
-        let freed = plan(&store, freed(1, &filter, &now, 5)).await;
+        let freed = plan(&store, freed(1, &filter, claimant, 5)).await;
         assert_walks_an_index(&format!("returned events by {name}"), &freed, Some("claims_open"));
     }
 }
@@ -162,7 +163,11 @@ async fn what_a_claim_asks_beside_walks_an_index_too() {
     let asks = [
         (sql::NEXT_EXPIRY, 3),
         (sql::HELD, 1),
-        (sql::FIRST_OPEN, 1),
+        (sql::HOLDING, 3),
+        (sql::TOKENS_OF_MESSAGE, 2),
+        (sql::LATER_WAITS, 3),
+        (sql::REQUEUED, 3),
+        (sql::FIRST_OPEN, 2),
         (sql::NTH_CLAIM, 3),
         (sql::EVENT_BY_ID, 2),
         (sql::EVENT_BY_SEQ, 1),

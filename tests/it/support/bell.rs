@@ -10,7 +10,7 @@ use mailbell::{
     },
     domain::{
         clock::Clock,
-        consumer::Start,
+        consumer::{Holder, Start},
         event::{Auth, Detail, EventFilter, EventKind, NewEvent},
         id::{ConsumerName, EventId, MessageId, SourceName, ThreadId},
         secret::Secret,
@@ -143,7 +143,8 @@ pub fn worker() -> WaitRequest {
         },
         limit: 5,
         timeout: Duration::from_secs(25),
-        holder: "session".into(),
+        holder: Holder::worker("session"),
+        client: None,
     }
 }
 

@@ -1,0 +1,131 @@
+//! Leasing, inside the writer's transaction: what there is for a claim is looked up once more, and becomes the claim's.
+
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+
+use super::{
+    claims::Consumer,
+    events,
+    select::{Claimant, Select, freed, narrowing, unclaimed},
+    settle::raise_returns,
+    sql,
+};
+use crate::{
+    domain::{
+        clock::{BootTime, Moment},
+        consumer::{ATTEMPTS_MAX, LeasedEvent},
+        cursor::Seq,
+        event::{Event, EventFilter},
+    },
+    store::{StoreError, failed, leases::Claim, log::Order},
+};
+
+/// The first `limit` events that `filter` (its kinds included) matches and that the consumer has no row of; with `claimant`, only
+/// those that may be handed out before the earlier ones of their threads are settled.
+pub(super) async fn never_claimed(
+    conn: &mut SqliteConnection,
+    consumer: i64,
+    filter: &EventFilter,
+    after: Seq,
+    columns: &str,
+    limit: u32,
+    claimant: Option<Claimant<'_>>,
+) -> Result<Vec<SqliteRow>, StoreError> {
+    let select = Select {
+        columns,
+        kinds: &narrowing(&filter.kinds),
+        filter,
+        after,
+        before: None,
+        also: Some(&unclaimed(consumer, filter, claimant)),
+        order: Order::Ascending,
+        limit,
+    };
+    select.statement().query().fetch_all(conn).await.map_err(failed("look for events"))
+}
+
+impl Claim {
+    pub(super) fn claimant<'a>(&'a self, now: &'a BootTime) -> Claimant<'a> {
+        Claimant { worker: self.holder.one_worker.then_some(self.holder.name.as_str()), now }
+    }
+}
+
+/// A claim on its way to become a lease.
+#[derive(Clone)]
+pub(super) struct Lease {
+    pub(super) consumer: i64,
+    pub(super) filter: EventFilter,
+    pub(super) claim: Claim,
+    pub(super) now: Moment,
+    pub(super) reached: Seq,
+}
+
+/// What a claim took.
+#[derive(Default)]
+pub(super) struct Taken {
+    pub(super) events: Vec<LeasedEvent>,
+    /// Those that had been handed out too often.
+    pub(super) parked: Vec<Seq>,
+    /// Up to where no event that the filter matches is without a row.
+    pub(super) reached: Seq,
+}
+
+impl Lease {
+    /// Leases what there is.
+    pub(super) async fn take(&self, conn: &mut SqliteConnection) -> Result<Taken, StoreError> {
+        let Self { consumer, filter, claim, now, reached } = self;
+        // Read anew: rows below a mark that has risen since are gone, and their events would look like new ones.
+        let row = sqlx::query(sql::CONSUMER_BY_ID).bind(consumer).fetch_one(&mut *conn).await;
+        let low_water = Consumer::read(&row.map_err(failed("read a consumer"))?)?.low_water;
+        let (_, head): (i64, i64) =
+            sqlx::query_as(sql::EXTENT).fetch_one(&mut *conn).await.map_err(failed("measure the log"))?;
+        // First, so that they no longer hold their threads up.
+        let parked = self.park_spent(conn).await?;
+
+        let claimant = claim.claimant(&now.boot);
+        let after = low_water.max(*reached);
+        let new =
+            never_claimed(conn, *consumer, filter, after, sql::EVENT_COLUMNS, claim.limit, Some(claimant)).await?;
+        let freed = freed(*consumer, filter, claimant, claim.limit).query().fetch_all(&mut *conn).await;
+        let freed = freed.map_err(failed("look for returned events"))?;
+        let mut events: Vec<Event> = new.iter().chain(&freed).map(events::event).collect::<Result<_, _>>()?;
+        events.sort_unstable_by_key(|event| event.seq);
+        events.truncate(usize::try_from(claim.limit).unwrap_or(usize::MAX));
+
+        let mut leased = Vec::with_capacity(events.len());
+        for event in events {
+            let attempt: i64 = sqlx::query_scalar(sql::LEASE)
+                .bind(consumer)
+                .bind(event.seq.0)
+                .bind(claim.token.as_str())
+                .bind(&claim.holder.name)
+                .bind(&claim.client)
+                .bind(event.fact.thread_id.as_ref().map(|thread| thread.as_str().to_owned()))
+                .bind(now.wall.0)
+                .bind(&now.boot.boot_id)
+                .bind(now.boot_in(claim.lease_millis))
+                .fetch_one(&mut *conn)
+                .await
+                .map_err(failed("lease an event"))?;
+            leased.push(LeasedEvent { event, attempt: u32::try_from(attempt).unwrap_or(u32::MAX) });
+        }
+        let left = never_claimed(conn, *consumer, filter, after, "e.seq", 1, None).await?;
+        let left: Option<i64> =
+            left.first().map(|row| row.try_get(0)).transpose().map_err(failed("read an event's place"))?;
+        Ok(Taken { events: leased, parked, reached: Seq(left.map_or(head, |seq| seq - 1)) })
+    }
+
+    async fn park_spent(&self, conn: &mut SqliteConnection) -> Result<Vec<Seq>, StoreError> {
+        let Self { consumer, now, .. } = self;
+        let parked = sqlx::query_scalar::<_, i64>(sql::PARK_SPENT)
+            .bind(now.wall.0)
+            .bind(consumer)
+            .bind(ATTEMPTS_MAX)
+            .bind(&now.boot.boot_id)
+            .bind(now.boot.millis);
+        let parked = parked.fetch_all(&mut *conn).await.map_err(failed("park what was handed out too often"))?;
+        if !parked.is_empty() {
+            raise_returns(conn, *consumer).await?;
+        }
+        Ok(parked.into_iter().map(Seq).collect())
+    }
+}

@@ -1,0 +1,232 @@
+//! How consumers stand, over their rows.
+
+use async_trait::async_trait;
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+
+use super::{
+    BellStore,
+    claims::Consumer,
+    lease::never_claimed,
+    settle::{drop_below_mark, parked_by_word, raise_returns},
+    sql,
+};
+use crate::{
+    domain::{
+        clock::{Moment, UnixMillis},
+        consumer::ParkedBy,
+        cursor::Seq,
+        event::{EventFilter, EventKind},
+        id::{ConsumerName, EventId},
+    },
+    store::{
+        StoreError, failed,
+        standing::{Acted, OpenClaim, OperatorAct, ParkedClaim, Standing, Standings},
+    },
+};
+
+#[async_trait]
+impl Standings for BellStore {
+    async fn standings(&self, now: Moment) -> Result<Vec<Standing>, StoreError> {
+        let rows = sqlx::query(sql::CONSUMERS).fetch_all(&self.database.readers).await;
+        let mut standings = Vec::new();
+        for row in &rows.map_err(failed("list the consumers"))? {
+            standings.push(self.standing(Consumer::read(row)?, &now).await?);
+        }
+        Ok(standings)
+    }
+
+    async fn open_claims(
+        &self,
+        consumer: &ConsumerName,
+        limit: u32,
+        now: Moment,
+    ) -> Result<Vec<OpenClaim>, StoreError> {
+        let Some(consumer) = self.consumer(consumer).await? else { return Ok(Vec::new()) };
+        let rows = sqlx::query(sql::OPEN_CLAIMS)
+            .bind(&now.boot.boot_id)
+            .bind(now.boot.millis)
+            .bind(consumer.id)
+            .bind(limit)
+            .fetch_all(&self.database.readers)
+            .await
+            .map_err(failed("list what is leased"))?;
+        rows.iter().map(open_claim).collect()
+    }
+
+    async fn parked_claims(&self, consumer: &ConsumerName, limit: u32) -> Result<Vec<ParkedClaim>, StoreError> {
+        let Some(consumer) = self.consumer(consumer).await? else { return Ok(Vec::new()) };
+        let rows =
+            sqlx::query(sql::PARKED_CLAIMS).bind(consumer.id).bind(limit).fetch_all(&self.database.readers).await;
+        rows.map_err(failed("list what is parked"))?.iter().map(parked_claim).collect()
+    }
+
+    async fn act(
+        &self,
+        consumer: &ConsumerName,
+        seqs: &[Seq],
+        act: &OperatorAct,
+        now: Moment,
+    ) -> Result<Option<Vec<(Seq, Acted)>>, StoreError> {
+        let Some(consumer) = self.consumer(consumer).await? else { return Ok(None) };
+        let (seqs, act) = (seqs.to_vec(), act.clone());
+        let frontiers = self.frontiers.clone();
+        let acted = self.database.writer.write(move |conn| {
+            let (seqs, act, consumer, frontiers) = (seqs.clone(), act.clone(), consumer.clone(), frontiers.clone());
+            let now = now.clone();
+            Box::pin(async move {
+                let mut acted = Vec::with_capacity(seqs.len());
+                for seq in seqs {
+                    acted.push((seq, act_on(conn, &consumer, seq, &act, &now).await?));
+                }
+                BellStore::raise_low_water(conn, consumer.id, |id, filter| frontiers.reached(id, filter)).await?;
+                for (seq, _) in &acted {
+                    drop_below_mark(conn, consumer.id, seq.0).await?;
+                }
+                raise_returns(conn, consumer.id).await?;
+                Ok(acted)
+            })
+        });
+        acted.await.map(Some)
+    }
+}
+
+impl BellStore {
+    async fn standing(&self, consumer: Consumer, now: &Moment) -> Result<Standing, StoreError> {
+        let readers = &self.database.readers;
+        let (open, leased): (i64, i64) = sqlx::query_as(sql::COUNT_OPEN)
+            .bind(&now.boot.boot_id)
+            .bind(now.boot.millis)
+            .bind(consumer.id)
+            .fetch_one(readers)
+            .await
+            .map_err(failed("count what is leased"))?;
+        let (parked, escalated): (i64, i64) = sqlx::query_as(sql::COUNT_PARKED)
+            .bind(consumer.id)
+            .fetch_one(readers)
+            .await
+            .map_err(failed("count what is parked"))?;
+        Ok(Standing {
+            lag: self.backlog(&consumer).await?,
+            oldest_received_at: self.oldest(&consumer).await?,
+            name: consumer.name,
+            kinds: consumer.kinds,
+            low_water: consumer.low_water,
+            leased: leased.unsigned_abs(),
+            waiting: (open - leased).unsigned_abs(),
+            parked: parked.unsigned_abs(),
+            escalated: escalated.unsigned_abs(),
+        })
+    }
+
+    /// When the oldest event was received that the consumer has not settled.
+    async fn oldest(&self, consumer: &Consumer) -> Result<Option<UnixMillis>, StoreError> {
+        let mut conn = self.database.readers.acquire().await.map_err(failed("look for the oldest event"))?;
+        let owned = EventFilter { kinds: consumer.kinds.clone(), ..EventFilter::default() };
+        let new = never_claimed(&mut conn, consumer.id, &owned, consumer.low_water, "e.seq", 1, None).await?;
+        let new: Option<i64> = new.first().map(|row| row.try_get(0)).transpose().map_err(failed("read a place"))?;
+        let open: Option<i64> = sqlx::query_scalar(sql::FIRST_OPEN)
+            .bind(consumer.id)
+            .bind(Seq::ZERO.0)
+            .fetch_optional(&mut *conn)
+            .await
+            .map_err(failed("look for open claims"))?;
+        let Some(oldest) = new.into_iter().chain(open).min() else { return Ok(None) };
+        let at = sqlx::query_scalar::<_, i64>(sql::RECEIVED_AT).bind(oldest).fetch_optional(&mut *conn).await;
+        Ok(at.map_err(failed("look for the oldest event"))?.map(UnixMillis))
+    }
+}
+
+async fn act_on(
+    conn: &mut SqliteConnection,
+    consumer: &Consumer,
+    seq: Seq,
+    act: &OperatorAct,
+    now: &Moment,
+) -> Result<Acted, StoreError> {
+    let row: Option<(String, Option<String>, Option<String>)> = sqlx::query_as(sql::CLAIM_OF_EVENT)
+        .bind(consumer.id)
+        .bind(seq.0)
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(failed("look an event up"))?;
+    // Where retention took the event itself, its parked row can still be settled, and nothing else.
+    let (kind, thread, state) = row.unwrap_or_default();
+    let owned = consumer.kinds.iter().any(|owned| owned.as_str() == kind);
+    let update = match act {
+        OperatorAct::Ack => sqlx::query(sql::ACK_PARKED).bind(consumer.id).bind(seq.0),
+        _ if !owned => return Ok(Acted::Unknown),
+        OperatorAct::Requeue => sqlx::query(sql::REQUEUE).bind(consumer.id).bind(seq.0),
+        OperatorAct::Park { note } => match state.as_deref() {
+            Some("parked") => return Ok(Acted::Parked),
+            Some("acked") => return Ok(Acted::Settled),
+            // What has no row below the mark was settled.
+            None if seq <= consumer.low_water => return Ok(Acted::Settled),
+            _ => sqlx::query(sql::PARK_BY_OPERATOR)
+                .bind(consumer.id)
+                .bind(seq.0)
+                .bind(thread)
+                .bind(now.wall.0)
+                .bind(note.as_deref()),
+        },
+    };
+    let done = update.execute(conn).await.map_err(failed("do what the operator asked"))?.rows_affected() > 0;
+    Ok(if done { Acted::Done } else { Acted::NotParked })
+}
+
+fn open_claim(row: &SqliteRow) -> Result<OpenClaim, StoreError> {
+    let read = || {
+        let left: Option<i64> = row.try_get("left_millis")?;
+        let left_millis = left.and_then(|left| u64::try_from(left).ok()).filter(|left| *left > 0);
+        let kind: String = row.try_get("kind")?;
+        Ok((
+            OpenClaim {
+                seq: Seq(row.try_get("seq")?),
+                event_id: EventId::new(row.try_get::<String, _>("event_id")?),
+                kind: EventKind::Other,
+                attempt: row.try_get("attempt")?,
+                leased: row.try_get::<String, _>("state")? == "leased" && left_millis.is_some(),
+                holder: row.try_get("holder")?,
+                client: row.try_get("client")?,
+                since: row.try_get::<Option<i64>, _>("since")?.map(UnixMillis),
+                left_millis,
+            },
+            kind,
+        ))
+    };
+    let (claim, kind): (OpenClaim, String) = read().map_err(failed("read what is leased"))?;
+    Ok(OpenClaim { kind: word(&kind, claim.seq)?, ..claim })
+}
+
+fn parked_claim(row: &SqliteRow) -> Result<ParkedClaim, StoreError> {
+    let read = || {
+        let (kind, parked_by): (Option<String>, String) = (row.try_get("kind")?, row.try_get("parked_by")?);
+        Ok((
+            ParkedClaim {
+                seq: Seq(row.try_get("seq")?),
+                event_id: row.try_get::<Option<String>, _>("event_id")?.map(EventId::new),
+                kind: None,
+                attempt: row.try_get("attempt")?,
+                holder: row.try_get("holder")?,
+                client: row.try_get("client")?,
+                since: row.try_get::<Option<i64>, _>("since")?.map(UnixMillis),
+                parked_by: [ParkedBy::Attempts, ParkedBy::Operator]
+                    .into_iter()
+                    .find(|by| parked_by_word(*by) == parked_by)
+                    .unwrap_or(ParkedBy::Agent),
+                note: row.try_get("note")?,
+            },
+            kind,
+        ))
+    };
+    let (claim, kind): (ParkedClaim, Option<String>) = read().map_err(failed("read what is parked"))?;
+    let kind = kind.map(|kind| word(&kind, claim.seq)).transpose()?;
+    Ok(ParkedClaim { kind, ..claim })
+}
+
+fn word(kind: &str, seq: Seq) -> Result<EventKind, StoreError> {
+    kind.parse().map_err(|_| StoreError::Corrupt {
+        table: "events",
+        row: seq.to_string(),
+        why: "kind is no known word",
+    })
+}
