@@ -2,10 +2,12 @@
 //!
 //! Exit codes: 0 done, 1 it failed (the reason is on stderr), 2 the command line or the settings are wrong.
 
+mod consumers;
 mod demo;
 mod events;
 mod mailbox;
 mod mcp;
+mod on;
 mod serve;
 mod source;
 mod token;
@@ -67,6 +69,13 @@ enum Command {
     Events(events::Events),
     /// Make something happen, to see an agent hear of it
     Try(try_kind::Try),
+    /// Run a command for each event, to wake an agent that is not running
+    On(on::On),
+    /// Run a command for `on`, and end it when that process is gone
+    #[command(hide = true)]
+    Guard(on::guard::Guard),
+    /// Who has which events, what is set aside, and to put it back
+    Consumers(consumers::Consumers),
     /// Whose webhooks the receiver takes
     #[command(subcommand)]
     Source(source::Source),
@@ -85,7 +94,7 @@ impl Command {
     /// A server tells what it does; where somebody reads the answer of a command, only what is wrong belongs beside it.
     fn log_by_default(&self) -> &'static str {
         match self {
-            Self::Serve(_) | Self::Mcp(_) => telemetry::OF_SERVERS,
+            Self::Serve(_) | Self::Mcp(_) | Self::On(_) => telemetry::OF_SERVERS,
             _ => telemetry::OF_COMMANDS,
         }
     }
@@ -183,6 +192,9 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Demo(demo) => demo.run().await,
         Command::Events(events) => events.run().await,
         Command::Try(try_kind) => try_kind.run().await,
+        Command::On(on) => on.run().await,
+        Command::Guard(guard) => guard.run().await,
+        Command::Consumers(consumers) => consumers.run().await,
         Command::Source(source) => source.run().await,
         Command::Mailbox(mailbox) => mailbox.run().await,
         Command::Webhook(webhook) => webhook.run().await,
