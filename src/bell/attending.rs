@@ -98,7 +98,7 @@ pub enum AttendError {
 
 /// Attends to a consumer.
 pub struct Attending {
-    waiting: Waiting,
+    waiting: Arc<Waiting>,
     settling: Settling,
     clock: Arc<dyn Clock>,
     orders: Orders,
@@ -108,7 +108,7 @@ pub struct Attending {
 impl Attending {
     /// Attends by `orders`, with `handler`.
     pub fn new(
-        waiting: Waiting,
+        waiting: Arc<Waiting>,
         settling: Settling,
         clock: Arc<dyn Clock>,
         orders: Orders,

@@ -133,7 +133,7 @@ async fn attend(
     let settling = Settling::new(bell.store.clone(), bell.bell.clone(), bell.clock.clone());
     let handler = Spawning { words, consumer: orders.consumer.clone(), ids: bell.ids.clone() };
     tracing::info!(consumer = %orders.consumer, "waiting for events");
-    let attending = Attending::new(bell.waiting(), settling, bell.clock.clone(), orders, Arc::new(handler));
+    let attending = Attending::new(Arc::new(bell.waiting()), settling, bell.clock.clone(), orders, Arc::new(handler));
     let mut attended = tokio::spawn(attending.run(shutdown.clone()));
     let fault = tokio::select! {
         ended = &mut attended => return Ok(ended??),

@@ -3,6 +3,7 @@
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
+    BellStore,
     claims::Consumer,
     events,
     select::{Claimant, Select, freed, narrowing, unclaimed},
@@ -73,14 +74,13 @@ impl Lease {
     /// Leases what there is.
     pub(super) async fn take(&self, conn: &mut SqliteConnection) -> Result<Taken, StoreError> {
         let Self { consumer, filter, claim, now, reached } = self;
+        // First, so that they no longer hold their threads up.
+        let parked = self.park_spent(conn).await?;
         // Read anew: rows below a mark that has risen since are gone, and their events would look like new ones.
         let row = sqlx::query(sql::CONSUMER_BY_ID).bind(consumer).fetch_one(&mut *conn).await;
         let low_water = Consumer::read(&row.map_err(failed("read a consumer"))?)?.low_water;
         let (_, head): (i64, i64) =
             sqlx::query_as(sql::EXTENT).fetch_one(&mut *conn).await.map_err(failed("measure the log"))?;
-        // First, so that they no longer hold their threads up.
-        let parked = self.park_spent(conn).await?;
-
         let claimant = claim.claimant(&now.boot);
         let after = low_water.max(*reached);
         let new =
@@ -124,6 +124,7 @@ impl Lease {
             .bind(now.boot.millis);
         let parked = parked.fetch_all(&mut *conn).await.map_err(failed("park what was handed out too often"))?;
         if !parked.is_empty() {
+            BellStore::raise_low_water(conn, *consumer, |_, _| Seq::ZERO).await?;
             raise_returns(conn, *consumer).await?;
         }
         Ok(parked.into_iter().map(Seq).collect())
