@@ -73,7 +73,8 @@
 //!
 //! [`bell::waiting`] has listened since before it looked, so the ring cannot fall between: it claims the event for its
 //! worker, with a lease and a token, and [`mcp`] presents it, every foreign word inside a fence. The agent reads the message
-//! through [`bell::upstream`], tags it `handled`, and its token acks the event.
+//! through [`bell::upstream`], tags it `handled`, and its token acks the event. Where no agent runs, [`bell::attending`] does
+//! this for a command: it leases, has the command run, and acks or releases by how that ended.
 //!
 //! ## One message's way out
 //!
@@ -100,6 +101,8 @@
 //! - The bell may ring for nothing and may miss a beat; correctness never depends on it.
 //! - A consumer is rows above a low-water mark below which all is acked or parked. A filter narrows one call and skips
 //!   nothing. Each event is with one worker at a time; a stale lease token changes nothing. Deadlines are on the boot clock.
+//! - A later event of a thread is handed out when the earlier one is acked or parked, or to the worker that has that one too.
+//! - A tool that acts under a lease makes sure of the lease first; a command of `mailbell on` ends with the process that leased.
 //! - A route of `/v1` is written once; the router makes the document at `/v1/openapi.json`, and stories hold each answer to it.
 //! - No API key makes, changes or ends one that may more than itself; a mailbox's oversight mode only gets stricter without
 //!   the scope `oversight`, and where it asks for an approval nothing is sent, since nobody can give one yet.

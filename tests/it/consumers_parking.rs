@@ -121,7 +121,7 @@ async fn what_is_done_under_a_lease_has_a_minute_for_it() {
     };
     wing.tell(vec![about(0, "em_a"), about(2, "em_b")]).await;
     let first = wing.look().await.lease_token.unwrap();
-    wing.clock.advance(LEASE - Duration::from_secs(5));
+    wing.clock.advance(LEASE.saturating_sub(Duration::from_secs(5)));
     let held = wing.settling.hold(&first, Some(&MessageId::new("em_a"))).await.unwrap().unwrap();
     assert_eq!((held.consumer, held.events.len()), (name(), 2));
     wing.clock.advance(Duration::from_secs(59));

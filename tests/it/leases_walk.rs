@@ -126,6 +126,26 @@ impl Model {
         })
     }
 
+    /// Event `n` was settled like this.
+    fn settles(&mut self, n: usize, settlement: &Settlement) {
+        let (boot, millis) = (self.boot, self.millis);
+        let known = &mut self.events[n];
+        match settlement {
+            Settlement::Ack => {
+                (known.settled, known.lease) = (true, None);
+                *self.acked.entry(n).or_default() += 1;
+            }
+            Settlement::Release { pause_millis } if known.attempt < ATTEMPTS_MAX => {
+                known.lease = None;
+                known.pause = (*pause_millis > 0).then(|| (boot, millis + pause_millis));
+            }
+            Settlement::Release { .. } | Settlement::Escalate { .. } => {
+                (known.settled, known.parked, known.lease) = (true, true, None);
+            }
+            Settlement::Extend { .. } => known.lease = known.lease.map(|(token, ..)| (token, boot, millis + 50)),
+        }
+    }
+
     fn held_by(&self, token: usize) -> Vec<usize> {
         let held = |known: &Known| known.lease.is_some_and(|(holder, ..)| holder == token);
         (0..self.events.len()).filter(|n| held(&self.events[*n])).collect()
@@ -206,25 +226,7 @@ async fn walk(steps: Vec<Step>) {
                 assert_eq!(found, expected, "settled at step {place}");
                 assert_eq!(settled.stale.len(), usize::from(only.is_some() && expected.is_empty()));
                 for n in found {
-                    let (boot, millis) = (model.boot, model.millis);
-                    let known = &mut model.events[n];
-                    match settlement {
-                        Settlement::Ack => {
-                            (known.settled, known.lease) = (true, None);
-                            *model.acked.entry(n).or_default() += 1;
-                        }
-                        Settlement::Escalate { .. } => (known.settled, known.parked, known.lease) = (true, true, None),
-                        Settlement::Release { .. } if known.attempt >= ATTEMPTS_MAX => {
-                            (known.settled, known.parked, known.lease) = (true, true, None);
-                        }
-                        Settlement::Release { pause_millis } => {
-                            known.lease = None;
-                            known.pause = (pause_millis > 0).then(|| (boot, millis + pause_millis));
-                        }
-                        Settlement::Extend { .. } => {
-                            known.lease = known.lease.map(|(token, ..)| (token, boot, millis + 50))
-                        }
-                    }
+                    model.settles(n, &settlement);
                 }
             }
             Step::Unclaim { token: n } => {
