@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     StartError,
     agent_side::hosted,
+    bell_side::BellSide,
     data_dir::{DataDir, DataDirError},
     keeper::{Heritage, KeeperLock, Published},
     listeners::BusyDefault,
@@ -70,6 +71,11 @@ impl Neighbour {
     /// The MCP server to be put on stdin and stdout.
     pub fn server(&self) -> Server {
         self.resident.server.clone()
+    }
+
+    /// Its bell wing.
+    pub fn bell(&self) -> &BellSide {
+        &self.resident.bell
     }
 
     /// Resolves if this process must end by itself.

@@ -99,7 +99,7 @@ async fn no_step_of_a_clock_and_no_reboot_hands_an_event_to_two() {
     wing.tell(vec![inbound(0)]).await;
     let first = first_alone(&wing).await;
     for step in [DAY_MILLIS, -2 * DAY_MILLIS] {
-        wing.clock.step_wall(step);
+        wing.clock.set_wall_by(step);
         assert!(look_as(&second, "another").await.timed_out, "after a step of {step} ms");
     }
     wing.clock.reboot("boot-2");

@@ -18,9 +18,14 @@ use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 use self::command::Spawning;
-use super::{Failure, Settings, Where, plan, serve::Signals, time_and_ids};
+use super::{Failure, Settings, Where, serve::Signals};
 use crate::{
-    app::{StartError, bell_side::BellSide, follower::Follower, house::House},
+    app::{
+        StartError,
+        bell_side::BellSide,
+        succession::Neighbour,
+        system::{SystemClock, SystemEntropy},
+    },
     bell::{
         attending::{Attending, Orders},
         consumers::Settling,
@@ -103,21 +108,13 @@ impl On {
         };
         let loaded = self.settings.load(&[])?;
         let dir = self.place.open()?;
-        let kept = dir.keep_or_join().await?;
+        let lock = dir.keep_or_join().await?;
         let signals = Signals::listen()?;
-        if let Some(lock) = kept {
-            let (house, _) = House::start(plan(dir, lock, loaded)).await?;
-            let ended = attend(house.bell(), orders, words, signals, house.failed()).await;
-            house.close().await;
-            ended
-        } else {
-            let shutdown = CancellationToken::new();
-            let (clock, ids) = time_and_ids();
-            let follower = Follower::join(dir, &loaded, clock, ids, &shutdown).await?;
-            let ended = attend(follower.bell(), orders, words, signals, follower.failed()).await;
-            shutdown.cancel();
-            ended
-        }
+        let neighbour =
+            Neighbour::join(dir, lock, loaded, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)).await?;
+        let ended = attend(neighbour.bell(), orders, words, signals, neighbour.failed()).await;
+        neighbour.close().await;
+        ended
     }
 }
 
