@@ -111,6 +111,8 @@ impl MailSide {
             tracking: tracking.clone(),
             queued: queued.clone(),
         });
+        let upkeep =
+            Upkeep::new(store.clone(), store.clone(), dispatch.clone(), owed.clone(), clock.clone(), ids.clone());
         let api = Api::new(mail::api::Parts {
             submission,
             suppressions: store.clone(),
@@ -120,14 +122,7 @@ impl MailSide {
             opens: store.clone(),
             deliveries: store.clone(),
             registry,
-            upkeep: Upkeep::new(
-                store.clone(),
-                store.clone(),
-                dispatch.clone(),
-                owed.clone(),
-                clock.clone(),
-                ids.clone(),
-            ),
+            upkeep,
             keys: Keys::new(store.clone(), clock.clone(), ids.clone()),
             domains: config.mail.domains.clone(),
             clock: clock.clone(),

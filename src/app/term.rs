@@ -96,14 +96,9 @@ impl Term {
         let mut tracking = None;
         if hosted(config).is_none() {
             let sockets = listeners.mail.ok_or(StartError::NoApiToken)?;
-            let (api_at, smtp_at, lmtp_at) = (
-                reachable(&sockets.api).map_err(StartError::Socket)?,
-                reachable(&sockets.smtp).map_err(StartError::Socket)?,
-                reachable(&sockets.lmtp).map_err(StartError::Socket)?,
-            );
-            let base = format!("http://{api_at}");
-            addresses.smtp = Some(smtp_at.to_string());
-            addresses.lmtp = Some(lmtp_at.to_string());
+            let base = format!("http://{}", reachable(&sockets.api).map_err(StartError::Socket)?);
+            addresses.smtp = Some(reachable(&sockets.smtp).map_err(StartError::Socket)?.to_string());
+            addresses.lmtp = Some(reachable(&sockets.lmtp).map_err(StartError::Socket)?.to_string());
             let url = base.parse().expect("a socket's address makes a URL");
             addresses.api = Some(base.clone());
             let inside = mail_side::Inside {
@@ -144,14 +139,12 @@ impl Term {
         {
             parts.spawn(http::listen::serve(name, listener, router, shutdown.clone()));
         }
-        match &config.mail.base_url {
-            None => bell.store.none_in_use().await?,
-            // A house that stands for a single command leaves this to one that stays.
-            Some(base) if publish => {
-                let service = hosted_service(bell, resident.upstream.clone(), base, config);
-                parts.spawn(service.run(shutdown.clone()));
-            }
-            Some(_) => {}
+        if config.mail.base_url.is_none() {
+            bell.store.none_in_use().await?;
+        }
+        // A house that stands for a single command leaves this to one that stays.
+        if let Some(base) = config.mail.base_url.as_ref().filter(|_| publish) {
+            parts.spawn(hosted_service(bell, resident.upstream.clone(), base, config).run(shutdown.clone()));
         }
         if publish {
             match local_socket::open(dir) {

@@ -16,7 +16,7 @@ use mailbell::mail::webhooks::{
     names::Names,
     targets::{Asker, Reach, Targets},
 };
-use reqwest::Method;
+use reqwest::{Method, header::HeaderMap};
 use serde_json::json;
 use tokio::net::TcpListener;
 use url::Url;
@@ -143,7 +143,7 @@ async fn refused_at_registration(url: &str) {
 
 async fn refused_at_the_connection(egress: &Egress, url: &str) {
     let Ok(url) = url.parse::<Url>() else { return };
-    let posted = egress.post(&url, Reach::Public, Default::default(), b"{}".to_vec()).await;
+    let posted = egress.post(&url, Reach::Public, HeaderMap::default(), b"{}".to_vec()).await;
     assert_eq!(posted, Posted::Failed(Fault::Address), "{url}");
 }
 
@@ -213,7 +213,7 @@ async fn a_name_that_changes_between_check_and_connection_is_refused_where_it_le
     let url: Url = format!("https://fickle.example:{}/", inside.local_addr().unwrap().port()).parse().unwrap();
     let targets = Targets::new(&["fickle.example".into()], true).resolving(names.clone());
     let reach = targets.admit_resolved(&url, Asker::Other).await.expect("it is public still");
-    let posted = egress(names.clone()).post(&url, reach, Default::default(), b"{}".to_vec()).await;
+    let posted = egress(names.clone()).post(&url, reach, HeaderMap::default(), b"{}".to_vec()).await;
     assert_eq!(posted, Posted::Failed(Fault::Address));
     assert_eq!(names.0.load(Ordering::SeqCst), 2, "the connection asks for itself");
     let connected = futures::poll!(std::pin::pin!(inside.accept()));
@@ -229,7 +229,7 @@ async fn a_redirect_is_an_answer_and_not_a_way() {
         let there = inside.url();
         let outside = Receiver::start(clock.clone(), move |_| Reply::With(status, "location", there.clone())).await;
         let url: Url = outside.url().parse().unwrap();
-        let posted = egress.post(&url, Reach::Loopback, Default::default(), b"{}".to_vec()).await;
+        let posted = egress.post(&url, Reach::Loopback, HeaderMap::default(), b"{}".to_vec()).await;
         assert!(matches!(posted, Posted::Responded { status: got, .. } if got == status), "{posted:?}");
         assert_eq!(outside.hits().len(), 1);
     }

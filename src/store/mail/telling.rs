@@ -55,11 +55,12 @@ async fn remember(conn: &mut SqliteConnection, event: &NewEvent) -> Result<(), S
     match &event.detail {
         // One that is not proved names no message.
         Detail::Delivery { recipient, .. } => recipients::delivered(conn, message, recipient, event.timestamp).await,
-        Detail::Bounce { recipient: Some(recipient), bounce_type, tied, .. }
-            if matches!(tied, Tied::Session | Tied::Envelope | Tied::Token) =>
-        {
-            recipients::bounced(conn, message, recipient, *bounce_type, event.timestamp).await
-        }
+        Detail::Bounce {
+            recipient: Some(recipient),
+            bounce_type,
+            tied: Tied::Session | Tied::Envelope | Tied::Token,
+            ..
+        } => recipients::bounced(conn, message, recipient, *bounce_type, event.timestamp).await,
         _ => Ok(()),
     }
 }

@@ -21,7 +21,7 @@ const INPUT_BYTES_MAX: usize = 64 * 1024;
 /// No input may take longer. What takes so long at 64 KiB would hold a processor for minutes at 25 MB.
 const TIME_MAX: Duration = Duration::from_secs(5);
 /// The same in a long run, which shares its processors with other work at the lowest priority.
-const TIME_MAX_LONG: Duration = Duration::from_secs(60);
+const TIME_MAX_LONG: Duration = Duration::from_mins(1);
 
 /// The files in the folder that `FUZZ_SAMPLES` names: real mail makes better mutants.
 #[expect(clippy::disallowed_methods, reason = "a test's own setting, not the product's")]

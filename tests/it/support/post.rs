@@ -87,6 +87,17 @@ pub struct Post {
     relay_port: Option<u16>,
 }
 
+fn relay_at(port: u16) -> Relay {
+    Relay {
+        host: "127.0.0.1".into(),
+        port,
+        security: Security::None,
+        credentials: None,
+        hello: "mailbell.test".into(),
+        ca: None,
+    }
+}
+
 impl Post {
     /// One in `dir`, with the mailboxes `agent@mailbell.test` and `other@mailbell.test`, that hands mail for elsewhere to the
     /// relay at that port.
@@ -134,14 +145,7 @@ impl Post {
             blobs: blobs.clone(),
             reception: reception.clone(),
             domains: domains.clone(),
-            relay: relay_port.map(|port| Relay {
-                host: "127.0.0.1".into(),
-                port,
-                security: Security::None,
-                credentials: None,
-                hello: "mailbell.test".into(),
-                ca: None,
-            }),
+            relay: relay_port.map(relay_at),
             queued: queued.clone(),
             owed: owed.clone(),
             clock: shared.clone(),
