@@ -200,6 +200,8 @@ pub fn upkeep(store: &Arc<MailStore>, clock: &TestClock, ids: &Arc<Ids>, bell: A
 
 /// A way out.
 fn dispatch(clock: &TestClock, targets: Targets, own: watch::Receiver<Option<SocketAddr>>) -> Arc<Dispatch> {
+    // As `main` does, once for the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
     let egress = Egress::new(clock.clone()).expect("a client");
     Arc::new(Dispatch::new(egress, targets, own, clock))
