@@ -51,6 +51,7 @@ impl Letter {
                 }
                 "text/html" => add(&mut html, &markup::to_text(&part.text())),
                 kind if kind.starts_with("text/") || kind.starts_with("multipart/") => add(&mut plain, &part.text()),
+                _ if letter.media_type == "multipart/report" => letter.status.extend(mislabelled_status(&part)),
                 _ => {}
             }
         }
@@ -116,6 +117,11 @@ impl Letter {
     pub(super) fn field_in_text(&self, name: &str) -> Option<String> {
         fields::read(&self.text).into_iter().flatten().find(|field| field.name == name).map(|field| field.value)
     }
+}
+
+/// The status part of a report whose mail system does not say that it is one.
+fn mislabelled_status(part: &parts::Part<'_>) -> Option<String> {
+    Some(part.text()).filter(|text| text.trim_start().starts_with("Reporting-MTA:"))
 }
 
 fn add(whole: &mut String, text: &str) {

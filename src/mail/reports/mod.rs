@@ -128,4 +128,6 @@ pub fn read(raw: &[u8]) -> Option<Report> {
 }
 
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod tests;

@@ -3,56 +3,50 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Regex, RegexSet, RegexSetBuilder};
+use serde::Deserialize;
 
 use super::{classify, codes, letter::Letter, text};
 
-fn pattern(text: &str) -> Regex {
-    Regex::new(&format!("(?i){text}")).expect("a pattern that the tests compile")
+/// The patterns of `signs.toml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signs<P> {
+    daemon: P,
+    machine: P,
+    name: P,
+    subject: P,
+    away: P,
+    failed: P,
+    late: P,
+    given_up: P,
+    arrived: P,
+    trouble: P,
+    list_refusal: P,
 }
 
-static DAEMON: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"^(?:post[-_]?master|mail-?delivery|mailer|mailadmin|mdaemon|double-bounce|bounces?|mail-?system|system-?administrator|amavis|postoffice|smtp-?(?:daemon|gateway)?|mmdf|uucp|daemon|mailmaster|autoreply-bounce)(?:@|$|\+|[-._]\w+@)",
-    )
+static SIGNS: LazyLock<Signs<RegexSet>> = LazyLock::new(|| {
+    let read: Signs<Vec<String>> = toml::from_str(include_str!("signs.toml")).expect("signs that the tests read");
+    let set = |patterns: Vec<String>| {
+        RegexSetBuilder::new(patterns).case_insensitive(true).build().expect("patterns that the tests compile")
+    };
+    Signs {
+        daemon: set(read.daemon),
+        machine: set(read.machine),
+        name: set(read.name),
+        subject: set(read.subject),
+        away: set(read.away),
+        failed: set(read.failed),
+        late: set(read.late),
+        given_up: set(read.given_up),
+        arrived: set(read.arrived),
+        trouble: set(read.trouble),
+        list_refusal: set(read.list_refusal),
+    }
 });
-/// Nobody is called so.
-static MACHINE: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"^(?:mailer-?daemon|mail-?daemon|mdaemon|double-bounce|mail-?delivery(?:-?(?:system|subsystem))?|mmdf)(?:@|$)",
-    )
-});
-static DAEMON_NAME: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"mail(?:er)?[ -]?daemon|postmaster|(?:mail )?delivery (?:sub)?system|mail delivery|system administrator|mail administrator|mail system|mailmarshal|internet mail (?:service|delivery)|interscan|microsoft exchange|message (?:delivery|transfer)",
-    )
-});
-static SUBJECT: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"undeliver|returned (?:mail|to sender|message)|return(?:ing)? (?:message )?to sender|(?:delivery|mail|message) (?:status notification|(?:has )?fail|error|problem|delay|not |notification|report|could not|system error|warning|undeliv)|failure notice|fail(?:ed|ure) (?:delivery|notice|mail|to deliver)|non[- ]?(?:deliver|remis|recapi)|mail (?:could not|system error|not delivered)|could not (?:be )?deliver|not (?:be )?delivered|error sending your (?:mail|message)|bounced? (?:mail|message|e-?mail)|unzustellbar|zustellung|nicht (?:zugestellt|übermittelt)|échec|n'a pas pu|non remis|no (?:se )?(?:ha )?(?:podido|pudo)? ?entreg|devuelto|mancat[ao] (?:consegna|recapito)|niet (?:bezorgd|afgeleverd)|onbestelbaar|nie (?:dostarczon|można dostarczyć)|kunde inte levereras|недостав|не доставлен|возвра|배달|반송|エラー|配信(?:できま|不能|エラー|失敗|されません)|不達|送信(?:できま|エラー)|退信|退回|投递失败|無法傳遞|rejected mail|user unknown|unknown user|mailbox (?:full|quota|over)|^rejected: ",
-    )
-});
-static ANSWER: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^\s*(?:re|fwd?|aw|wg|tr|sv|rv|res|enc)\s*(?:\[\d+\])?\s*:"));
-static AWAY: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"out of (?:the )?office|auto(?:matic|matische|mated)?[- ]?(?:reply|response|antwort|responder)|vacation|away (?:from|until)|abwesen|absence|respuesta automática|réponse automatique|risposta automatica|自動(?:返信|応答)|不在|on leave|holiday|thank you for (?:contacting|your)|ticket|read: |gelesen|lu :",
-    )
-});
-static WORDS: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"(?:could|can|was|were|is|has|have|did|been|be) ?(?:not|n.t) (?:yet )?(?:be |been )?(?:delivered|deliver|reach|sent|accepted)|cannot (?:be )?deliver|(?:unable|wasn.t able|was not able|failed|trouble|impossible|error) (?:to )?(?:be )?(?:deliver|send|reach)|delivery (?:to |of |attempt|has |error|fail|problem|status)|undeliver|permanent(?:ly)? (?:fatal )?(?:error|fail)|fatal errors?|fail(?:ed|ure)(?: permanently|ed)? ?(?:address|recipient|:|reason)|returned to (?:the )?sender|returning (?:it|message|your)|bounced|following (?:address|recipient|user|destination)|transcript of session|had delivery problems|giv(?:en|ing) up|rejected (?:by|recipient|your)|automatically rejected|unknown (?:user|recipient)|user unknown|unknown address|mailbox exceeds|no valid recipients|not listed in|nicht zugestellt|zugestellt werden|n'a pas pu être|no se (?:pudo|ha podido)|non è stato|送信できま|配信できま|送れません|届けられ|失敗|エラー|не может быть доставлено|не доставлено|message delayed|is delayed|has been delayed|group you tried to contact|il se peut que le groupe|not delivered",
-    )
-});
-static WARNING: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"warning message only|has been delayed|is delayed|been delayed|delayed for more than|do not need to re-?send|not (?:yet )?been delivered (?:yet|after|within)|not yet been delivered|will (?:be retried|keep trying|continue (?:to try|trying)|try again|be tried)|(?:still|temporary|temporarily) (?:being )?(?:retr|queued|undelivered|unable)|still in (?:the )?(?:mail )?queue|delivery is delayed|delivery (?:delay|warning)|only a temporary|could not be delivered for the past|attempts will (?:continue|be made)|verzögert|retard|retrasad|遅延|temporary fail",
-    )
-});
-static GIVEN_UP: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"giv(?:en|ing) up|permanent (?:fatal )?error|failed permanently|could not be delivered for \d+ (?:days|hours)|will be deleted from queue|not going to try again|returned to (?:the )?sender|permanent failure|no (?:further|more) (?:attempts|retries)",
-    )
+static ANSWER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)^\s*(?:re|fwd?|aw|wg|tr|sv|rv|res|enc)\s*(?:\[\d+\])?\s*:")
+        .expect("a pattern that the tests compile")
 });
 
 /// Where a mail system is the likely sender: one sign that is sure, or two that are not.
@@ -62,20 +56,11 @@ const LINES_MAX: usize = 200;
 /// Where failure is the likely subject: words for it, or codes.
 const EVIDENCE_MIN: i32 = 2;
 
-static SUCCESS: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"(?:was|were|been|is|are) (?:successfully )?(?:delivered|relayed)|success(?:ful)?(?:ly)?(?: mail)? (?:deliver|relay|sent)|delivery.{0,20}success",
-    )
-});
-static FAILURE: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"fail|undeliver|could ?n.t|could not|was not|were not|not been|not be |unable|error|reject|unknown|refused|delay",
-    )
-});
-
-/// Whether it is a receipt of reading or of deletion (RFC 8098), which says nothing of delivery.
+/// Whether it is a receipt of reading or of deletion (RFC 8098), which says nothing of delivery. Dovecot refuses mail
+/// that way, and says so.
 pub(super) fn is_receipt(letter: &Letter) -> bool {
-    letter.report_type == "disposition-notification"
+    let refuses = || letter.text.contains("was automatically rejected") && is_from_daemon(letter);
+    letter.report_type == "disposition-notification" && !refuses()
 }
 
 /// Whether a person passes on or answers what may be a report.
@@ -85,12 +70,12 @@ pub(super) fn is_passed_on(letter: &Letter) -> bool {
 
 fn is_from_machine(letter: &Letter) -> bool {
     // Some write the null path into From, too.
-    letter.field("From").is_some_and(|from| from.ends_with("<>")) || MACHINE.is_match(&letter.sender().1)
+    letter.field("From").is_some_and(|from| from.ends_with("<>")) || SIGNS.machine.is_match(&letter.sender().1)
 }
 
 fn is_from_daemon(letter: &Letter) -> bool {
     let (name, address) = letter.sender();
-    is_from_machine(letter) || DAEMON.is_match(&address) || DAEMON_NAME.is_match(&name)
+    is_from_machine(letter) || SIGNS.daemon.is_match(&address) || SIGNS.name.is_match(&name)
 }
 
 /// Whether the letter is mail returned by a mail system, as far as text can tell.
@@ -127,16 +112,22 @@ fn origin(letter: &Letter) -> i32 {
         + said(letter.field("X-Failed-Recipients").is_some(), 3)
         + said(letter.report_type == "delivery-status", 3)
         + said(has_null_path(letter), 2)
-        + said(SUBJECT.is_match(&subject) && !ANSWER.is_match(&subject), 2)
+        + said(SIGNS.subject.is_match(&subject) && !ANSWER.is_match(&subject), 2)
         + said(!letter.returned.is_empty(), 1)
-        - said(AWAY.is_match(&subject), 3)
+        + said(is_list_refusal(letter), 3)
+        - said(SIGNS.away.is_match(&subject), 3)
         - said(letter.field("List-Id").is_some() && !daemon, 2)
         - said(answers && !daemon && !has_null_path(letter), 1)
 }
 
+/// Whether a mailing list refuses an article. What it sends to its members has the same field.
+fn is_list_refusal(letter: &Letter) -> bool {
+    letter.field("X-MLServer").is_some() && SIGNS.list_refusal.is_match(&letter.subject())
+}
+
 /// Whether it tells of mail that arrived.
 fn is_success(letter: &Letter) -> bool {
-    SUCCESS.is_match(&letter.text) && !FAILURE.is_match(&letter.text)
+    SIGNS.arrived.is_match(&letter.text) && !SIGNS.trouble.is_match(&letter.text)
 }
 
 /// How much it speaks of mail that was not delivered.
@@ -144,7 +135,8 @@ fn evidence(letter: &Letter) -> i32 {
     let text = letter.text.as_str();
     let codes = codes::find(text);
     let said = |yes: bool, weight: i32| if yes { weight } else { 0 };
-    said(WORDS.is_match(text), 2)
+    said(SIGNS.failed.is_match(text), 2)
+        + said(is_list_refusal(letter), 2)
         + said(letter.field("X-Failed-Recipients").is_some(), 2)
         + said(codes.status.is_some() && codes.reply.is_some() || text.contains("<<< "), 2)
         + said(codes.any(), 1)
@@ -156,6 +148,6 @@ fn evidence(letter: &Letter) -> i32 {
 pub(super) fn is_warning(letter: &Letter) -> bool {
     let subject = letter.subject();
     let text = letter.text.as_str();
-    let late = subject.to_lowercase().contains("delay") || WARNING.is_match(text) || WARNING.is_match(&subject);
-    late && !GIVEN_UP.is_match(text)
+    let late = subject.to_lowercase().contains("delay") || SIGNS.late.is_match(text) || SIGNS.late.is_match(&subject);
+    late && !SIGNS.given_up.is_match(text)
 }

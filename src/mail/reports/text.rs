@@ -3,6 +3,7 @@
 //! beside it what was wrong.
 
 mod findings;
+mod guesses;
 mod heads;
 mod words;
 
@@ -79,7 +80,7 @@ fn weigh(letter: &Letter, about: &Original, seen: Vec<(String, String)>) -> Vec<
     if !failed.is_empty() {
         order = failed;
     } else if order.is_empty() {
-        order = fallback(letter, about);
+        order = guesses::recipients(letter, about);
     }
     let shared = words::whole(letter).unwrap_or_default();
     let words_of = |address: &str| {
@@ -109,10 +110,4 @@ fn failed_recipients(letter: &Letter) -> Vec<String> {
         }
     }
     failed
-}
-
-/// Where the text names nobody: the only one that the returned message was to.
-fn fallback(letter: &Letter, about: &Original) -> Vec<String> {
-    let to = original::recipients(letter, about);
-    if to.len() == 1 { to } else { Vec::new() }
 }

@@ -24,9 +24,12 @@ pub(super) fn conclude(told: Told) -> RecipientStatus {
     let diagnostic = told.diagnostic.map(|words| cut(words.trim(), DIAGNOSTIC_BYTES_MAX).to_owned());
     let diagnostic = diagnostic.filter(|words| !words.is_empty());
     let words = diagnostic.as_deref().unwrap_or("");
+    let found = codes::find(words);
+    // What was refused for good is not late, whatever a mail system calls it.
+    let refused = told.status.is_none() && found.reply.is_some_and(|code| code >= 500);
     let action = told.action.unwrap_or_else(|| match told.status.map(EnhancedStatusCode::class) {
         Some(Class::Success) => Action::Delivered,
-        Some(Class::Transient) | None if told.is_warning => Action::Delayed,
+        Some(Class::Transient) | None if told.is_warning && !refused => Action::Delayed,
         _ => Action::Failed,
     });
     let mut said = RecipientStatus {
@@ -44,7 +47,6 @@ pub(super) fn conclude(told: Told) -> RecipientStatus {
     if matches!(action, Action::Delivered | Action::Relayed | Action::Expanded) {
         return said;
     }
-    let found = codes::find(words);
     let told_status = told.status.filter(|status| status.class() != Class::Success);
     said.reply_code = found.reply;
     said.status = match (told_status, found.status) {

@@ -30,7 +30,10 @@ pub(super) fn choose(first: &str, block: &[&str]) -> String {
         let said = with_code(&lines, at);
         return stage.map_or(said.clone(), |stage| cut(&format!("{stage} {said}"), DIAGNOSTIC_BYTES_MAX).to_owned());
     }
-    let known = lines.iter().position(|line| classify::by_words(line).is_some());
+    // `Rejected for the following reason:` is what the reason follows.
+    let is_known = |line: &&str| classify::by_words(line).is_some();
+    let known = lines.iter().position(|line| !line.ends_with([':', '：']) && is_known(line));
+    let known = known.or_else(|| lines.iter().position(is_known));
     let start = known.or_else(|| lines.iter().position(|line| !line.is_empty()));
     start.map(|at| paragraph(&lines, at)).unwrap_or_default()
 }

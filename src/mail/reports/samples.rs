@@ -1,0 +1,46 @@
+//! How mail systems speak, a sample of each in `samples/`: all of them written for these tests, none copied. Each says
+//! in `X-Want` what is to be read from it, a line for each recipient: the address and the reason it failed for, or what
+//! else became of it; or `none`.
+
+use super::*;
+
+const FILES: [(&str, &str); 4] = [
+    ("systems", include_str!("samples/systems.txt")),
+    ("people", include_str!("samples/people.txt")),
+    ("world", include_str!("samples/world.txt")),
+    ("late", include_str!("samples/late.txt")),
+];
+
+fn told(raw: &[u8]) -> Vec<String> {
+    let line = |said: &RecipientStatus| {
+        let word = match said.action {
+            Action::Failed => said.reason.as_str(),
+            Action::Delayed => "delayed",
+            Action::Delivered => "delivered",
+            Action::Relayed => "relayed",
+            Action::Expanded => "expanded",
+        };
+        format!("{} {word}", said.recipient.as_deref().unwrap_or("nobody"))
+    };
+    match read(raw).map(|report| report.says) {
+        Some(Says::Status(statuses)) => statuses.iter().map(line).collect(),
+        Some(Says::Complaint(complaint)) => vec![format!("complaint of {:?}", complaint.recipients)],
+        None => vec!["none".into()],
+    }
+}
+
+#[test]
+fn every_mail_system_is_understood() {
+    let mut wrong = Vec::new();
+    for (file, samples) in FILES {
+        for sample in samples.split("\n=====\n") {
+            let (wants, mail): (Vec<&str>, Vec<&str>) = sample.lines().partition(|line| line.starts_with("X-Want: "));
+            let wants: Vec<&str> = wants.iter().map(|line| &line["X-Want: ".len()..]).collect();
+            let told = told(format!("{}\r\n", mail.join("\r\n")).as_bytes());
+            if told != wants {
+                wrong.push(format!("{file}, {}: {wants:?} expected, {told:?} read", mail[0]));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
