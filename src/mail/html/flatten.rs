@@ -165,7 +165,10 @@ impl Writer {
     fn push(&mut self, name: &'static str, indents: bool) {
         if self.open.len() >= NESTING_MAX || (indents && self.indenting >= INDENTING_MAX) {
             *self.left_out.entry(name).or_default() += 1;
-            self.flat.html.push_str("<br>");
+            // What it holds begins a line; a thousand of them without text between begin the same one.
+            if !self.flat.html.ends_with("<br>") {
+                self.flat.html.push_str("<br>");
+            }
             return;
         }
         self.indenting += usize::from(indents);
