@@ -128,7 +128,8 @@ pub(super) fn split(raw: &[u8]) -> (&[u8], &[u8]) {
             return (&raw[..at], &raw[at + line.len()..]);
         }
         let folded = matches!(line.first(), Some(b' ' | b'\t')) && at > 0;
-        let envelope_line = at == 0 && line.starts_with(b"From ");
+        // The first line of a mailbox file, below the trace of whoever took it.
+        let envelope_line = line.starts_with(b"From ") || line.starts_with(b">From ");
         if !folded && !envelope_line && !is_field(line) {
             break;
         }
