@@ -22,6 +22,7 @@ mod intake_commits;
 mod leases_walk;
 mod mail_listing;
 mod mail_lmtp;
+mod mail_odd;
 mod mail_opens;
 mod mail_reception;
 mod mail_smtp;

@@ -2,7 +2,12 @@
 
 use mail_parser::{Address, Message};
 
-use super::{auto, entity::Entity, limits::LINE_CHARS_MAX, text::one_line};
+use super::{
+    auto,
+    entity::Entity,
+    limits::LINE_CHARS_MAX,
+    text::{one_line, with_line_feeds},
+};
 
 /// How a message can be answered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,7 +22,8 @@ pub struct Answering {
 
 /// Reads how `raw` can be answered.
 pub fn answering(raw: &[u8]) -> Answering {
-    let root = Entity::of(raw);
+    let raw = with_line_feeds(raw);
+    let root = Entity::root(&raw);
     let Some(headers) = root.headers() else { return Answering::default() };
     let people = |address: &Address<'_>| -> Vec<String> {
         address

@@ -3,37 +3,75 @@
 use std::borrow::Cow;
 
 use mail_parser::decoders::{
-    base64::base64_decode, charsets::map::charset_decoder, quoted_printable::quoted_printable_decode,
+    base64::base64_decode,
+    charsets::{DecoderFnc, map::charset_decoder},
+    quoted_printable::quoted_printable_decode,
 };
 
-use super::entity::Entity;
+use super::{entity::Entity, uuencode};
 
 /// The content of a part, decoded. What is no good base64 or quoted-printable is taken as far as it goes.
 pub(super) fn bytes<'a>(entity: &Entity<'a>) -> Cow<'a, [u8]> {
     match entity.encoding().as_str() {
-        "base64" => Cow::Owned(base64(entity.body)),
-        "quoted-printable" => match quoted_printable_decode(entity.body) {
-            Some(decoded) => Cow::Owned(decoded),
-            None => Cow::Borrowed(entity.body),
-        },
+        "base64" => base64(entity.body),
+        "quoted-printable" => {
+            Cow::Owned(quoted_printable_decode(entity.body).unwrap_or_else(|| broken_quoted_printable(entity.body)))
+        }
+        "x-uuencode" | "uuencode" | "x-uue" | "uue" => {
+            let text = String::from_utf8_lossy(entity.body);
+            match uuencode::take_out(&text).1.into_iter().next() {
+                Some((_, content)) => Cow::Owned(content),
+                None => Cow::Borrowed(entity.body),
+            }
+        }
         _ => Cow::Borrowed(entity.body),
     }
 }
 
-fn base64(encoded: &[u8]) -> Vec<u8> {
+fn base64(encoded: &[u8]) -> Cow<'_, [u8]> {
+    // Mailing lists write a footer under it, and some call what is plain base64: words with blanks between are neither.
+    let is_prose = |line: &[u8]| line.trim_ascii().iter().any(|byte| matches!(byte, b' ' | b'\t'));
+    let lines = encoded.split_inclusive(|byte| *byte == b'\n');
+    let length: usize = lines.take_while(|line| !is_prose(line)).map(<[u8]>::len).sum();
+    let (coded, prose) = encoded.split_at(length);
+    if coded.trim_ascii().is_empty() && !prose.is_empty() {
+        return Cow::Borrowed(encoded);
+    }
     // RFC 2045 section 6.8: characters outside the alphabet must be ignored.
-    base64_decode(encoded).unwrap_or_else(|| {
+    Cow::Owned(base64_decode(coded).unwrap_or_else(|| {
         let alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
-        let clean: Vec<u8> = encoded.iter().copied().filter(alphabet).collect();
+        let clean: Vec<u8> = coded.iter().copied().filter(alphabet).collect();
         base64_decode(&clean).unwrap_or_default()
-    })
+    }))
+}
+
+/// RFC 2045 section 6.7, note 3: what is no code stands for itself.
+fn broken_quoted_printable(encoded: &[u8]) -> Vec<u8> {
+    let hex = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (mut decoded, mut rest) = (Vec::with_capacity(encoded.len()), encoded);
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        match after {
+            [b'\r', b'\n', left @ ..] | [b'\n', left @ ..] if *first == b'=' => rest = left,
+            [high, low, left @ ..] if *first == b'=' && hex(*high).is_some() && hex(*low).is_some() => {
+                decoded.push(hex(*high).unwrap_or(0) << 4 | hex(*low).unwrap_or(0));
+                rest = left;
+            }
+            _ => decoded.push(*first),
+        }
+    }
+    decoded
 }
 
 /// The content of a text part as text. Without a charset that is known here, UTF-8 if it can be, or else windows-1252,
 /// which has a character for nearly every byte.
 pub(super) fn text(entity: &Entity<'_>) -> String {
     let bytes = bytes(entity);
-    let named = entity.parameter("charset").and_then(|charset| charset_decoder(charset.trim().as_bytes()));
+    let named = if is_japanese(&bytes) {
+        charset_decoder(b"iso-2022-jp")
+    } else {
+        entity.parameter("charset").and_then(decoder)
+    };
     match (named, std::str::from_utf8(&bytes)) {
         // US-ASCII that holds more than ASCII is mostly UTF-8 that nobody labelled.
         (Some(_), Ok(utf8)) if is_ascii_label(entity) => utf8.to_owned(),
@@ -44,6 +82,17 @@ pub(super) fn text(entity: &Entity<'_>) -> String {
             None => String::from_utf8_lossy(&bytes).into_owned(),
         },
     }
+}
+
+/// The decoder of a charset, by its name or the name that it had before it was registered, such as `x-big5`.
+pub(super) fn decoder(charset: &str) -> Option<DecoderFnc> {
+    let charset = charset.trim().trim_matches(['"', '\'']).to_ascii_lowercase();
+    charset_decoder(charset.as_bytes()).or_else(|| charset_decoder(charset.strip_prefix("x-")?.as_bytes()))
+}
+
+/// Japanese mail is written in ISO-2022-JP and does not always say so; nothing else has these escapes.
+pub(super) fn is_japanese(bytes: &[u8]) -> bool {
+    bytes.windows(3).any(|three| matches!(three, b"\x1b$B" | b"\x1b$@"))
 }
 
 fn is_ascii_label(entity: &Entity<'_>) -> bool {
@@ -68,6 +117,8 @@ mod tests {
         assert_eq!(decoded(&charset("windows-1251"), b"\xcf\xf0\xe8\xe2\xe5\xf2"), "Привет");
         assert_eq!(decoded(&charset("\"windows-1252\""), b"\x93caf\xe9\x94"), "“café”");
         assert_eq!(decoded(&charset("us-ascii"), "naïve".as_bytes()), "naïve");
+        assert_eq!(decoded(&charset("x-big5"), b"\xa7\x41\xa6\x6e"), "你好");
+        assert_eq!(decoded("A: b", b"\x1b$B$3$s$K$A$O\x1b(B"), "こんにちは");
         assert_eq!(decoded(&charset("no-such-thing"), b"caf\xe9"), "café");
     }
 
@@ -78,5 +129,9 @@ mod tests {
         let quoted = "Content-Transfer-Encoding: quoted-printable";
         assert_eq!(decoded(quoted, b"a=\r\nb =C3=A9\r\nc"), "ab é\r\nc");
         assert_eq!(decoded(quoted, b"100=% sure"), "100=% sure");
+        assert_eq!(decoded(quoted, b"caf=C3=A9 =zz =\r\nok="), "café =zz ok=");
+        let base64 = "Content-Transfer-Encoding: base64";
+        assert_eq!(decoded(base64, b"aGVsbG8=\r\n\r\nThis list is run by ann\r\n"), "hello");
+        assert_eq!(decoded(base64, b"This is plain"), "This is plain");
     }
 }

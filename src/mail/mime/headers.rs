@@ -23,9 +23,14 @@ pub(super) fn read(root: &Entity<'_>, reading: &mut Reading) {
     reading.subject = one_line(headers.subject().unwrap_or(""), LINE_CHARS_MAX);
     // From comes first; Sender stands in where there is none.
     if let Some(sender) = headers.from().or_else(|| headers.sender()).and_then(Address::first) {
-        reading.from =
-            sender.address().map(|address| one_line(address, LINE_CHARS_MAX)).filter(|text| !text.is_empty());
-        reading.from_name = sender.name().map(|name| one_line(name, LINE_CHARS_MAX)).filter(|text| !text.is_empty());
+        let (mut address, mut name) = (sender.address().map(address), sender.name());
+        // `Ann (ann@there)` is read the wrong way round.
+        let holds = |text: Option<&str>| text.is_some_and(|text| text.contains('@'));
+        if !holds(address.as_deref()) && holds(name) {
+            (address, name) = (name.map(self::address), sender.address());
+        }
+        reading.from = address.filter(|text| !text.is_empty());
+        reading.from_name = name.map(|name| one_line(name, LINE_CHARS_MAX)).filter(|text| !text.is_empty());
     }
     reading.to = addresses(headers, &HeaderName::To, "To", &mut reading.notes);
     reading.cc = addresses(headers, &HeaderName::Cc, "Cc", &mut reading.notes);
@@ -42,7 +47,7 @@ fn addresses(headers: &Message<'_>, name: &HeaderName<'_>, shown: &str, notes: &
         .filter_map(|header| header.value().as_address())
         .flat_map(Address::iter)
         .filter_map(|person| person.address())
-        .map(|address| one_line(address, LINE_CHARS_MAX))
+        .map(address)
         .filter(|address| !address.is_empty());
     let kept: Vec<String> = all.by_ref().take(ADDRESSES_MAX).collect();
     let rest = all.count();
@@ -50,6 +55,16 @@ fn addresses(headers: &Message<'_>, name: &HeaderName<'_>, shown: &str, notes: &
         notes.push(format!("{shown} names {rest} more addresses than the {ADDRESSES_MAX} that are shown"));
     }
     kept
+}
+
+/// An address without the brackets and the route (RFC 5322 section 4.4) that are left on some.
+fn address(said: &str) -> String {
+    let bare = said.trim().trim_matches(['<', '>']);
+    let bare = match bare.split_once(':') {
+        Some((route, behind)) if route.starts_with('@') => behind,
+        _ => bare,
+    };
+    one_line(bare, LINE_CHARS_MAX)
 }
 
 /// The Message-IDs of a field, in its order.

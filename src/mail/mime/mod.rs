@@ -8,6 +8,7 @@
 
 mod answering;
 mod auto;
+mod block;
 mod decode;
 mod entity;
 mod headers;
@@ -15,6 +16,7 @@ pub mod limits;
 mod multipart;
 mod snippet;
 mod text;
+mod uuencode;
 mod walk;
 
 use crate::domain::message::Attachment;
@@ -55,7 +57,8 @@ pub struct Reading {
 
 /// Reads `raw`. It takes time in proportion to its length, but for 25 MB that is too long for an async thread.
 pub fn read(raw: &[u8]) -> Reading {
-    let root = entity::Entity::of(raw);
+    let raw = text::with_line_feeds(raw);
+    let root = entity::Entity::root(&raw);
     let mut reading = Reading::default();
     headers::read(&root, &mut reading);
     walk::read(&root, &mut reading);

@@ -1,5 +1,22 @@
 //! Cleans text that strangers wrote: one line where one line is meant, no control characters anywhere.
 
+use std::borrow::Cow;
+
+/// Line feeds that a message may have and still be one whose lines end in carriage returns: those of a trace above it
+/// and of the end below it.
+const LINE_FEEDS_MAX: usize = 8;
+
+/// `raw`, with line feeds where its lines end in carriage returns alone, as those of old Macintosh files do.
+pub(super) fn with_line_feeds(raw: &[u8]) -> Cow<'_, [u8]> {
+    let is_bare = |at: usize| raw[at] == b'\r' && raw.get(at + 1) != Some(&b'\n');
+    let line_feeds = raw.iter().filter(|byte| **byte == b'\n').take(LINE_FEEDS_MAX + 1).count();
+    let is_old = line_feeds <= LINE_FEEDS_MAX && (0..raw.len()).filter(|at| is_bare(*at)).count() > line_feeds;
+    if !is_old {
+        return Cow::Borrowed(raw);
+    }
+    Cow::Owned((0..raw.len()).map(|at| if is_bare(at) { b'\n' } else { raw[at] }).collect())
+}
+
 /// `text` on one line, trimmed, of at most `chars_max` characters: what decoded words smuggle in by way of line ends
 /// and other control characters becomes a space.
 pub(super) fn one_line(text: &str, chars_max: usize) -> String {
@@ -40,6 +57,12 @@ mod tests {
     fn line_ends_cannot_hide_in_a_line() {
         assert_eq!(one_line(" a\r\nb\0c\u{2028}d ", 99), "a  b c d");
         assert_eq!(one_line("äöü", 2), "äö");
+    }
+
+    #[test]
+    fn old_line_ends_are_seen_below_a_trace() {
+        assert_eq!(*with_line_feeds(b"A: b\r\nC: d\rE: f\r\rbody\r\n"), *b"A: b\r\nC: d\nE: f\n\nbody\r\n");
+        assert_eq!(*with_line_feeds(b"A: b\r\n\r\n50 %\r100 %\r\n"), *b"A: b\r\n\r\n50 %\r100 %\r\n");
     }
 
     #[test]

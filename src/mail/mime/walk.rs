@@ -8,14 +8,19 @@ use super::{
     limits::{DEPTH_MAX, FILE_NAME_CHARS_MAX, HTML_BYTES_MAX, LINE_CHARS_MAX, PARTS_MAX, TEXT_BYTES_MAX},
     multipart,
     snippet::snippet,
-    text::{cut, many_lines, one_line},
+    text::{cut, many_lines, one_line, with_line_feeds},
+    uuencode,
 };
 use crate::{domain::message::Attachment, mail::html};
 
 /// Reads the text and the attachments of `root`.
 pub(super) fn read(root: &Entity<'_>, reading: &mut Reading) {
     let mut walk = Walk::default();
-    let blocks = walk.entity(root, Place::ROOT);
+    let mut blocks = walk.entity(root, Place::ROOT);
+    // Where nothing else is text, what has a file name is shown, too.
+    if !blocks.iter().any(|block| block.is_plain() || block.is_html()) {
+        blocks.extend(walk.named_text.take());
+    }
     reading.attachments = walk.files.into_iter().map(|file| file.attachment).collect();
     if walk.too_deep {
         reading.notes.push(format!("parts nested deeper than {DEPTH_MAX} were not read"));
@@ -28,8 +33,8 @@ pub(super) fn read(root: &Entity<'_>, reading: &mut Reading) {
 
 /// The first attachment called `name` in `raw`, as [`super::read`] names it, with its bytes, decoded.
 pub fn attachment(raw: &[u8], name: &str) -> Option<(Attachment, Vec<u8>)> {
-    let mut walk = Walk { keep: Some(name.to_owned()), ..Walk::default() };
-    walk.entity(&Entity::of(raw), Place::ROOT);
+    let mut walk = Walk { wanted: Some(name.to_owned()), ..Walk::default() };
+    walk.entity(&Entity::root(&with_line_feeds(raw)), Place::ROOT);
     let file = walk.files.into_iter().find(|file| file.attachment.name == name)?;
     Some((file.attachment, file.bytes))
 }
@@ -76,8 +81,10 @@ struct Walk {
     parts: usize,
     too_deep: bool,
     too_many: bool,
+    /// The first text that counts as a file only for its name.
+    named_text: Option<Block>,
     /// The name of the attachment whose bytes are wanted.
-    keep: Option<String>,
+    wanted: Option<String>,
 }
 
 impl Walk {
@@ -87,28 +94,54 @@ impl Walk {
         let said = entity.media_type();
         let default = if place.in_digest { "message/rfc822" } else { "text/plain" };
         let kind = said.as_deref().unwrap_or(default);
-        if let Some(subtype) = kind.strip_prefix("multipart/")
-            && let Some(boundary) = entity.parameter("boundary")
-        {
-            let room = PARTS_MAX.saturating_sub(self.parts);
-            let mut parts = multipart::parts(entity.body, boundary, room + 1);
-            if parts.len() > room {
-                self.too_many = true;
-                parts.truncate(room);
+        if let Some(subtype) = kind.strip_prefix("multipart/") {
+            let decoded;
+            let mut parts = self.parts_of(entity, entity.body);
+            if parts.is_empty() {
+                // RFC 2045 section 6.4 forbids to encode a multipart; some do.
+                decoded = decode::bytes(entity);
+                parts = self.parts_of(entity, &decoded);
             }
             if !parts.is_empty() {
                 return self.multipart(subtype, &parts, place);
             }
         }
-        // A multipart without a boundary, or without a part, is shown as the text that it is.
-        let is_text = kind == "text/plain" || kind == "text/html" || kind.starts_with("multipart/");
+        // A multipart without a part is shown as the text that it is, and so is text of a kind that nobody opens.
+        let is_text = kind.starts_with("multipart/")
+            || kind.starts_with("text/") && (kind == "text/plain" || kind == "text/html" || extension(kind) == "bin");
         let named_later = entity.file_name().is_some() && self.parts > 1;
-        if is_text && !entity.is_attachment() && !named_later && !place.is_related {
+        if is_text && !entity.is_attachment() && !place.is_related {
             let text = decode::text(entity);
-            return vec![if kind == "text/html" { Block::Html(text) } else { Block::Plain(text) }];
+            if named_later {
+                self.named_text.get_or_insert_with(|| block(kind, text));
+            } else if kind == "text/html" {
+                return vec![block(kind, text)];
+            } else {
+                let (text, files) = uuencode::take_out(&text);
+                for (name, content) in files {
+                    self.keep(Some(&name), "application/octet-stream", content.into());
+                }
+                return vec![Block::Plain(text)];
+            }
         }
-        self.file(entity, kind);
+        self.keep(entity.file_name(), kind, decode::bytes(entity));
         Vec::new()
+    }
+
+    /// The parts of a multipart, as many as there is room for. One that does not name its boundary, or names another
+    /// than it has, is cut where it looks like one.
+    fn parts_of<'b>(&mut self, entity: &Entity<'_>, body: &'b [u8]) -> Vec<&'b [u8]> {
+        let room = PARTS_MAX.saturating_sub(self.parts);
+        let said = entity.parameter("boundary").map(str::trim_end).filter(|boundary| !boundary.is_empty());
+        let mut parts = said.map(|boundary| multipart::parts(body, boundary.as_bytes(), room + 1)).unwrap_or_default();
+        if let (true, Some(boundary)) = (parts.is_empty(), multipart::likely_boundary(body)) {
+            parts = multipart::parts(body, boundary, room + 1);
+        }
+        if parts.len() > room {
+            self.too_many = true;
+            parts.truncate(room);
+        }
+        parts
     }
 
     fn multipart(&mut self, subtype: &str, parts: &[&[u8]], place: Place) -> Vec<Block> {
@@ -148,17 +181,21 @@ impl Walk {
         numbered.find(|candidate| !taken(candidate)).unwrap_or(name)
     }
 
-    fn file(&mut self, entity: &Entity<'_>, kind: &str) {
+    /// Puts a file aside.
+    fn keep(&mut self, name: Option<&str>, kind: &str, content: Cow<'_, [u8]>) {
         let number = self.files.len() + 1;
-        let name = entity.file_name().map(file_name).filter(|name| !name.is_empty());
+        let name = name.map(file_name).filter(|name| !name.is_empty());
         let name = name.unwrap_or_else(|| format!("attachment-{number}.{}", extension(kind)));
         let name = self.not_yet_taken(name);
-        let content = decode::bytes(entity);
         let size_bytes = content.len() as u64;
-        let bytes = if self.keep.as_deref() == Some(&name) { Cow::into_owned(content) } else { Vec::new() };
+        let bytes = if self.wanted.as_deref() == Some(&name) { Cow::into_owned(content) } else { Vec::new() };
         let content_type = one_line(kind, LINE_CHARS_MAX);
         self.files.push(File { attachment: Attachment { name, content_type, size_bytes }, bytes });
     }
+}
+
+fn block(kind: &str, text: String) -> Block {
+    if kind == "text/html" { Block::Html(text) } else { Block::Plain(text) }
 }
 
 /// Of several forms of the same content, the plain one, or else the HTML one. A plain form that is blank is no form.
