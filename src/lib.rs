@@ -78,12 +78,15 @@
 //!
 //! ## One message's way out
 //!
-//! An agent's letter comes by the API to [`mail::submission`], which composes it, writes its bytes and queues it with a secret
-//! return path, in one transaction with the rules that may refuse it: its key, the suppression list, the hourly limits. The
-//! worker in [`mail::outbox`] puts it into mailboxes here (in the transaction that takes it off the queue), lets the
-//! [`mail::simulator`] play, or hands it to the [`mail::relay`], and stores each answer together with the event that tells of
-//! it. What comes back later comes in like any mail: [`mail::reports`] reads it, [`mail::returned`] ties it to what was sent,
-//! and says how surely. Only proof suppresses an address: a live answer, or a report at the secret return path.
+//! [`mail::submission`] checks what an agent wrote, composes it, and queues it in one transaction with a secret return path
+//! and with the rules that may refuse it: its key, the suppression list, the hourly limits. The worker in [`mail::outbox`]
+//! puts it into mailboxes here (in the transaction that takes it off the queue), lets the [`mail::simulator`] play, or hands
+//! it to the [`mail::relay`], and stores each answer together with the event that tells of it.
+//!
+//! What comes back later comes in like any mail. [`mail::reports`] reads it: standard reports by their fields, all others by
+//! signs and rules that are data (`signs.toml`, `rules.toml`); [`mail::returned`] ties it to what was sent, and says how
+//! surely. Only proof suppresses an address: a live answer, a report at the secret return path, or a complaint that a
+//! reporter named in `mail.arf_reporters` signed.
 //!
 //! ## A mail service elsewhere
 //!
@@ -115,7 +118,7 @@
 //! ## What is absent
 //!
 //! The mail wing never relays what comes in by SMTP and sends no report of its own. A report suppresses nobody unless our
-//! secret came back with it. The bell wing never opens `mail.db`.
+//! secret came back with it, or a reporter that the operator named has signed it by DKIM. The bell wing never opens `mail.db`.
 //! A process that is not the keeper binds nothing and changes no schema.
 
 pub mod app;

@@ -4,11 +4,12 @@
 
 use super::*;
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("systems", include_str!("samples/systems.txt")),
     ("people", include_str!("samples/people.txt")),
     ("world", include_str!("samples/world.txt")),
     ("late", include_str!("samples/late.txt")),
+    ("more", include_str!("samples/more.txt")),
 ];
 
 fn told(raw: &[u8]) -> Vec<String> {
