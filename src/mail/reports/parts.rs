@@ -16,7 +16,11 @@ pub(super) struct Part<'a> {
 impl<'a> Part<'a> {
     pub(super) fn of(raw: &'a [u8]) -> Self {
         let (header, body) = split(raw);
-        let mut block = header[..header.len().min(HEADER_BYTES_MAX)].to_vec();
+        let kept = &header[..header.len().min(HEADER_BYTES_MAX)];
+        let mut block = Vec::with_capacity(kept.len() + 4);
+        for line in kept.split_inclusive(|byte| *byte == b'\n').filter(|line| !is_envelope(line)) {
+            block.extend_from_slice(line);
+        }
         // The parser wants an end of headers, which a part without a body lacks.
         block.extend_from_slice(b"\r\n\r\n");
         let headers = if header.is_empty() { None } else { MessageParser::default().parse_headers(&block) };
@@ -128,14 +132,17 @@ pub(super) fn split(raw: &[u8]) -> (&[u8], &[u8]) {
             return (&raw[..at], &raw[at + line.len()..]);
         }
         let folded = matches!(line.first(), Some(b' ' | b'\t')) && at > 0;
-        // The first line of a mailbox file, below the trace of whoever took it.
-        let envelope_line = line.starts_with(b"From ") || line.starts_with(b">From ");
-        if !folded && !envelope_line && !is_field(line) {
+        if !folded && !is_envelope(line) && !is_field(line) {
             break;
         }
         at += line.len();
     }
     (&raw[..at], &raw[at..])
+}
+
+/// The first line of a mailbox file, which may stand below the trace of whoever took the message.
+fn is_envelope(line: &[u8]) -> bool {
+    line.starts_with(b"From ") || line.starts_with(b">From ")
 }
 
 fn is_field(line: &[u8]) -> bool {

@@ -89,7 +89,7 @@ pub(super) fn is_returned_mail(letter: &Letter) -> bool {
 /// Whether it needs no recipient in its text to be believed: no person sends mail that way.
 pub(super) fn is_surely_by_machine(letter: &Letter) -> bool {
     is_from_machine(letter)
-        || has_null_path(letter)
+        || has_null_path(letter) && SIGNS.subject.is_match(&letter.subject())
         || letter.report_type == "delivery-status"
         || letter.field("X-Failed-Recipients").is_some()
 }
