@@ -229,3 +229,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_multiparts_that_are_encoded_one_is_decoded() {
+    let level = |n: u8, within: &str| {
+        let (hex, quoted) = (format!("=2D-b{n}"), "Content-Transfer-Encoding: quoted-printable");
+        format!("Content-Type: multipart/mixed; boundary=b{n}\r\n{quoted}\r\n\r\n{hex}\r\n{within}\r\n{hex}--\r\n")
+    };
+    assert_eq!(read(level(0, "\r\nhello").as_bytes()).text, "hello");
+    let twice = read(level(0, &level(1, "\r\nhello").replace('=', "=3D")).as_bytes());
+    assert!(twice.text.starts_with("--b1") || twice.text.starts_with("=2D-b1"), "{}", twice.text);
+}

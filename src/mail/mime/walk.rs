@@ -81,6 +81,8 @@ struct Walk {
     parts: usize,
     too_deep: bool,
     too_many: bool,
+    /// A multipart was decoded.
+    unwrapped: bool,
     /// The first text that counts as a file only for its name.
     named_text: Option<Block>,
     /// The name of the attachment whose bytes are wanted.
@@ -97,8 +99,10 @@ impl Walk {
         if let Some(subtype) = kind.strip_prefix("multipart/") {
             let decoded;
             let mut parts = self.parts_of(entity, entity.body);
-            if parts.is_empty() {
-                // RFC 2045 section 6.4 forbids to encode a multipart; some do.
+            if parts.is_empty() && !self.unwrapped {
+                // RFC 2045 section 6.4 forbids to encode a multipart; some do. Once in a message is enough, for each
+                // is held in memory while its parts are read.
+                self.unwrapped = true;
                 decoded = decode::bytes(entity);
                 parts = self.parts_of(entity, &decoded);
             }
