@@ -95,6 +95,37 @@ fn only_ascending_floors_exist() {
     assert!(strangers.is_empty(), "modules that stand on no floor: {strangers:?}");
 }
 
+/// What makes something that a model reads. Outside of `mcp::present` they would take any text, so they stand in it alone;
+/// and what may be shown is listed there. The bridge passes on what it gets and tells of itself.
+const MAKES_WHAT_A_MODEL_READS: &[(&str, &[&str])] = &[
+    ("CallToolResult::", &["mcp::present"]),
+    ("ContentBlock", &["mcp::present"]),
+    ("ErrorData::", &["mcp::present", "mcp::bridge"]),
+    ("ResourceContents", &["mcp::present"]),
+    ("PromptMessage", &["mcp::present"]),
+    ("impl Shown for", &["mcp::present::shown"]),
+    ("Shown for $", &["mcp::present::shown"]),
+    ("impl Spoken for", &["mcp::present::sentence"]),
+    ("Sentence::made", &["mcp::present::sentence"]),
+    ("Sentence::vouched_for", &["mcp::failure"]),
+];
+
+#[test]
+fn what_a_model_reads_is_made_in_one_place() {
+    let mut wrong = Vec::new();
+    for file in sources() {
+        let Some(module) = module_of(&file).filter(|module| module.starts_with("mcp::")) else { continue };
+        let text = fs::read_to_string(&file).expect("a source file");
+        for (maker, homes) in MAKES_WHAT_A_MODEL_READS {
+            let at_home = homes.iter().any(|home| module == *home || module.starts_with(&format!("{home}::")));
+            if text.contains(maker) && !at_home {
+                wrong.push(format!("{} uses {maker}, at home in {}", file.display(), homes.join(" and ")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "results made past the fence:\n{}", wrong.join("\n"));
+}
+
 /// The words of rule one, each checked by making the mistake.
 #[test]
 fn the_rule_itself_can_fail() {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     failure::Failure,
-    present::{Fence, unfence},
+    present::{Fence, Part, Sentence, sentence, unfence},
 };
 
 /// The longest text taken as an argument, in characters: a subject has at most 998 (RFC 5322 section 2.1.1).
@@ -82,14 +82,15 @@ impl Parameter {
 
 impl Kind {
     /// In words, after "must be".
-    fn allowed(self) -> String {
+    fn allowed(self) -> Sentence {
+        let listed = |words: &[&'static str]| Sentence::joined(words.iter().copied(), ", ");
         match self {
-            Self::Text | Self::Lease => format!("a text of 1 to {TEXT_CHARS_MAX} characters"),
-            Self::Body => format!("a text of at most {BODY_CHARS_MAX} characters"),
-            Self::Texts => format!("a list of at most {LIST_ITEMS_MAX} texts"),
-            Self::Word(words) => format!("one of {}", words.join(", ")),
-            Self::Words(words) => format!("a list of some of {}", words.join(", ")),
-            Self::Number(min, max) => format!("a whole number from {min} to {max}"),
+            Self::Text | Self::Lease => sentence!("a text of 1 to {} characters", TEXT_CHARS_MAX),
+            Self::Body => sentence!("a text of at most {} characters", BODY_CHARS_MAX),
+            Self::Texts => sentence!("a list of at most {} texts", LIST_ITEMS_MAX),
+            Self::Word(words) => sentence!("one of {}", listed(words)),
+            Self::Words(words) => sentence!("a list of some of {}", listed(words)),
+            Self::Number(min, max) => sentence!("a whole number from {} to {}", min, max),
             Self::Flag => "true or false".into(),
         }
     }
@@ -166,7 +167,7 @@ pub(super) struct Arguments {
 impl Arguments {
     /// Checks what was given to `tool` against its `parameters`. A null counts as left out.
     pub(super) fn check(
-        tool: &str,
+        tool: &'static str,
         parameters: &'static [Parameter],
         given: &JsonObject,
         fence: &Fence,
@@ -181,19 +182,22 @@ impl Arguments {
             }
             let value = parameter.kind.take(value).ok_or_else(|| {
                 let (wrong, meant) = parameter.kind.wrong(value);
-                let meant = meant.map(|word| format!("; did you mean `{word}`?")).unwrap_or_default();
-                Failure::Told(format!(
-                    "argument `{}` of {tool} must be {}, not {}{meant}",
+                let meant = meant.map(|word| sentence!("; did you mean `{}`?", word)).unwrap_or_default();
+                Failure::Told(sentence!(
+                    "argument `{}` of {} must be {}, not {}{}",
                     parameter.name,
+                    tool,
                     parameter.kind.allowed(),
-                    described(wrong, fence)
+                    described(wrong, fence),
+                    meant
                 ))
             })?;
             taken.insert(parameter.name, value);
         }
         match parameters.iter().find(|parameter| parameter.required && !taken.contains_key(parameter.name)) {
             Some(missing) => {
-                Err(Failure::Told(format!("{tool} needs the argument `{}`: {}", missing.name, missing.kind.allowed())))
+                let (name, allowed) = (missing.name, missing.kind.allowed());
+                Err(Failure::Told(sentence!("{} needs the argument `{}`: {}", tool, name, allowed)))
             }
             None => Ok(Self { taken }),
         }
@@ -239,25 +243,25 @@ impl Arguments {
     }
 
     /// What was given, as it was taken, to be given again.
-    pub(super) fn again(&self, fence: &Fence) -> JsonObject {
-        let shown = |text: &String| Value::from(fence.code(text).as_str());
+    pub(super) fn again(&self, fence: &Fence) -> BTreeMap<&'static str, Part> {
+        let shown = |text: &String| fence.code(text);
         self.taken
             .iter()
             .map(|(name, taken)| {
                 let value = match taken {
-                    Taken::Text(text) => shown(text),
-                    Taken::Texts(texts) => texts.iter().map(shown).collect(),
-                    Taken::Number(number) => (*number).into(),
-                    Taken::Flag(flag) => (*flag).into(),
+                    Taken::Text(text) => Part::of(&shown(text)),
+                    Taken::Texts(texts) => Part::of(&texts.iter().map(shown).collect::<Vec<_>>()),
+                    Taken::Number(number) => Part::of(number),
+                    Taken::Flag(flag) => Part::of(flag),
                 };
-                ((*name).to_owned(), value)
+                (*name, value)
             })
             .collect()
     }
 }
 
 /// The name among `names` that `given` was most likely meant to be.
-pub(super) fn nearest<'a>(names: impl IntoIterator<Item = &'a str>, given: &str) -> Option<&'a str> {
+fn nearest(names: impl IntoIterator<Item = &'static str>, given: &str) -> Option<&'static str> {
     let given = given.to_lowercase();
     names
         .into_iter()
@@ -267,24 +271,28 @@ pub(super) fn nearest<'a>(names: impl IntoIterator<Item = &'a str>, given: &str)
         .map(|(_, name)| name)
 }
 
-fn unknown(tool: &str, parameters: &[Parameter], given: &str, fence: &Fence) -> Failure {
+fn unknown(tool: &'static str, parameters: &[Parameter], given: &str, fence: &Fence) -> Failure {
     let names = || parameters.iter().map(|parameter| parameter.name);
-    let given_shown = fence.code(&beginning(given)).as_str().to_owned();
-    let meant = nearest(names(), given).map(|name| format!(" Did you mean `{name}`?")).unwrap_or_default();
-    let allowed: Vec<String> = names().map(|name| format!("`{name}`")).collect();
+    let given_shown = fence.code(&beginning(given));
+    let allowed = Sentence::joined(names().map(|name| sentence!("`{}`", name)), ", ");
     Failure::Told(if allowed.is_empty() {
-        format!("{tool} takes no arguments, so not {given_shown} either")
+        sentence!("{} takes no arguments, so not {} either", tool, given_shown)
     } else {
-        format!("{tool} has no argument {given_shown}.{meant} Its arguments are {}", allowed.join(", "))
+        sentence!("{} has no argument {}.{} Its arguments are {}", tool, given_shown, meant(names(), given), allowed)
     })
 }
 
-fn described(value: &Value, fence: &Fence) -> String {
+/// Asks whether the one among `names` that is most like `given` was meant; nothing where none is like it.
+pub(super) fn meant(names: impl IntoIterator<Item = &'static str>, given: &str) -> Sentence {
+    nearest(names, given).map(|name| sentence!(" Did you mean `{}`?", name)).unwrap_or_default()
+}
+
+fn described(value: &Value, fence: &Fence) -> Sentence {
     match value {
         Value::Null => "null".into(),
-        Value::Bool(flag) => flag.to_string(),
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => fence.code(&beginning(text)).as_str().to_owned(),
+        Value::Bool(flag) => sentence!("{}", *flag),
+        Value::Number(number) => sentence!("{}", fence.code(&number.to_string())),
+        Value::String(text) => sentence!("{}", fence.code(&beginning(text))),
         Value::Array(_) => "this list".into(),
         Value::Object(_) => "an object".into(),
     }

@@ -1,6 +1,6 @@
 //! Failures in sentences for a model: what was wrong, what is allowed, what to do next; foreign words in them are fenced.
 
-use super::present::Fence;
+use super::present::{Fence, Sentence, sentence};
 use crate::{
     bell::{upstream::UpstreamError, waiting::WaitError, webhooks::WebhookError},
     store::{StoreError, leases::ClaimError, sources::SourceError},
@@ -9,8 +9,8 @@ use crate::{
 /// Why a call did not do what it was asked.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// In a sentence, with every foreign word in it fenced already.
-    Told(String),
+    /// In a sentence.
+    Told(Sentence),
     /// The caller went away; nobody reads the answer.
     Cancelled,
     /// The mail API's.
@@ -52,31 +52,29 @@ impl From<StoreError> for Failure {
 
 impl Failure {
     /// The sentence for it.
-    pub(super) fn sentence(&self, fence: &Fence) -> String {
+    pub(super) fn sentence(&self, fence: &Fence) -> Sentence {
         match self {
             Self::Told(sentence) => sentence.clone(),
             Self::Cancelled => "the call was cancelled; nothing is leased to you from it".into(),
             Self::Upstream(error) | Self::Webhook(WebhookError::Upstream(error)) => upstream(fence, error),
             Self::Wait(error) => wait(fence, error),
-            Self::Webhook(error @ (WebhookError::NoPublicUrl | WebhookError::NotListed)) => error.to_string(),
+            Self::Webhook(error @ (WebhookError::NoPublicUrl | WebhookError::NotListed)) => {
+                Sentence::vouched_for(error)
+            }
             Self::Webhook(WebhookError::Source(error)) => source(error),
             Self::Webhook(WebhookError::Store(error)) | Self::Store(error) => store(error),
         }
     }
 }
 
-fn upstream(fence: &Fence, error: &UpstreamError) -> String {
+fn upstream(fence: &Fence, error: &UpstreamError) -> Sentence {
     let sentence = match error {
-        UpstreamError::NoMessage(id) => {
-            format!("no message {}; call check_inbox", fence.code(id.as_str()).as_str())
-        }
-        UpstreamError::NoThread(id) => format!("no thread {}; call check_inbox", fence.code(id.as_str()).as_str()),
-        UpstreamError::NoMailbox(address) => {
-            format!("no mailbox {}; call list_mailboxes", fence.code(address).as_str())
-        }
-        UpstreamError::NoWebhook(id) => format!("no webhook {}; call list_webhooks", fence.code(id.as_str()).as_str()),
+        UpstreamError::NoMessage(id) => sentence!("no message {}; call check_inbox", fence.code(id.as_str())),
+        UpstreamError::NoThread(id) => sentence!("no thread {}; call check_inbox", fence.code(id.as_str())),
+        UpstreamError::NoMailbox(address) => sentence!("no mailbox {}; call list_mailboxes", fence.code(address)),
+        UpstreamError::NoWebhook(id) => sentence!("no webhook {}; call list_webhooks", fence.code(id.as_str())),
         UpstreamError::NoDelivery(id) => {
-            format!("no delivery {}; call list_webhook_deliveries", fence.code(id.as_str()).as_str())
+            sentence!("no delivery {}; call list_webhook_deliveries", fence.code(id.as_str()))
         }
         // These say nothing but what we wrote ourselves.
         UpstreamError::WhichMailbox
@@ -91,36 +89,37 @@ fn upstream(fence: &Fence, error: &UpstreamError) -> String {
         | UpstreamError::Failed { .. }
         | UpstreamError::Unreadable(_)
         | UpstreamError::NotOffered(_)
-        | UpstreamError::NotACursor => error.to_string(),
+        | UpstreamError::NotACursor => Sentence::vouched_for(error),
     };
     if let UpstreamError::Unreachable { source } = error {
         tracing::warn!(error = source as &(dyn std::error::Error + 'static), "the mail API cannot be reached");
     }
     match error.said() {
-        Some(said) => format!("{sentence}; it says {}", fence.text(said).as_str()),
+        Some(said) => sentence!("{}; it says {}", sentence, fence.text(said)),
         None => sentence,
     }
 }
 
-fn wait(fence: &Fence, error: &WaitError) -> String {
+fn wait(fence: &Fence, error: &WaitError) -> Sentence {
     match error {
-        WaitError::OtherLog(log) => format!(
+        WaitError::OtherLog(log) => sentence!(
             "this cursor belongs to another log ({}), perhaps one from before a restore; pass `earliest` or `now` instead",
-            fence.code(log.as_str()).as_str()
+            fence.code(log.as_str())
         ),
-        WaitError::NotACursor(_) | WaitError::NeedsPosition => error.to_string(),
-        WaitError::Claim(ClaimError::NotOwned { consumer, kind, owned }) => format!(
-            "consumer {} does not own the kind `{kind}`, so it would wait for ever; it owns {}. Pass `after` (`now`, `earliest` or a cursor) instead of `consumer` to watch for other kinds, or name another `consumer` to own them",
-            fence.code(consumer.as_str()).as_str(),
+        WaitError::NotACursor(_) | WaitError::NeedsPosition => Sentence::vouched_for(error),
+        WaitError::Claim(ClaimError::NotOwned { consumer, kind, owned }) => sentence!(
+            "consumer {} does not own the kind `{}`, so it would wait for ever; it owns {}. Pass `after` (`now`, `earliest` or a cursor) instead of `consumer` to watch for other kinds, or name another `consumer` to own them",
+            fence.code(consumer.as_str()),
+            *kind,
             // A list of our own words, joined with commas; fenced should it ever be more than that.
-            owned.split(", ").map(|kind| fence.code(kind).as_str().to_owned()).collect::<Vec<_>>().join(", "),
+            Sentence::joined(owned.split(", ").map(|kind| fence.code(kind)), ", "),
         ),
         WaitError::Claim(ClaimError::Store(error)) | WaitError::Store(error) => store(error),
         WaitError::Cancelled => Failure::Cancelled.sentence(fence),
     }
 }
 
-fn source(error: &SourceError) -> String {
+fn source(error: &SourceError) -> Sentence {
     tracing::error!(%error, "the receiver could not store a webhook's secret");
     match error {
         SourceError::Store(error) => store(error),
@@ -133,10 +132,10 @@ fn source(error: &SourceError) -> String {
     }
 }
 
-fn store(error: &StoreError) -> String {
+fn store(error: &StoreError) -> Sentence {
     match error {
         // Our own words, and worth a second try.
-        StoreError::Refused(_) => error.to_string(),
+        StoreError::Refused(_) => Sentence::vouched_for(error),
         StoreError::Database { .. } | StoreError::Corrupt { .. } => {
             tracing::error!(error = error as &(dyn std::error::Error + 'static), "the store failed under a tool");
             "the event store failed; nothing was changed. Try again once; if it fails again, the operator must look at the log"

@@ -2,14 +2,12 @@
 
 use rmcp::{
     ErrorData,
-    model::{ReadResourceResult, Resource, ResourceContents, ResourceTemplate},
+    model::{ReadResourceResult, Resource, ResourceTemplate},
 };
-use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     failure::Failure,
-    present::{self, Clip, EventView, Fence, with_fence_named},
+    present::{self, Clip, EventView, Fence, Fenced, Part, sentence, shown},
     server::Rooms,
     tools::{EmailPart, ThreadView, deliveries_page, filter},
 };
@@ -50,7 +48,9 @@ enum Place {
 
 impl Place {
     fn of(uri: &str) -> Option<Self> {
-        if uri.len() > URI_BYTES_MAX {
+        // A URI is written in these (RFC 3986 section 2), so an address that is repeated in an answer has no spaces.
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
+        if uri.len() > URI_BYTES_MAX || !uri.bytes().all(fits) {
             return None;
         }
         let path: Vec<String> = uri.strip_prefix(SCHEME)?.split('/').map(decoded).collect::<Option<_>>()?;
@@ -131,43 +131,34 @@ pub(super) async fn read(rooms: &Rooms, uri: &str) -> Result<ReadResourceResult,
     let fence = Fence::new(rooms.ids());
     let Some(place) = Place::of(uri) else {
         let shown: String = uri.chars().take(200).collect();
-        return Err(absent(
-            &fence,
-            &format!(
-                "there is no resource {}; resources/templates/list shows what can be read",
-                fence.code(&shown).as_str()
-            ),
-        ));
+        let shown = fence.code(&shown);
+        let sentence = sentence!("there is no resource {}; resources/templates/list shows what can be read", shown);
+        return Err(present::absent(&fence, &sentence));
     };
     match show(rooms, &fence, &place).await {
-        Ok(value) => {
-            let contents = ResourceContents::text(value.to_string(), uri).with_mime_type(JSON);
-            Ok(ReadResourceResult::new(vec![contents]))
-        }
+        Ok(part) => Ok(present::resource(&fence, uri, &part)),
         Err(failure) => {
-            let fence = Fence::new(rooms.ids());
             let sentence = failure.sentence(&fence);
             Err(match failure {
                 Failure::Told(_)
                 | Failure::Upstream(UpstreamError::NoMessage(_) | UpstreamError::NoThread(_))
-                | Failure::Webhook(WebhookError::Upstream(UpstreamError::NoWebhook(_))) => absent(&fence, &sentence),
-                _ => ErrorData::internal_error(with_fence_named(&fence, &sentence), None),
+                | Failure::Webhook(WebhookError::Upstream(UpstreamError::NoWebhook(_))) => {
+                    present::absent(&fence, &sentence)
+                }
+                _ => present::broken(&fence, &sentence),
             })
         }
     }
 }
 
-fn absent(fence: &Fence, sentence: &str) -> ErrorData {
-    ErrorData::resource_not_found(with_fence_named(fence, sentence), None)
+shown! {
+    struct Events {
+        events: Vec<Part>,
+        cursor: Fenced,
+    }
 }
 
-#[derive(Serialize)]
-struct Events {
-    events: Vec<Value>,
-    cursor: String,
-}
-
-async fn show(rooms: &Rooms, fence: &Fence, place: &Place) -> Result<Value, Failure> {
+async fn show(rooms: &Rooms, fence: &Fence, place: &Place) -> Result<Part, Failure> {
     match place {
         Place::Events => events(rooms, fence, EventFilter::default()).await,
         Place::MailboxEvents(address) => {
@@ -175,27 +166,25 @@ async fn show(rooms: &Rooms, fence: &Fence, place: &Place) -> Result<Value, Fail
             events(rooms, fence, EventFilter { mailbox, ..EventFilter::default() }).await
         }
         Place::Event(seq) => match rooms.log.event(*seq).await? {
-            Some(event) => Ok(present::object(fence, &EventView::json(fence, &event, 0, Clip::WHOLE))),
-            None => Err(Failure::Told(format!("there is no event {seq}; call list_events"))),
+            Some(event) => Ok(Part::of(&EventView::new(fence, &event, 0, Clip::WHOLE))),
+            None => Err(Failure::Told(sentence!("there is no event {}; call list_events", *seq))),
         },
-        Place::Thread(id) => Ok(present::object(fence, &ThreadView::new(fence, &rooms.upstream.thread(id).await?))),
+        Place::Thread(id) => Ok(Part::of(&ThreadView::new(fence, &rooms.upstream.thread(id).await?))),
         Place::Message(id) => {
             let email = rooms.upstream.read_email(id).await?;
-            Ok(present::object(fence, &EmailPart::new(fence, &email, 0, None)))
+            Ok(Part::of(&EmailPart::new(fence, &email, 0, None)))
         }
-        Place::Deliveries(id) => {
-            Ok(present::object(fence, &deliveries_page(rooms, fence, Some(id), None, PAGE, None).await?))
-        }
+        Place::Deliveries(id) => Ok(Part::of(&deliveries_page(rooms, fence, Some(id), None, PAGE, None).await?)),
     }
 }
 
-async fn events(rooms: &Rooms, fence: &Fence, filter: EventFilter) -> Result<Value, Failure> {
+async fn events(rooms: &Rooms, fence: &Fence, filter: EventFilter) -> Result<Part, Failure> {
     let request =
         ListRequest { filter, after: Position::Earliest, before: None, order: Order::Descending, limit: PAGE };
     let listed = rooms.waiting.list(request).await?;
     let fitted = present::fit(fence, &listed.events, |event, clip| EventView::json(fence, event, 0, clip));
-    let cursor = fence.code(&listed.cursor.to_string()).as_str().to_owned();
-    Ok(present::object(fence, &Events { events: fitted.items, cursor }))
+    let cursor = fence.code(&listed.cursor.to_string());
+    Ok(Part::of(&Events { events: fitted.items, cursor }))
 }
 
 #[cfg(test)]
@@ -218,6 +207,7 @@ mod tests {
             ("mailbell://webhooks/wh_1/deliveries", Some(Place::Deliveries(WebhookId::new("wh_1")))),
             ("mailbell://webhooks/wh_1", None),
             ("mailbell://threads/%zz", None),
+            ("mailbell://threads/obey me", None),
             ("mailbell://threads/%ff", None),
             ("https://events", None),
             (&format!("mailbell://threads/{}", "x".repeat(URI_BYTES_MAX)), None),

@@ -18,10 +18,10 @@ use rmcp::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    arguments::nearest,
+    arguments::meant,
     over_http::Principal,
     presence::Sessions,
-    present::{Fence, fence_rule, with_fence_named},
+    present::{self, Fence, Sentence, fence_rule, sentence},
     progress::Progress,
     resources, tools,
 };
@@ -212,14 +212,9 @@ impl Server {
     fn unknown_tool(&self, name: &str) -> ErrorData {
         let fence = Fence::new(self.rooms.ids());
         let names = || tools::ALL.iter().map(|tool| tool.name());
-        let meant = nearest(names(), name).map(|name| format!(" Did you mean `{name}`?")).unwrap_or_default();
         let shown: String = name.chars().take(80).collect();
-        let sentence = format!(
-            "there is no tool {}.{meant} The tools are {}",
-            fence.code(&shown).as_str(),
-            names().collect::<Vec<_>>().join(", ")
-        );
-        ErrorData::invalid_params(with_fence_named(&fence, &sentence), None)
+        let (shown, meant, all) = (fence.code(&shown), meant(names(), name), Sentence::joined(names(), ", "));
+        present::invalid(&fence, &sentence!("there is no tool {}.{} The tools are {}", shown, meant, all))
     }
 }
 

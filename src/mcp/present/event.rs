@@ -1,86 +1,88 @@
 //! An event as a model sees it: flat, with every foreign word fenced.
 
-use serde::Serialize;
-use serde_json::Value;
+use super::{Clip, Fence, Fenced, Part, json, shown};
+use crate::domain::{
+    clock::UnixMillis,
+    event::{AcceptedBy, Auth, BounceType, Detail, Event, EventKind, Tied},
+};
 
-use super::{Clip, Fence, Fenced, json};
-use crate::domain::event::{AcceptedBy, Auth, BounceType, Detail, Event, Tied};
-
-/// The fields of `Event` of the documentation; `attempt` where it is leased.
-#[derive(Serialize)]
-pub(in crate::mcp) struct EventView {
-    seq: i64,
-    event_id: Fenced,
-    event_type: &'static str,
-    source: Fenced,
-    auth: Auth,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mailbox: Option<Fenced>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_id: Option<Fenced>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thread_id: Option<Fenced>,
-    timestamp: String,
-    received_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    provider_kind: Option<Fenced>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attempt: Option<u32>,
-    #[serde(flatten)]
-    detail: DetailView,
+shown! {
+    /// The fields of `Event` of the documentation; `attempt` where it is leased.
+    pub(in crate::mcp) struct EventView {
+        seq: i64,
+        event_id: Fenced,
+        event_type: EventKind,
+        source: Fenced,
+        auth: Auth,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mailbox: Option<Fenced>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message_id: Option<Fenced>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        thread_id: Option<Fenced>,
+        timestamp: UnixMillis,
+        received_at: UnixMillis,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        provider_kind: Option<Fenced>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        attempt: Option<u32>,
+        #[serde(flatten)]
+        detail: DetailView,
+    }
 }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum DetailView {
-    Inbound {
-        from: Fenced,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        from_name: Option<Fenced>,
-        to: Vec<Fenced>,
-        #[serde(skip_serializing_if = "is_zero")]
-        to_left_out: usize,
-        subject: Fenced,
-        snippet: Fenced,
-        auto: bool,
-    },
-    Delivery {
-        recipient: Fenced,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        smtp_response: Option<Fenced>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        accepted_by: Option<AcceptedBy>,
-    },
-    Bounce {
-        recipient: Option<Fenced>,
-        bounce_code: Fenced,
-        code_inferred: bool,
-        bounce_type: BounceType,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reason: Option<Fenced>,
-        r#final: bool,
-        suppress_advised: bool,
-        suppressed: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        diagnostic: Option<Fenced>,
-        tied: Tied,
-    },
-    Complaint {
-        recipient: Option<Fenced>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        feedback_type: Option<Fenced>,
-        tied: Tied,
-    },
-    Open {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        recipient: Option<Fenced>,
-        machine: Option<bool>,
-    },
-    Approval {
-        action_id: Fenced,
-        outcome: Fenced,
-    },
-    Other {},
+shown! {
+    #[serde(untagged)]
+    enum DetailView {
+        Inbound {
+            from: Fenced,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            from_name: Option<Fenced>,
+            to: Vec<Fenced>,
+            #[serde(skip_serializing_if = "is_zero")]
+            to_left_out: usize,
+            subject: Fenced,
+            snippet: Fenced,
+            auto: bool,
+        },
+        Delivery {
+            recipient: Fenced,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            smtp_response: Option<Fenced>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            accepted_by: Option<AcceptedBy>,
+        },
+        Bounce {
+            recipient: Option<Fenced>,
+            bounce_code: Fenced,
+            code_inferred: bool,
+            bounce_type: BounceType,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            reason: Option<Fenced>,
+            r#final: bool,
+            suppress_advised: bool,
+            suppressed: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            diagnostic: Option<Fenced>,
+            tied: Tied,
+        },
+        Complaint {
+            recipient: Option<Fenced>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            feedback_type: Option<Fenced>,
+            tied: Tied,
+        },
+        Open {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            recipient: Option<Fenced>,
+            machine: Option<bool>,
+        },
+        Approval {
+            action_id: Fenced,
+            outcome: Fenced,
+        },
+        Other {},
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -90,24 +92,29 @@ fn is_zero(count: &usize) -> bool {
 
 impl EventView {
     /// `event` behind `fence`; `attempt` 0 says that it is not leased.
-    pub(in crate::mcp) fn json(fence: &Fence, event: &Event, attempt: u32, clip: Clip) -> Value {
+    pub(in crate::mcp) fn new(fence: &Fence, event: &Event, attempt: u32, clip: Clip) -> Self {
         let code = |text: &Option<String>| text.as_deref().map(|text| fence.code(text));
         let fact = &event.fact;
-        json(&Self {
+        Self {
             seq: event.seq.0,
             event_id: fence.code(fact.event_id.as_str()),
-            event_type: fact.detail.kind().as_str(),
+            event_type: fact.detail.kind(),
             source: fence.code(event.source.as_str()),
             auth: event.auth,
             mailbox: code(&fact.mailbox),
             message_id: fact.message_id.as_ref().map(|id| fence.code(id.as_str())),
             thread_id: fact.thread_id.as_ref().map(|id| fence.code(id.as_str())),
-            timestamp: fact.timestamp.to_string(),
-            received_at: event.received_at.to_string(),
+            timestamp: fact.timestamp,
+            received_at: event.received_at,
             provider_kind: fact.provider_kind.as_deref().map(|kind| fence.text_up_to(kind, clip.text_chars)),
             attempt: (attempt > 0).then_some(attempt),
             detail: DetailView::of(fence, &fact.detail, clip),
-        })
+        }
+    }
+
+    /// The same as a part of a list.
+    pub(in crate::mcp) fn json(fence: &Fence, event: &Event, attempt: u32, clip: Clip) -> Part {
+        json(&Self::new(fence, event, attempt, clip))
     }
 }
 

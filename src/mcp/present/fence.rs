@@ -3,7 +3,13 @@
 //! A result is built of [`Fenced`] texts, which only a [`Fence`] makes, so foreign text cannot reach a model bare. Inside,
 //! the fence's own marks and characters that a reader cannot see are taken out.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
 
 use serde::Serialize;
 
@@ -25,8 +31,12 @@ const KEY_DIGITS: usize = 10;
 /// The longest id, address or code that stays bare.
 const BARE_CHARS_MAX: usize = 128;
 
-/// The fence of one result.
-pub struct Fence {
+/// The fence of one result; clones are the same fence.
+#[derive(Debug, Clone)]
+pub struct Fence(Arc<State>);
+
+#[derive(Debug)]
+struct State {
     key: String,
     used: AtomicBool,
     hidden: AtomicUsize,
@@ -44,17 +54,23 @@ impl Fenced {
     }
 }
 
+impl fmt::Display for Fenced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl Fence {
     /// A fence with a fresh `K`.
     pub fn new(ids: &Ids) -> Self {
         let mut key = ids.secret("");
         key.truncate(KEY_DIGITS);
-        Self { key, used: AtomicBool::new(false), hidden: AtomicUsize::new(0) }
+        Self(Arc::new(State { key, used: AtomicBool::new(false), hidden: AtomicUsize::new(0) }))
     }
 
     /// Free text of somebody else: fenced whatever it holds.
     pub fn text(&self, foreign: &str) -> Fenced {
-        self.used.store(true, Ordering::Relaxed);
+        self.0.used.store(true, Ordering::Relaxed);
         let mut inside = String::with_capacity(foreign.len());
         let mut hidden = 0;
         let mut chars = foreign.chars().peekable();
@@ -72,8 +88,8 @@ impl Fence {
                 char => inside.push(char),
             }
         }
-        self.hidden.fetch_add(hidden, Ordering::Relaxed);
-        let key = &self.key;
+        self.0.hidden.fetch_add(hidden, Ordering::Relaxed);
+        let key = &self.0.key;
         Fenced(format!("‹{key}›{inside}‹/{key}›"))
     }
 
@@ -92,17 +108,17 @@ impl Fence {
 
     /// The name of this fence, if anything was fenced.
     pub fn name(&self) -> Option<&str> {
-        self.used.load(Ordering::Relaxed).then_some(&self.key)
+        self.0.used.load(Ordering::Relaxed).then(|| self.0.key.as_str())
     }
 
     /// How many characters were taken out because nobody can see them.
     pub fn hidden(&self) -> usize {
-        self.hidden.load(Ordering::Relaxed)
+        self.0.hidden.load(Ordering::Relaxed)
     }
 
     /// Goes back to an earlier count: what was fenced since is shown anew, shorter.
     pub(in crate::mcp) fn forget_hidden_since(&self, before: usize) {
-        self.hidden.store(before, Ordering::Relaxed);
+        self.0.hidden.store(before, Ordering::Relaxed);
     }
 }
 
@@ -121,14 +137,17 @@ pub fn is_bare(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:@+-".contains(&byte))
 }
 
-/// Characters that carry words past a human reader, or turn the line around: tags, invisible operators and joiners,
-/// directional marks, variation selectors of the supplement, and control characters.
+/// Characters that carry words past a human reader, or turn the line around: all that Unicode calls default-ignorable (tags,
+/// variation selectors, invisible operators and joiners, fillers), directional marks, blanks that look like nothing,
+/// annotations, and control characters.
 fn is_hidden(char: char) -> bool {
     matches!(char,
-        '\u{E0000}'..='\u{E007F}' | '\u{E0100}'..='\u{E01EF}'
-        | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
-        | '\u{061C}' | '\u{180E}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{00AD}' | '\u{034F}'
-        | '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}')
+        // Plane 14: tags, the variation selectors of the supplement, and what is reserved beside them.
+        '\u{E0000}'..='\u{E0FFF}' | '\u{FE00}'..='\u{FE0F}'
+        | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+        | '\u{061C}' | '\u{180B}'..='\u{180F}' | '\u{FEFF}' | '\u{FFF0}'..='\u{FFFB}' | '\u{00AD}' | '\u{034F}'
+        | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{2800}' | '\u{3164}' | '\u{FFA0}'
+        | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}')
         || (char.is_control() && char != '\n' && char != '\t')
 }
 
@@ -200,8 +219,8 @@ pub(super) mod tests {
     #[test]
     fn what_nobody_sees_is_taken_out_and_counted() {
         let fence = fence();
-        let shown = fence.text("pay\u{200B} \u{202E}now\u{E0041}\u{1b}[1m\r\nplease\t!");
+        let shown = fence.text("pay\u{200B} \u{202E}now\u{E0041}\u{1b}[1m\u{FE0F}\u{E0101}\u{2028}\r\nplease\t!");
         assert_eq!(unfence(shown.as_str()), "pay now[1m\nplease\t!");
-        assert_eq!(fence.hidden(), 4);
+        assert_eq!(fence.hidden(), 7);
     }
 }

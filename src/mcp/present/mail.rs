@@ -1,11 +1,9 @@
 //! Mailboxes and messages as a model sees them.
 
-use serde::Serialize;
-use serde_json::Value;
-
-use super::{Clip, Fence, Fenced, json};
+use super::{Clip, Fence, Fenced, Part, json, shown};
 use crate::{
     bell::upstream::{Email, Mailbox, Summary},
+    domain::clock::UnixMillis,
     domain::verdict::{Finding, Outcome, Verdict},
 };
 
@@ -15,17 +13,18 @@ const ATTACHMENTS_SHOWN_MAX: usize = 20;
 /// Signatures named in one result.
 const SIGNATURES_SHOWN_MAX: usize = 5;
 
-/// A mailbox.
-#[derive(Serialize)]
-pub(in crate::mcp) struct MailboxView {
-    address: Fenced,
-    mailbox_id: Fenced,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    display_name: Option<Fenced>,
+shown! {
+    /// A mailbox.
+    pub(in crate::mcp) struct MailboxView {
+        address: Fenced,
+        mailbox_id: Fenced,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        display_name: Option<Fenced>,
+    }
 }
 
 impl MailboxView {
-    pub(in crate::mcp) fn json(fence: &Fence, mailbox: &Mailbox, clip: Clip) -> Value {
+    pub(in crate::mcp) fn json(fence: &Fence, mailbox: &Mailbox, clip: Clip) -> Part {
         json(&Self {
             address: fence.code(&mailbox.address),
             mailbox_id: fence.code(mailbox.id.as_str()),
@@ -34,35 +33,36 @@ impl MailboxView {
     }
 }
 
-/// A message in a list. The mailbox is an address, and tags are words of whoever set them.
-#[derive(Serialize)]
-pub(in crate::mcp) struct SummaryView {
-    message_id: Fenced,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thread_id: Option<Fenced>,
-    mailbox: Fenced,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    direction: Option<Fenced>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Fenced>,
-    from: Fenced,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    from_name: Option<Fenced>,
-    to: Vec<Fenced>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    cc: Vec<Fenced>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    addresses_left_out: Option<usize>,
-    subject: Fenced,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    snippet: Option<Fenced>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    received_at: Option<String>,
-    has_attachments: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    handled: Option<bool>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<Fenced>,
+shown! {
+    /// A message in a list. The mailbox is an address, and tags are words of whoever set them.
+    pub(in crate::mcp) struct SummaryView {
+        message_id: Fenced,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        thread_id: Option<Fenced>,
+        mailbox: Fenced,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        direction: Option<Fenced>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<Fenced>,
+        from: Fenced,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from_name: Option<Fenced>,
+        to: Vec<Fenced>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        cc: Vec<Fenced>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        addresses_left_out: Option<usize>,
+        subject: Fenced,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        snippet: Option<Fenced>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        received_at: Option<UnixMillis>,
+        has_attachments: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        handled: Option<bool>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        tags: Vec<Fenced>,
+    }
 }
 
 impl SummaryView {
@@ -85,31 +85,33 @@ impl SummaryView {
             addresses_left_out: (left_out > 0).then_some(left_out),
             subject: text(&message.subject),
             snippet: message.snippet.as_deref().filter(|snippet| !snippet.is_empty()).map(text),
-            received_at: message.received_at.map(|at| at.to_string()),
+            received_at: message.received_at,
             has_attachments: message.has_attachments,
             handled: message.handled(),
             tags: tags.take(clip.list_items).map(|tag| fence.text_up_to(tag, clip.text_chars)).collect(),
         }
     }
 
-    pub(in crate::mcp) fn json(fence: &Fence, message: &Summary, clip: Clip) -> Value {
+    pub(in crate::mcp) fn json(fence: &Fence, message: &Summary, clip: Clip) -> Part {
         json(&Self::new(fence, message, clip))
     }
 }
 
-#[derive(Serialize)]
-struct AttachmentView {
-    filename: Fenced,
-    content_type: Fenced,
-    size_bytes: u64,
+shown! {
+    struct AttachmentView {
+        filename: Fenced,
+        content_type: Fenced,
+        size_bytes: u64,
+    }
 }
 
-/// One check's result. The results are words of ours; a domain is the sender's.
-#[derive(Serialize)]
-struct FindingView {
-    result: Outcome,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    domain: Option<Fenced>,
+shown! {
+    /// One check's result. The results are words of ours; a domain is the sender's.
+    struct FindingView {
+        result: Outcome,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        domain: Option<Fenced>,
+    }
 }
 
 impl FindingView {
@@ -118,16 +120,17 @@ impl FindingView {
     }
 }
 
-/// Whether a message is from whom it says.
-#[derive(Serialize)]
-struct VerdictView {
-    by: Fenced,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    spf: Option<FindingView>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    dkim: Vec<FindingView>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dmarc: Option<FindingView>,
+shown! {
+    /// Whether a message is from whom it says.
+    struct VerdictView {
+        by: Fenced,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        spf: Option<FindingView>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        dkim: Vec<FindingView>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dmarc: Option<FindingView>,
+    }
 }
 
 impl VerdictView {
@@ -142,19 +145,20 @@ impl VerdictView {
     }
 }
 
-/// A message without its text, which is shown in parts.
-#[derive(Serialize)]
-pub(in crate::mcp) struct EmailHead {
-    #[serde(flatten)]
-    summary: SummaryView,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    attachments: Vec<AttachmentView>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attachments_left_out: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auth_results: Option<VerdictView>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    notes: Vec<Fenced>,
+shown! {
+    /// A message without its text, which is shown in parts.
+    pub(in crate::mcp) struct EmailHead {
+        #[serde(flatten)]
+        summary: SummaryView,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        attachments: Vec<AttachmentView>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        attachments_left_out: Option<usize>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        auth_results: Option<VerdictView>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        notes: Vec<Fenced>,
+    }
 }
 
 impl EmailHead {

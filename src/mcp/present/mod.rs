@@ -5,11 +5,12 @@ mod alone;
 mod event;
 mod fence;
 mod mail;
+mod sentence;
+mod shown;
 mod suppression;
 mod webhook;
 
-use rmcp::model::{CallToolResult, ContentBlock};
-use serde::Serialize;
+use rmcp::model::{CallToolResult, ReadResourceResult, ResourceContents};
 use serde_json::{Map, Value};
 
 pub use self::{
@@ -20,6 +21,8 @@ pub(super) use self::{
     event::EventView,
     fence::{fence_rule, unfence},
     mail::{EmailHead, MailboxView, SummaryView},
+    sentence::{Sentence, absent, broken, failure, invalid, sentence, spoken},
+    shown::{Part, Shown, shown},
     suppression::SuppressionView,
     webhook::{DeliveriesView, WebhookView},
 };
@@ -50,20 +53,20 @@ impl Clip {
 /// A list that fits into a result, and how many of its items do.
 pub(super) struct Fitted {
     /// The items that fit.
-    pub(super) items: Vec<Value>,
+    pub(super) items: Vec<Part>,
     /// How many were left out at the end.
     pub(super) left_out: usize,
 }
 
 /// Shows as many of `items` as fit, roomy where all do and tight otherwise; at least one, so that a reader gets on.
-pub(super) fn fit<T>(fence: &Fence, items: &[T], view: impl Fn(&T, Clip) -> Value) -> Fitted {
+pub(super) fn fit<T>(fence: &Fence, items: &[T], view: impl Fn(&T, Clip) -> Part) -> Fitted {
     let room = RESULT_CHARS_MAX - FRAME_CHARS;
     let mut shown = all(fence, items, view);
     let mut used = 0;
     let fitting = shown
         .iter()
         .take_while(|item| {
-            used += chars(item);
+            used += chars(*item);
             used <= room
         })
         .count()
@@ -74,9 +77,9 @@ pub(super) fn fit<T>(fence: &Fence, items: &[T], view: impl Fn(&T, Clip) -> Valu
 }
 
 /// Shows all of `items`, tight where they would be too long otherwise: for what cannot be asked for again.
-pub(super) fn all<T>(fence: &Fence, items: &[T], view: impl Fn(&T, Clip) -> Value) -> Vec<Value> {
+pub(super) fn all<T>(fence: &Fence, items: &[T], view: impl Fn(&T, Clip) -> Part) -> Vec<Part> {
     let hidden = fence.hidden();
-    let shown: Vec<Value> = items.iter().map(|item| view(item, Clip::ROOMY)).collect();
+    let shown: Vec<Part> = items.iter().map(|item| view(item, Clip::ROOMY)).collect();
     if shown.iter().map(chars).sum::<usize>() <= RESULT_CHARS_MAX - FRAME_CHARS {
         return shown;
     }
@@ -100,19 +103,23 @@ pub(super) fn beginning(text: &str, chars_max: usize, room: usize) -> &str {
     text
 }
 
-/// The length of `value` as compact JSON with a comma, in characters.
-pub(super) fn chars(value: &Value) -> usize {
-    value.to_string().chars().count() + 1
+/// The length of `part` as compact JSON with a comma, in characters.
+pub(super) fn chars(part: &impl Shown) -> usize {
+    value(part).to_string().chars().count() + 1
 }
 
 /// A part of a result as JSON.
-pub(super) fn json(part: &impl Serialize) -> Value {
+pub(super) fn json(part: &impl Shown) -> Part {
+    Part::new(value(part))
+}
+
+fn value(part: &impl Shown) -> Value {
     serde_json::to_value(part).expect("views have text keys and no failing parts")
 }
 
 /// A whole result as JSON: its fields, without those that are null, and the fence's name where there is one.
-pub(super) fn object(fence: &Fence, body: &impl Serialize) -> Value {
-    let mut fields = match json(body) {
+pub(super) fn object(fence: &Fence, body: &impl Shown) -> Part {
+    let mut fields = match value(body) {
         Value::Object(fields) => fields,
         other => Map::from_iter([("value".to_owned(), other)]),
     };
@@ -123,25 +130,18 @@ pub(super) fn object(fence: &Fence, body: &impl Serialize) -> Value {
     if fence.hidden() > 0 {
         fields.insert("hidden_chars_removed".into(), fence.hidden().into());
     }
-    Value::Object(fields)
+    Part::new(Value::Object(fields))
 }
 
 /// A result: structured, and word for word the same as text.
-pub(super) fn result(fence: &Fence, body: &impl Serialize) -> CallToolResult {
-    CallToolResult::structured(object(fence, body))
+pub(super) fn result(fence: &Fence, body: &impl Shown) -> CallToolResult {
+    CallToolResult::structured(object(fence, body).into_value())
 }
 
-/// A failure that the model can do something about.
-pub(super) fn failure(fence: &Fence, sentence: &str) -> CallToolResult {
-    CallToolResult::error(vec![ContentBlock::text(with_fence_named(fence, sentence))])
-}
-
-/// `sentence`, followed by the fence's name where something in it was fenced.
-pub(super) fn with_fence_named(fence: &Fence, sentence: &str) -> String {
-    match fence.name() {
-        Some(name) => format!("{sentence} (fence: {name})"),
-        None => sentence.to_owned(),
-    }
+/// A resource at `uri`: a result like any other, as text.
+pub(super) fn resource(fence: &Fence, uri: &str, body: &impl Shown) -> ReadResourceResult {
+    let text = object(fence, body).into_value().to_string();
+    ReadResourceResult::new(vec![ResourceContents::text(text, uri).with_mime_type("application/json")])
 }
 
 #[cfg(test)]
@@ -163,11 +163,12 @@ mod tests {
     #[test]
     fn a_list_shows_what_fits_and_at_least_one() {
         let fence = fence::tests::fence();
-        let view = |length: &usize, clip: Clip| Value::from("x".repeat((*length).min(clip.text_chars)));
+        let text = |length: usize| json(&fence.code(&"x".repeat(length)));
+        let view = |length: &usize, clip: Clip| text((*length).min(clip.text_chars));
         assert_eq!(fit(&fence, &[100; 20], view).left_out, 0);
         let many = fit(&fence, &[1000; 500], view);
         assert!(many.items.iter().map(chars).sum::<usize>() <= RESULT_CHARS_MAX && many.left_out > 0);
-        let huge = fit(&fence, &[()], |(), _| Value::from("x".repeat(20_000)));
+        let huge = fit(&fence, &[()], |(), _| text(20_000));
         assert_eq!((huge.items.len(), huge.left_out), (1, 0));
     }
 }

@@ -1,38 +1,39 @@
 //! Webhooks and deliveries as a model sees them; no secret is among their fields.
 
-use serde::Serialize;
-use serde_json::Value;
+use super::{Clip, Fence, Fenced, Part, fit, json, shown};
+use crate::{
+    bell::upstream::{Delivery, DeliveryPage, Webhook},
+    domain::clock::UnixMillis,
+};
 
-use super::{Clip, Fence, Fenced, fit, json};
-use crate::bell::upstream::{Delivery, DeliveryPage, Webhook};
-
-#[derive(Serialize)]
-pub(in crate::mcp) struct WebhookView {
-    webhook_id: Fenced,
-    endpoint_url: Fenced,
-    events: Vec<Fenced>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mailbox: Option<Fenced>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    domain: Option<Fenced>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<Fenced>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    disabled: Option<Fenced>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failing_since: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_failure: Option<Fenced>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pending: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dead: Option<u32>,
+shown! {
+    pub(in crate::mcp) struct WebhookView {
+        webhook_id: Fenced,
+        endpoint_url: Fenced,
+        events: Vec<Fenced>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mailbox: Option<Fenced>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        domain: Option<Fenced>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        description: Option<Fenced>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        created_at: Option<UnixMillis>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        disabled: Option<Fenced>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failing_since: Option<UnixMillis>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_failure: Option<Fenced>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pending: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dead: Option<u32>,
+    }
 }
 
 impl WebhookView {
-    pub(in crate::mcp) fn json(fence: &Fence, webhook: &Webhook, clip: Clip) -> Value {
+    pub(in crate::mcp) fn json(fence: &Fence, webhook: &Webhook, clip: Clip) -> Part {
         json(&Self {
             webhook_id: fence.code(webhook.id.as_str()),
             endpoint_url: fence.code(&webhook.endpoint_url),
@@ -40,9 +41,9 @@ impl WebhookView {
             mailbox: webhook.mailbox.as_deref().map(|mailbox| fence.code(mailbox)),
             domain: webhook.domain.as_deref().map(|domain| fence.code(domain)),
             description: webhook.description.as_deref().map(|text| fence.text_up_to(text, clip.text_chars)),
-            created_at: webhook.created_at.map(|at| at.to_string()),
+            created_at: webhook.created_at,
             disabled: webhook.disabled.as_deref().map(|why| fence.text_up_to(why, clip.text_chars)),
-            failing_since: webhook.fare.failing_since.map(|at| at.to_string()),
+            failing_since: webhook.fare.failing_since,
             last_failure: webhook.fare.last_failure.as_deref().map(|what| fence.code(what)),
             pending: webhook.fare.pending,
             dead: webhook.fare.dead,
@@ -50,33 +51,34 @@ impl WebhookView {
     }
 }
 
-#[derive(Serialize)]
-struct DeliveryView {
-    delivery_id: Fenced,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    webhook_id: Option<Fenced>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event_id: Option<Fenced>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event_type: Option<Fenced>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replay_of: Option<Fenced>,
-    endpoint_url: Fenced,
-    status: Fenced,
-    attempts: u32,
-    response_status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Fenced>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_attempt_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_attempt_at: Option<String>,
+shown! {
+    struct DeliveryView {
+        delivery_id: Fenced,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        webhook_id: Option<Fenced>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        event_id: Option<Fenced>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        event_type: Option<Fenced>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replay_of: Option<Fenced>,
+        endpoint_url: Fenced,
+        status: Fenced,
+        attempts: u32,
+        response_status: Option<u16>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<Fenced>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        created_at: Option<UnixMillis>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_attempt_at: Option<UnixMillis>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_attempt_at: Option<UnixMillis>,
+    }
 }
 
 impl DeliveryView {
-    fn json(fence: &Fence, delivery: &Delivery, clip: Clip) -> Value {
+    fn json(fence: &Fence, delivery: &Delivery, clip: Clip) -> Part {
         let code = |text: &Option<String>| text.as_deref().map(|text| fence.code(text));
         json(&Self {
             delivery_id: fence.code(delivery.id.as_str()),
@@ -93,18 +95,19 @@ impl DeliveryView {
             attempts: delivery.attempts,
             response_status: delivery.response_status,
             error: code(&delivery.error),
-            created_at: delivery.created_at.map(|at| at.to_string()),
-            last_attempt_at: delivery.last_attempt_at.map(|at| at.to_string()),
-            next_attempt_at: delivery.next_attempt_at.map(|at| at.to_string()),
+            created_at: delivery.created_at,
+            last_attempt_at: delivery.last_attempt_at,
+            next_attempt_at: delivery.next_attempt_at,
         })
     }
 }
 
-/// A page of deliveries.
-#[derive(Serialize)]
-pub(in crate::mcp) struct DeliveriesView {
-    deliveries: Vec<Value>,
-    cursor: Option<Fenced>,
+shown! {
+    /// A page of deliveries.
+    pub(in crate::mcp) struct DeliveriesView {
+        deliveries: Vec<Part>,
+        cursor: Option<Fenced>,
+    }
 }
 
 impl DeliveriesView {

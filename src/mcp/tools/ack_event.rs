@@ -1,13 +1,12 @@
 //! `ack_event`: says what became of leased events.
 
 use rmcp::model::CallToolResult;
-use serde::Serialize;
 
 use super::{
     super::{
         arguments::{Kind, Parameter},
         failure::Failure,
-        present::{self, Fenced},
+        present::{self, Fenced, sentence, shown},
         server::Rooms,
     },
     Call, Effect, Output, Tool,
@@ -43,12 +42,13 @@ pub(super) const TOOL: Tool = Tool {
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
-#[derive(Serialize)]
-struct Answer {
-    action: &'static str,
-    done: Vec<Fenced>,
-    stale: Vec<Fenced>,
-    parked: Option<Vec<Fenced>>,
+shown! {
+    struct Answer {
+        action: &'static str,
+        done: Vec<Fenced>,
+        stale: Vec<Fenced>,
+        parked: Option<Vec<Fenced>>,
+    }
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
@@ -64,7 +64,11 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     };
     for (name, of) in [("note", "escalate"), ("lease_secs", "extend")] {
         if arguments.has(name) && action != of {
-            return Err(Failure::Told(format!("argument `{name}` goes with the action `{of}` only; leave it out")));
+            return Err(Failure::Told(sentence!(
+                "argument `{}` goes with the action `{}` only; leave it out",
+                name,
+                of
+            )));
         }
     }
     let token = LeaseToken::new(arguments.text("lease_token").unwrap_or_default());

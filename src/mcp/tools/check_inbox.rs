@@ -1,14 +1,12 @@
 //! `check_inbox`: messages in the mailboxes, the newest first.
 
 use rmcp::model::CallToolResult;
-use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     super::{
         arguments::{Kind, Parameter},
         failure::Failure,
-        present::{self, SummaryView},
+        present::{self, Fenced, Part, SummaryView, shown},
         server::Rooms,
     },
     Call, Effect, Output, Tool, filter,
@@ -43,11 +41,12 @@ pub(super) const TOOL: Tool = Tool {
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
-#[derive(Serialize)]
-struct Answer {
-    messages: Vec<Value>,
-    cursor: Option<String>,
-    notes: Option<Vec<&'static str>>,
+shown! {
+    struct Answer {
+        messages: Vec<Part>,
+        cursor: Option<Fenced>,
+        notes: Option<Vec<&'static str>>,
+    }
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
@@ -67,7 +66,7 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     };
     let page = rooms.upstream.check_inbox(&query).await?;
     let fitted = present::fit(&fence, &page.messages, |message, clip| SummaryView::json(&fence, message, clip));
-    let cursor = page.cursor(query.cursor.as_ref(), fitted.items.len()).map(|cursor| cursor.to_string());
+    let cursor = page.cursor(query.cursor.as_ref(), fitted.items.len()).map(|cursor| fence.code(&cursor.to_string()));
     let notes = (!page.notes.is_empty()).then_some(page.notes);
     Ok(present::result(&fence, &Answer { messages: fitted.items, cursor, notes }))
 }

@@ -1,13 +1,12 @@
 //! `delete_webhook`: no more deliveries by this webhook, and its secret is forgotten.
 
 use rmcp::model::CallToolResult;
-use serde::Serialize;
 
 use super::{
     super::{
         arguments::{Kind, Parameter},
         failure::Failure,
-        present::{self, Fenced},
+        present::{self, Fenced, shown},
         server::Rooms,
     },
     Call, Effect, Output, Tool,
@@ -24,10 +23,11 @@ pub(super) const TOOL: Tool = Tool {
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
-#[derive(Serialize)]
-struct Answer {
-    webhook_id: Fenced,
-    deleted: bool,
+shown! {
+    struct Answer {
+        webhook_id: Fenced,
+        deleted: bool,
+    }
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {

@@ -3,11 +3,12 @@
 use super::super::{
     arguments::{Arguments, Kind, Parameter},
     failure::Failure,
+    present::sentence,
 };
 use crate::{
     bell::waiting::Position,
     domain::{
-        address::{Address, ascii_domain, is_domain},
+        address::{Address, NotAnAddress, ascii_domain, is_domain},
         event::{EventFilter, EventKind},
         id::{ActionId, MessageId, ThreadId},
     },
@@ -32,9 +33,9 @@ pub(super) fn kinds(words: &[String]) -> Vec<EventKind> {
 
 /// An address as the log writes it.
 pub(in crate::mcp) fn address(text: &str) -> Result<String, Failure> {
-    text.parse::<Address>()
-        .map(|address| address.to_string())
-        .map_err(|error| Failure::Told(format!("argument `mailbox`: {error}; call list_mailboxes for yours")))
+    text.parse::<Address>().map(|address| address.to_string()).map_err(|error: NotAnAddress| {
+        Failure::Told(sentence!("argument `mailbox`: {}; call list_mailboxes for yours", error))
+    })
 }
 
 /// A domain as the log writes it.
@@ -64,10 +65,9 @@ pub(super) fn position(text: &str) -> Result<Position, Failure> {
     match text {
         "earliest" => Ok(Position::Earliest),
         "now" => Ok(Position::Now),
-        cursor => cursor
-            .parse()
-            .map(Position::After)
-            .map_err(|error: crate::domain::cursor::NotACursor| Failure::Told(format!("argument `after`: {error}"))),
+        cursor => cursor.parse().map(Position::After).map_err(|error: crate::domain::cursor::NotACursor| {
+            Failure::Told(sentence!("argument `after`: {}", error))
+        }),
     }
 }
 

@@ -1,13 +1,11 @@
 //! `get_thread`: the messages of a conversation, and whether somebody is done with it.
 
 use rmcp::model::CallToolResult;
-use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     super::{
         failure::Failure,
-        present::{self, Fence, Fenced, SummaryView},
+        present::{self, Fence, Fenced, Part, SummaryView, shown},
         server::Rooms,
     },
     Call, Effect, Output, Tool, filter,
@@ -34,14 +32,15 @@ pub(super) const TOOL: Tool = Tool {
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
-/// A thread; where not all of it fits, the newest messages.
-#[derive(Serialize)]
-pub(in crate::mcp) struct ThreadView {
-    thread_id: Fenced,
-    handled: Option<bool>,
-    message_count: usize,
-    messages: Vec<Value>,
-    older_left_out: Option<usize>,
+shown! {
+    /// A thread; where not all of it fits, the newest messages.
+    pub(in crate::mcp) struct ThreadView {
+        thread_id: Fenced,
+        handled: Option<bool>,
+        message_count: usize,
+        messages: Vec<Part>,
+        older_left_out: Option<usize>,
+    }
 }
 
 impl ThreadView {

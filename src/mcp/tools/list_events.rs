@@ -1,14 +1,12 @@
 //! `list_events`: a page of the log, without a lease.
 
 use rmcp::model::CallToolResult;
-use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     super::{
         arguments::{Kind, Parameter},
         failure::Failure,
-        present::{self, EventView},
+        present::{self, EventView, Fenced, Part, sentence, shown},
         server::Rooms,
     },
     Call, Effect, Output, Tool, filter,
@@ -52,12 +50,13 @@ pub(super) const TOOL: Tool = Tool {
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
-#[derive(Serialize)]
-struct Answer {
-    events: Vec<Value>,
-    cursor: String,
-    left_out: Option<usize>,
-    gap: Option<Gap>,
+shown! {
+    struct Answer {
+        events: Vec<Part>,
+        cursor: Fenced,
+        left_out: Option<usize>,
+        gap: Option<Gap>,
+    }
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
@@ -66,7 +65,7 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
         .text("before")
         .map(str::parse)
         .transpose()
-        .map_err(|error: NotACursor| Failure::Told(format!("argument `before`: {error}")))?;
+        .map_err(|error: NotACursor| Failure::Told(sentence!("argument `before`: {}", error)))?;
     let listed = rooms
         .waiting
         .list(ListRequest {
@@ -84,7 +83,7 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     {
         cursor = Cursor { log: cursor.log, seq: last.seq };
     }
-    let cursor = fence.code(&cursor.to_string()).as_str().to_owned();
+    let cursor = fence.code(&cursor.to_string());
     let left_out = (fitted.left_out > 0).then_some(fitted.left_out);
     Ok(present::result(&fence, &Answer { events: fitted.items, cursor, left_out, gap: listed.gap }))
 }

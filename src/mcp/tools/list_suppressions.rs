@@ -1,13 +1,11 @@
 //! `list_suppressions`: the addresses that no mail goes to, and why.
 
 use rmcp::model::CallToolResult;
-use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     super::{
         failure::Failure,
-        present::{self, Fenced, SuppressionView},
+        present::{self, Fenced, Part, SuppressionView, shown},
         server::Rooms,
     },
     Call, Effect, Tool, page,
@@ -27,10 +25,11 @@ pub(super) const TOOL: Tool = Tool {
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
-#[derive(Serialize)]
-struct Answer {
-    suppressions: Vec<Value>,
-    cursor: Option<Fenced>,
+shown! {
+    struct Answer {
+        suppressions: Vec<Part>,
+        cursor: Option<Fenced>,
+    }
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {

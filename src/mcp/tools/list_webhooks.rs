@@ -1,13 +1,11 @@
 //! `list_webhooks`: what is told to whom.
 
 use rmcp::model::CallToolResult;
-use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     super::{
         failure::Failure,
-        present::{self, Fenced, WebhookView},
+        present::{self, Fenced, Part, WebhookView, shown},
         server::Rooms,
     },
     Call, Effect, Tool,
@@ -27,10 +25,11 @@ pub(super) const TOOL: Tool = Tool {
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
-#[derive(Serialize)]
-struct Answer {
-    webhooks: Vec<Value>,
-    cursor: Option<Fenced>,
+shown! {
+    struct Answer {
+        webhooks: Vec<Part>,
+        cursor: Option<Fenced>,
+    }
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {

@@ -173,16 +173,14 @@ impl Tool {
             Err(failure) => return present::failure(&fence, &failure.sentence(&fence)),
         };
         let Caller { holder, client, cancelled, progress } = caller;
+        let of_call = fence.clone();
         let ran = async {
             let held = self.hold(rooms, &arguments).await?;
-            (self.run)(rooms, Call { arguments, fence, holder, client, held, cancelled, progress }).await
+            (self.run)(rooms, Call { arguments, fence: of_call, holder, client, held, cancelled, progress }).await
         };
         match ran.await {
             Ok(result) => result,
-            Err(failure) => {
-                let fence = Fence::new(rooms.ids());
-                present::failure(&fence, &failure.sentence(&fence))
-            }
+            Err(failure) => present::failure(&fence, &failure.sentence(&fence)),
         }
     }
 

@@ -1,11 +1,9 @@
 //! A page of a list: how it is asked for, and how one that is read whole is cut.
 
-use serde_json::Value;
-
 use super::{
     super::{
         arguments::{Kind, Parameter},
-        present::{self, Clip, Fenced},
+        present::{self, Clip, Fenced, Part},
     },
     Call, Output,
 };
@@ -25,7 +23,7 @@ pub(super) const fn output(name: &'static str) -> [Output; 2] {
 
 /// What is shown of a list.
 pub(super) struct Page {
-    pub(super) items: Vec<Value>,
+    pub(super) items: Vec<Part>,
     /// Stands behind the last item shown; none at the end.
     pub(super) cursor: Option<Fenced>,
 }
@@ -37,7 +35,7 @@ pub(super) fn of_whole<T>(
     mut items: Vec<T>,
     limit_default: u64,
     key: impl Fn(&T) -> &str,
-    view: impl Fn(&T, Clip) -> Value,
+    view: impl Fn(&T, Clip) -> Part,
 ) -> Page {
     let Call { arguments, fence, .. } = call;
     if let Some(cursor) = arguments.text("cursor") {

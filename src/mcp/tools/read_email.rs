@@ -1,13 +1,12 @@
 //! `read_email`: a message with its text, in parts where it is long.
 
 use rmcp::model::CallToolResult;
-use serde::Serialize;
 
 use super::{
     super::{
         arguments::{Kind, Parameter},
         failure::Failure,
-        present::{self, Clip, EmailHead, Fence, Fenced, RESULT_CHARS_MAX},
+        present::{self, Clip, EmailHead, Fence, Fenced, RESULT_CHARS_MAX, shown},
         server::Rooms,
     },
     Call, Effect, Output, Tool, filter,
@@ -62,18 +61,19 @@ pub(super) const TOOL: Tool = Tool {
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
-/// A message's head and a part of its text.
-#[derive(Serialize)]
-pub(in crate::mcp) struct EmailPart {
-    #[serde(flatten)]
-    head: EmailHead,
-    /// What it says beyond what it quotes, with the first part of a text that quotes something.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    extracted_text: Option<Fenced>,
-    body_text: Fenced,
-    total_chars: usize,
-    next_offset: Option<usize>,
-    chars_left: Option<usize>,
+shown! {
+    /// A message's head and a part of its text.
+    pub(in crate::mcp) struct EmailPart {
+        #[serde(flatten)]
+        head: EmailHead,
+        /// What it says beyond what it quotes, with the first part of a text that quotes something.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        extracted_text: Option<Fenced>,
+        body_text: Fenced,
+        total_chars: usize,
+        next_offset: Option<usize>,
+        chars_left: Option<usize>,
+    }
 }
 
 impl EmailPart {

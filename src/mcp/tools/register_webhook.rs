@@ -1,14 +1,12 @@
 //! `register_webhook`: has the mail service tell an endpoint, by default our own receiver, of what happens.
 
 use rmcp::model::CallToolResult;
-use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     super::{
         arguments::{Kind, Parameter},
         failure::Failure,
-        present::{self, Clip, WebhookView},
+        present::{self, Clip, Part, WebhookView, shown},
         server::Rooms,
     },
     Call, Effect, Output, Tool, filter,
@@ -49,12 +47,13 @@ pub(super) const TOOL: Tool = Tool {
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
-#[derive(Serialize)]
-struct Answer {
-    #[serde(flatten)]
-    webhook: Option<Value>,
-    status: &'static str,
-    note: Option<&'static str>,
+shown! {
+    struct Answer {
+        #[serde(flatten)]
+        webhook: Option<Part>,
+        status: &'static str,
+        note: Option<&'static str>,
+    }
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {

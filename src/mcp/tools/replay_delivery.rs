@@ -1,13 +1,12 @@
 //! `replay_delivery`: the event of a delivery that is over, sent once more.
 
 use rmcp::model::CallToolResult;
-use serde::Serialize;
 
 use super::{
     super::{
         arguments::{Kind, Parameter},
         failure::Failure,
-        present::{self, Fenced},
+        present::{self, Fenced, shown},
         server::Rooms,
     },
     Call, Effect, Output, Tool,
@@ -31,11 +30,12 @@ pub(super) const TOOL: Tool = Tool {
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
-#[derive(Serialize)]
-struct Answer {
-    delivery_id: Fenced,
-    replay_of: Fenced,
-    status: Fenced,
+shown! {
+    struct Answer {
+        delivery_id: Fenced,
+        replay_of: Fenced,
+        status: Fenced,
+    }
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {

@@ -1,18 +1,17 @@
 //! `schedule_retry`: one more try for one recipient, or an earlier or later next one.
 
 use rmcp::model::CallToolResult;
-use serde::Serialize;
 
 use super::{
     super::{
         arguments::{Kind, Parameter},
         failure::Failure,
-        present::{self, Fenced},
+        present::{self, Fenced, shown},
         server::Rooms,
     },
     Call, Effect, Output, Tool, filter,
 };
-use crate::domain::id::MessageId;
+use crate::domain::{clock::UnixMillis, id::MessageId};
 
 /// A week: what is to be sent later than that is another message.
 const DELAY_SECS_MAX: u64 = 7 * 24 * 3600;
@@ -36,11 +35,12 @@ pub(super) const TOOL: Tool = Tool {
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
-#[derive(Serialize)]
-struct Answer {
-    message_id: Fenced,
-    status: Fenced,
-    next_attempt_at: Option<String>,
+shown! {
+    struct Answer {
+        message_id: Fenced,
+        status: Fenced,
+        next_attempt_at: Option<UnixMillis>,
+    }
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
@@ -53,7 +53,7 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
         &Answer {
             message_id: fence.code(id.as_str()),
             status: fence.code(&retry.status),
-            next_attempt_at: retry.next_attempt_at.map(|at| at.to_string()),
+            next_attempt_at: retry.next_attempt_at,
         },
     ))
 }

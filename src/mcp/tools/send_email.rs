@@ -1,20 +1,23 @@
 //! `send_email`: a new message, and where to wait for what becomes of it.
 
 use rmcp::model::CallToolResult;
-use serde::Serialize;
 
 use super::{
     super::{
         arguments::{Arguments, Kind, Parameter},
         failure::Failure,
-        present::{self, Fence, Fenced},
+        present::{self, Fence, Fenced, sentence, shown},
         server::Rooms,
     },
     Call, Effect, Output, Tool, filter,
 };
 use crate::{
     bell::upstream::{Outgoing, Sent},
-    domain::{clock::UnixMillis, consumer::Held, cursor::Cursor},
+    domain::{
+        clock::{NotATimestamp, UnixMillis},
+        consumer::Held,
+        cursor::Cursor,
+    },
     signing::digest::sha256_hex,
 };
 
@@ -77,7 +80,7 @@ pub(super) fn outgoing(arguments: &Arguments) -> Result<Outgoing, Failure> {
         subject: arguments.text("subject").map(str::to_owned),
         markdown: arguments.text("markdown").unwrap_or_default().to_owned(),
         idempotency_key: arguments.text("idempotency_key").map(str::to_owned),
-        send_at: send_at.map_err(|error| Failure::Told(format!("argument `send_at`: {error}")))?,
+        send_at: send_at.map_err(|error: NotATimestamp| Failure::Told(sentence!("argument `send_at`: {}", error)))?,
     })
 }
 
@@ -91,12 +94,13 @@ pub(super) fn name_for_retries(outgoing: &mut Outgoing, about: [&str; 2], mailbo
     }
 }
 
-#[derive(Serialize)]
-struct Answer {
-    message_id: Fenced,
-    thread_id: Option<Fenced>,
-    status: Fenced,
-    cursor: Fenced,
+shown! {
+    struct Answer {
+        message_id: Fenced,
+        thread_id: Option<Fenced>,
+        status: Fenced,
+        cursor: Fenced,
+    }
 }
 
 /// What both tools that send answer with.

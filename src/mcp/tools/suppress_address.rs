@@ -1,13 +1,12 @@
 //! `suppress_address`: no more mail to an address.
 
 use rmcp::model::CallToolResult;
-use serde::Serialize;
 
 use super::{
     super::{
         arguments::{Kind, Parameter},
         failure::Failure,
-        present::{self, Fenced},
+        present::{self, Fenced, shown},
         server::Rooms,
     },
     Call, Effect, Output, Tool, filter,
@@ -27,12 +26,13 @@ pub(super) const TOOL: Tool = Tool {
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
-/// Of the entry that there is now, which may be an earlier one.
-#[derive(Serialize)]
-struct Answer {
-    address: Fenced,
-    reason: Option<Fenced>,
-    note: Option<Fenced>,
+shown! {
+    /// Of the entry that there is now, which may be an earlier one.
+    struct Answer {
+        address: Fenced,
+        reason: Option<Fenced>,
+        note: Option<Fenced>,
+    }
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {

@@ -1,13 +1,12 @@
 //! `tag_email`: marks a message; the tag `handled` also acks the events about it.
 
 use rmcp::model::CallToolResult;
-use serde::Serialize;
 
 use super::{
     super::{
         arguments::{Kind, Parameter},
         failure::Failure,
-        present::{self, Fenced},
+        present::{self, Fenced, sentence, shown},
         server::Rooms,
     },
     Call, Effect, Output, Tool, filter,
@@ -48,14 +47,15 @@ pub(super) const TOOL: Tool = Tool {
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
-#[derive(Serialize)]
-struct Answer {
-    message_id: Fenced,
-    tags: Vec<Fenced>,
-    handled: bool,
-    acked: Option<Vec<Fenced>>,
-    stayed: Option<Vec<Fenced>>,
-    note: Option<&'static str>,
+shown! {
+    struct Answer {
+        message_id: Fenced,
+        tags: Vec<Fenced>,
+        handled: bool,
+        acked: Option<Vec<Fenced>>,
+        stayed: Option<Vec<Fenced>>,
+        note: Option<&'static str>,
+    }
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
@@ -70,7 +70,10 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
         tag.chars().count() <= TAG_CHARS_MAX && !tag.chars().any(char::is_control) && tag != "." && tag != ".."
     };
     if !add.iter().chain(remove).all(fine) {
-        return Err(Failure::Told(format!("a tag is a text of 1 to {TAG_CHARS_MAX} characters without line breaks")));
+        return Err(Failure::Told(sentence!(
+            "a tag is a text of 1 to {} characters without line breaks",
+            TAG_CHARS_MAX
+        )));
     }
     let handles = add.iter().any(|tag| tag == HANDLED);
     if handles && remove.iter().any(|tag| tag == HANDLED) {

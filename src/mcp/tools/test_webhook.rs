@@ -1,13 +1,12 @@
 //! `test_webhook`: a signed probe, now, and what came of it.
 
 use rmcp::model::CallToolResult;
-use serde::Serialize;
 
 use super::{
     super::{
         arguments::{Kind, Parameter},
         failure::Failure,
-        present::{self, Fenced},
+        present::{self, Fenced, shown},
         server::Rooms,
     },
     Call, Effect, Output, Tool,
@@ -33,16 +32,17 @@ pub(super) const TOOL: Tool = Tool {
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
-#[derive(Serialize)]
-struct Answer {
-    webhook_id: Fenced,
-    delivered: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Fenced>,
-    duration_ms: u64,
-    response_bytes: u64,
+shown! {
+    struct Answer {
+        webhook_id: Fenced,
+        delivered: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        response_status: Option<u16>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<Fenced>,
+        duration_ms: u64,
+        response_bytes: u64,
+    }
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {

@@ -3,14 +3,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use rmcp::model::CallToolResult;
-use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::{
     super::{
         arguments::{Arguments, Kind, Parameter},
         failure::Failure,
-        present::{self, EventView, Fence},
+        present::{self, EventView, Fence, Fenced, Part, sentence, shown},
         server::Rooms,
     },
     Call, Effect, Output, Tool, filter,
@@ -78,15 +76,16 @@ pub(super) const TOOL: Tool = Tool {
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
-#[derive(Serialize)]
-struct Answer {
-    events: Vec<Value>,
-    lease_token: Option<String>,
-    backlog: Option<BTreeMap<EventKind, u64>>,
-    gap: Option<Gap>,
-    timed_out: bool,
-    cursor: Option<String>,
-    next: Map<String, Value>,
+shown! {
+    struct Answer {
+        events: Vec<Part>,
+        lease_token: Option<Fenced>,
+        backlog: Option<BTreeMap<EventKind, u64>>,
+        gap: Option<Gap>,
+        timed_out: bool,
+        cursor: Option<Fenced>,
+        next: BTreeMap<&'static str, Part>,
+    }
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
@@ -125,18 +124,18 @@ fn answer(fence: &Fence, arguments: &Arguments, waited: Waited) -> CallToolResul
     // What is leased must be shown, whatever its length: nobody else gets it.
     let events =
         present::all(fence, &events, |leased, clip| EventView::json(fence, &leased.event, leased.attempt, clip));
-    let cursor = cursor.map(|cursor| fence.code(&cursor.to_string()).as_str().to_owned());
+    let cursor = cursor.map(|cursor| fence.code(&cursor.to_string()));
     let mut next = arguments.again(fence);
     for first_use in ["start", "kinds"] {
         next.remove(first_use);
     }
     if arguments.has("after") {
-        next.extend(cursor.clone().map(|cursor| ("after".to_owned(), cursor.into())));
+        next.extend(cursor.as_ref().map(|cursor| ("after", Part::of(cursor))));
     } else {
-        next.entry("consumer").or_insert(CONSUMER_DEFAULT.into());
+        next.entry("consumer").or_insert_with(|| Part::of(&CONSUMER_DEFAULT));
     }
     let backlog = backlog.filter(|backlog| !backlog.is_empty());
-    let lease_token = lease_token.map(|token| token.to_string());
+    let lease_token = lease_token.map(|token| fence.code(token.as_str()));
     present::result(fence, &Answer { events, lease_token, backlog, gap, timed_out, cursor, next })
 }
 
@@ -147,19 +146,21 @@ fn consumer(arguments: &Arguments) -> &str {
 fn reader(arguments: &Arguments) -> Result<Reader, Failure> {
     if let Some(after) = arguments.text("after") {
         if let Some(name) = OF_WORKERS.into_iter().find(|name| arguments.has(name)) {
-            return Err(Failure::Told(format!(
-                "`{name}` and `after` exclude each other: with `after` you look on and nothing is leased; leave out one of them"
+            return Err(Failure::Told(sentence!(
+                "`{}` and `after` exclude each other: with `after` you look on and nothing is leased; leave out one of them",
+                name
             )));
         }
         return Ok(Reader::Onlooker(filter::position(after)?));
     }
     if let Some(name) = OF_ONLOOKERS.into_iter().find(|name| arguments.has(name)) {
-        return Err(Failure::Told(format!(
-            "naming a `{name}` needs `after` (a cursor, `now` or `earliest`): a consumer that waits for one thing would leave its other events waiting"
+        return Err(Failure::Told(sentence!(
+            "naming a `{}` needs `after` (a cursor, `now` or `earliest`): a consumer that waits for one thing would leave its other events waiting",
+            name
         )));
     }
     let consumer = consumer::named(consumer(arguments))
-        .map_err(|error| Failure::Told(format!("argument `consumer` is no name of a consumer: {error}")))?;
+        .map_err(|error| Failure::Told(sentence!("argument `consumer` is no name of a consumer: {}", error)))?;
     Ok(Reader::Worker {
         consumer,
         start: if arguments.text("start") == Some("now") { Start::Now } else { Start::Earliest },
