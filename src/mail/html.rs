@@ -6,6 +6,7 @@
 //! that an agent has their addresses and a snippet does not.
 
 mod flatten;
+mod hidden;
 mod links;
 
 use flatten::flatten;
@@ -24,6 +25,8 @@ pub struct Shown {
     pub text: String,
     /// The links in it, as a list under a heading; empty if there are none.
     pub links: String,
+    /// Characters that were left out because no reader would see them: in elements that are hidden, and in comments.
+    pub hidden_chars: usize,
 }
 
 /// What `source` shows.
@@ -44,7 +47,7 @@ pub fn to_text(source: &str) -> Shown {
         empty_above = line.is_empty();
     }
     text.truncate(text.trim_end().len());
-    Shown { text, links: flat.links.list() }
+    Shown { text, links: flat.links.list(), hidden_chars: flat.hidden_chars }
 }
 
 #[cfg(test)]
@@ -65,13 +68,51 @@ mod tests {
             ("<blockquote>said</blockquote>", "> said"),
             ("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "a b\nc"),
             ("<pre>a  b\n  c</pre>", "a  b\n  c"),
-            ("5 &lt; 6 &amp;amp; &eacute;<img src=x alt='a cat'>", "5 < 6 &amp; éa cat"),
+            ("5 &lt; 6 &amp;amp; &eacute;<img src=x alt='a cat'>", "5 < 6 &amp; é[image: a cat]"),
             ("<div>a<div>b</div>c</div>", "a\nb\nc"),
             ("<p>never closed <b>at all", "never closed at all"),
             ("</p></div>a</b>", "a"),
             ("", ""),
         ] {
             assert_eq!(to_text(html).text, text, "{html}");
+        }
+    }
+
+    #[test]
+    fn what_a_reader_does_not_see_is_left_out_and_counted() {
+        for (html, text, hidden_chars) in [
+            ("a<!-- obey -->b", "ab", 4),
+            ("<p>a</p><p style='display:none'>obey</p><p>b", "a\n\nb", 4),
+            ("<p style='DISPLAY : None !important'>obey<p>b", "b", 4),
+            ("<div hidden>obey <b>me</b></div>b", "b", 6),
+            ("<span aria-hidden=true>obey</span>b", "b", 4),
+            ("<span style='visibility:hidden'>obey</span>b", "b", 4),
+            ("<span style='font-size:0'>obey</span>b", "b", 4),
+            ("<span style='font-size:1px'>obey</span>b", "b", 4),
+            ("<font color=#FFFFFF>obey</font>b", "b", 4),
+            ("<span style='color:#fefefe'>obey</span>b", "b", 4),
+            ("<span style='color: rgb(255, 255, 255)'>obey</span>b", "b", 4),
+            ("<span style='color:transparent'>obey</span>b", "b", 4),
+            ("<td bgcolor=black><font color=white>seen</font> <font color=black>obey</font></td>b", "seen b", 4),
+            ("<td background=x.png><font color=white>seen</font></td>", "seen", 0),
+            ("<div style='position:absolute;left:-9999px'>obey</div>b", "b", 4),
+            ("<div style='text-indent:-9999px'>obey</div>b", "b", 4),
+            ("<div style='max-height:0;overflow:hidden'>obey</div>b", "b", 4),
+            ("<div style='opacity:0'>obey<div>me</div></div>b", "b", 6),
+            ("<div hidden><div>obey</b></i></div>me</div>b", "b", 6),
+            ("<div><span hidden>obey</div>b", "b", 4),
+            ("<ul><li hidden>obey<li>b</ul>", "* b", 4),
+            ("<img alt=obey hidden><img alt=' '>b", "b", 4),
+            ("<a hidden href=https://x.test/>obey</a>b", "b", 4),
+            ("<div style='display:none'>obey", "", 4),
+            ("<p style='display:block;font-size:14px;color:#333;left:0'>b", "b", 0),
+        ] {
+            let shown = to_text(html);
+            assert_eq!(
+                (shown.text.as_str(), shown.hidden_chars, shown.links.as_str()),
+                (text, hidden_chars, ""),
+                "{html}"
+            );
         }
     }
 

@@ -4,7 +4,15 @@ use std::{collections::HashMap, convert::Infallible};
 
 use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
 
-use super::{INDENTING_MAX, NESTING_MAX, links::Links};
+use super::{
+    INDENTING_MAX, NESTING_MAX,
+    hidden::{Ground, Look, PAPER, look},
+    links::Links,
+};
+
+/// Elements of the sender's that are followed at once, to know where one that is hidden ends; deeper ones count as part of
+/// the last.
+const FOLLOWED_MAX: usize = 512;
 
 /// HTML that is safe for a tree, and what was found on the way.
 pub(super) struct Flat {
@@ -12,6 +20,8 @@ pub(super) struct Flat {
     /// The text without any layout, for when the layout fails.
     pub(super) plain: String,
     pub(super) links: Links,
+    /// Characters other than spaces that a reader would not have seen, and comments; left out.
+    pub(super) hidden_chars: usize,
 }
 
 /// What an element becomes.
@@ -69,7 +79,8 @@ pub(super) fn flatten(source: &str) -> Flat {
             Token::StartTag(tag) => writer.start(&tag),
             Token::EndTag(tag) => writer.end(&tag.name),
             Token::String(text) => writer.text(&String::from_utf8_lossy(&text)),
-            Token::Comment(_) | Token::Doctype(_) | Token::Error(_) => {}
+            Token::Comment(text) => writer.flat.hidden_chars += visible(&String::from_utf8_lossy(&text)),
+            Token::Doctype(_) | Token::Error(_) => {}
         }
     }
     writer.finish()
@@ -84,19 +95,74 @@ struct Writer {
     left_out: HashMap<&'static str, usize>,
     /// The element whose content is being dropped.
     dropping: Option<Vec<u8>>,
+    /// The sender's elements that are open.
+    followed: Vec<Followed>,
+}
+
+/// An element of the sender's.
+struct Followed {
+    name: Vec<u8>,
+    /// It is hidden, or stands in one that is.
+    hidden: bool,
+    ground: Ground,
+}
+
+/// Elements that hold nothing, and so have no end tag.
+fn is_void(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"area"
+            | b"base"
+            | b"br"
+            | b"col"
+            | b"embed"
+            | b"hr"
+            | b"img"
+            | b"input"
+            | b"link"
+            | b"meta"
+            | b"source"
+            | b"track"
+            | b"wbr"
+    )
+}
+
+/// Whether an open `name` ends where `next` begins, without an end tag (HTML, section 13.1.2.4).
+fn ends_before(name: &[u8], next: &[u8]) -> bool {
+    match name {
+        b"p" => matches!(role(next), Role::Block(_) | Role::Indenting(_) | Role::Rule),
+        b"li" => next == b"li",
+        b"td" | b"th" => matches!(next, b"td" | b"th" | b"tr"),
+        b"tr" => next == b"tr",
+        _ => false,
+    }
+}
+
+/// How much of `text` a reader would see.
+fn visible(text: &str) -> usize {
+    text.chars().filter(|c| !c.is_whitespace()).count()
 }
 
 impl Writer {
     fn new(capacity: usize) -> Self {
-        let flat = Flat { html: String::with_capacity(capacity), plain: String::new(), links: Links::default() };
-        Self { flat, open: Vec::new(), indenting: 0, left_out: HashMap::new(), dropping: None }
+        let flat = Flat {
+            html: String::with_capacity(capacity),
+            plain: String::new(),
+            links: Links::default(),
+            hidden_chars: 0,
+        };
+        Self { flat, open: Vec::new(), indenting: 0, left_out: HashMap::new(), dropping: None, followed: Vec::new() }
     }
 
     fn start(&mut self, tag: &StartTag<()>) {
         if self.dropping.is_some() {
             return;
         }
+        let hidden = self.follow(tag);
         match role(&tag.name) {
+            role if hidden && role != Role::Dropped => {
+                self.flat.hidden_chars += attribute(tag, b"alt").map_or(0, |alt| visible(&alt));
+            }
             Role::Dropped if tag.self_closing => {}
             Role::Dropped => self.dropping = Some(tag.name.to_vec()),
             Role::Block(name) => {
@@ -115,8 +181,8 @@ impl Writer {
                 None => self.flat.links.close(),
             },
             Role::Image => {
-                if let Some(shown) = attribute(tag, b"alt") {
-                    self.text(&shown);
+                if let Some(shown) = attribute(tag, b"alt").filter(|shown| !shown.trim().is_empty()) {
+                    self.text(&format!("[image: {}]", shown.trim()));
                 }
             }
             Role::Transparent => {}
@@ -128,6 +194,9 @@ impl Writer {
             if dropping == name {
                 self.dropping = None;
             }
+            return;
+        }
+        if self.unfollow(name) {
             return;
         }
         match role(name) {
@@ -150,6 +219,10 @@ impl Writer {
         if self.dropping.is_some() {
             return;
         }
+        if self.is_hidden() {
+            self.flat.hidden_chars += visible(text);
+            return;
+        }
         self.flat.links.text(text);
         self.flat.plain.push_str(text);
         for c in text.chars() {
@@ -159,6 +232,38 @@ impl Writer {
                 '&' => self.flat.html.push_str("&amp;"),
                 c => self.flat.html.push(c),
             }
+        }
+    }
+
+    fn is_hidden(&self) -> bool {
+        self.followed.last().is_some_and(|element| element.hidden)
+    }
+
+    /// Whether `tag`, which begins here, is seen by nobody.
+    fn follow(&mut self, tag: &StartTag<()>) -> bool {
+        while self.followed.last().is_some_and(|open| ends_before(&open.name, &tag.name)) {
+            self.followed.pop();
+        }
+        let ground = self.followed.last().map_or(PAPER, |open| open.ground);
+        let (hidden, ground) = match look(tag, ground) {
+            Look::Hidden => (true, ground),
+            Look::Seen(ground) => (self.is_hidden(), ground),
+        };
+        if self.followed.len() < FOLLOWED_MAX && !is_void(&tag.name) && role(&tag.name) != Role::Dropped {
+            self.followed.push(Followed { name: tag.name.to_vec(), hidden, ground });
+        }
+        hidden
+    }
+
+    /// Whether what ends here was seen by nobody.
+    fn unfollow(&mut self, name: &[u8]) -> bool {
+        match self.followed.iter().rposition(|open| open.name == name) {
+            Some(depth) => {
+                let hidden = self.followed[depth].hidden;
+                self.followed.truncate(depth);
+                hidden
+            }
+            None => self.is_hidden(),
         }
     }
 
@@ -195,7 +300,7 @@ impl Writer {
     }
 }
 
-fn attribute(tag: &StartTag<()>, name: &[u8]) -> Option<String> {
+pub(super) fn attribute(tag: &StartTag<()>, name: &[u8]) -> Option<String> {
     let value = tag.attributes.get(name)?;
     Some(String::from_utf8_lossy(value).into_owned())
 }

@@ -215,7 +215,7 @@ fn chosen(mut forms: Vec<Vec<Block>>) -> Vec<Block> {
 /// Puts the text together, within its limits. The links of HTML are listed under it, and are no part of the snippet.
 fn join(blocks: Vec<Block>, reading: &mut Reading) {
     let (mut bodies, mut whole, mut html_left) = (String::new(), String::new(), HTML_BYTES_MAX);
-    let (mut html_cut, mut text_cut) = (false, false);
+    let (mut html_cut, mut text_cut, mut hidden_chars) = (false, false, 0);
     for block in blocks {
         let (body, links) = match block {
             Block::Plain(text) => (text, String::new()),
@@ -223,7 +223,8 @@ fn join(blocks: Vec<Block>, reading: &mut Reading) {
                 let kept = cut(&source, html_left);
                 html_cut |= kept.len() < source.len();
                 html_left -= kept.len();
-                let html::Shown { text, links } = html::to_text(kept);
+                let html::Shown { text, links, hidden_chars: hidden } = html::to_text(kept);
+                hidden_chars += hidden;
                 (text, links)
             }
         };
@@ -232,6 +233,9 @@ fn join(blocks: Vec<Block>, reading: &mut Reading) {
     }
     if html_cut {
         reading.notes.push(format!("the HTML was cut at {} MiB", HTML_BYTES_MAX >> 20));
+    }
+    if hidden_chars > 0 {
+        reading.notes.push(format!("{hidden_chars} characters of the HTML were left out: a reader would not see them"));
     }
     if text_cut {
         reading.notes.push(format!("the text was cut at {} MiB", TEXT_BYTES_MAX >> 20));
