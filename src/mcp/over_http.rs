@@ -4,13 +4,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rmcp::transport::streamable_http_server::{
-    StreamableHttpServerConfig, StreamableHttpService,
-    session::local::{LocalSessionManager, SessionConfig},
+use rmcp::{
+    ServerHandler,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService,
+        session::local::{LocalSessionManager, SessionConfig},
+    },
 };
 use tokio_util::sync::CancellationToken;
-
-use super::Server;
 
 /// A session of the older protocol ends after so long without a message. The default of five minutes ends sessions whose
 /// agent thinks or waits silently.
@@ -47,12 +48,14 @@ pub struct Reach {
 
 /// The service to be mounted at `/mcp`. It ends its streams when `shutdown` is cancelled.
 ///
+/// `handler` is a [`super::Server`], or what stands before one.
+///
 /// Its listener must set `TCP_NODELAY`: a reply is two small writes, which otherwise wait 40 ms for each other.
-pub fn service(
-    server: Server,
+pub fn service<H: ServerHandler + Clone>(
+    handler: H,
     reach: Reach,
     shutdown: CancellationToken,
-) -> StreamableHttpService<Server, LocalSessionManager> {
+) -> StreamableHttpService<H, LocalSessionManager> {
     let mut sessions = LocalSessionManager::default();
     let mut session = SessionConfig::default();
     session.keep_alive = Some(SESSION_KEEP_ALIVE);
@@ -64,5 +67,5 @@ pub fn service(
         .with_allowed_hosts(hosts)
         .with_allowed_origins(origins)
         .enforce_origin_validation();
-    StreamableHttpService::new(move || Ok(server.clone()), Arc::new(sessions), config)
+    StreamableHttpService::new(move || Ok(handler.clone()), Arc::new(sessions), config)
 }
