@@ -113,7 +113,8 @@
 //!   that line and holds up nothing in it.
 //! - Time in which the worker does not run, asleep or stopped, counts for no delivery, and a try ends each.
 //! - stdout belongs to the MCP wire in stdio mode. Secrets, bodies and addresses reach no log line.
-//! - Foreign text reaches a model only inside a fence whose name is random per result.
+//! - Foreign text reaches a model only inside a fence whose name is random per result: a result and a sentence are made of
+//!   types that no bare text has ([`mcp::present`]). Sixty hostile mails are read through every tool to see it.
 //!
 //! ## What is absent
 //!

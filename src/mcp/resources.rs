@@ -133,7 +133,7 @@ pub(super) async fn read(rooms: &Rooms, uri: &str) -> Result<ReadResourceResult,
         let shown: String = uri.chars().take(200).collect();
         let shown = fence.code(&shown);
         let sentence = sentence!("there is no resource {}; resources/templates/list shows what can be read", shown);
-        return Err(present::absent(&fence, &sentence));
+        return Err(present::absent(&fence, &sentence, uri));
     };
     match show(rooms, &fence, &place).await {
         Ok(part) => Ok(present::resource(&fence, uri, &part)),
@@ -143,7 +143,7 @@ pub(super) async fn read(rooms: &Rooms, uri: &str) -> Result<ReadResourceResult,
                 Failure::Told(_)
                 | Failure::Upstream(UpstreamError::NoMessage(_) | UpstreamError::NoThread(_))
                 | Failure::Webhook(WebhookError::Upstream(UpstreamError::NoWebhook(_))) => {
-                    present::absent(&fence, &sentence)
+                    present::absent(&fence, &sentence, uri)
                 }
                 _ => present::broken(&fence, &sentence),
             })

@@ -309,6 +309,8 @@ pub trait Outbox: Send + Sync + 'static {
     async fn sent_by_internet_id(&self, mailbox: &MailboxId, internet_id: &str) -> Result<Option<Sent>, StoreError>;
     /// How far a message of ours has got; none if there is no such outbound message.
     async fn standing(&self, mailbox: &MailboxId, id: &MessageId) -> Result<Option<Standing>, StoreError>;
+    /// Whether anything was ever sent, or is to be sent, to this address.
+    async fn was_written_to(&self, address: &Address) -> Result<bool, StoreError>;
     /// The envelope's sender of any message.
     async fn envelope_from(&self, mailbox: &MailboxId, id: &MessageId) -> Result<Option<String>, StoreError>;
 

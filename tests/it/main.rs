@@ -16,6 +16,7 @@ mod consumers_threads;
 mod fuzz_mail;
 mod hosted_houses;
 mod hosted_looks;
+mod hostile_mailer;
 mod house_process;
 mod intake_answers;
 mod intake_commits;

@@ -83,6 +83,7 @@ pub(super) struct EmailBody {
     #[serde(deserialize_with = "moment")]
     created_at: Option<UnixMillis>,
     auto: Option<bool>,
+    sender_written_to_before: Option<bool>,
     has_attachments: Option<bool>,
     attachments: Option<Vec<AttachmentBody>>,
     #[serde(deserialize_with = "tags")]
@@ -126,6 +127,7 @@ impl EmailBody {
             snippet: self.snippet.clone(),
             received_at: self.received_at.or(self.created_at),
             auto: self.auto,
+            sender_written_to_before: self.sender_written_to_before,
             has_attachments: self.has_attachments.unwrap_or(attached),
             tags: self.tags.clone(),
         })

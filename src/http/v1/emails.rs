@@ -62,7 +62,8 @@ pub(super) async fn read(
         Direction::Inbound => None,
         Direction::Outbound => Some(api.opens(&key, &message.summary.id).await?),
     };
-    Ok(Answer(shapes::Email::of(&mailbox, &message, opens.as_deref())))
+    let written_to = api.sender_written_to(&key, &message.summary).await?;
+    Ok(Answer(shapes::Email::of(&mailbox, &message, opens.as_deref(), written_to)))
 }
 
 pub(super) async fn thread(

@@ -99,6 +99,17 @@ impl Api {
         Ok((mailbox, message))
     }
 
+    /// Whether the sender of a mail that came in was ever written to; none of a mail that was sent, or without an address.
+    pub async fn sender_written_to(&self, key: &ApiKey, email: &MessageSummary) -> Result<Option<bool>, ApiError> {
+        must(key, KeyScope::Read)?;
+        match email.from.parse() {
+            Ok(sender) if email.direction == Direction::Inbound => {
+                Ok(Some(self.submission.was_written_to(&sender).await?))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// A thread of a mailbox.
     pub async fn thread(&self, key: &ApiKey, mailbox: &str, id: &ThreadId) -> Result<ThreadView, ApiError> {
         must(key, KeyScope::Read)?;

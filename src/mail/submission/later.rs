@@ -37,6 +37,11 @@ pub struct Change {
 }
 
 impl Submission {
+    /// Whether anything was ever sent, or is to be sent, to this address.
+    pub async fn was_written_to(&self, address: &Address) -> Result<bool, crate::store::StoreError> {
+        self.with.outbox.was_written_to(address).await
+    }
+
     /// Takes a scheduled message back; a second time changes nothing.
     pub async fn cancel(&self, mailbox: &Mailbox, id: &MessageId) -> Result<(), SubmitError> {
         match self.with.outbox.cancel(&mailbox.id, id).await? {

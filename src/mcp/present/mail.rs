@@ -57,6 +57,10 @@ shown! {
         snippet: Option<Fenced>,
         #[serde(skip_serializing_if = "Option::is_none")]
         received_at: Option<UnixMillis>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        auto: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sender_written_to_before: Option<bool>,
         has_attachments: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         handled: Option<bool>,
@@ -86,6 +90,8 @@ impl SummaryView {
             subject: text(&message.subject),
             snippet: message.snippet.as_deref().filter(|snippet| !snippet.is_empty()).map(text),
             received_at: message.received_at,
+            auto: message.auto,
+            sender_written_to_before: message.sender_written_to_before,
             has_attachments: message.has_attachments,
             handled: message.handled(),
             tags: tags.take(clip.list_items).map(|tag| fence.text_up_to(tag, clip.text_chars)).collect(),

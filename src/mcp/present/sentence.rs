@@ -8,7 +8,7 @@ use rmcp::{
     model::{CallToolResult, ContentBlock},
 };
 
-use super::{Fence, Fenced};
+use super::{Fence, Fenced, is_bare};
 use crate::domain::{
     address::NotAnAddress,
     clock::{NotATimestamp, UnixMillis},
@@ -92,9 +92,10 @@ pub(in crate::mcp) fn failure(fence: &Fence, sentence: &Sentence) -> CallToolRes
     CallToolResult::error(vec![ContentBlock::text(sentence.whole(fence))])
 }
 
-/// There is no such thing.
-pub(in crate::mcp) fn absent(fence: &Fence, sentence: &Sentence) -> ErrorData {
-    ErrorData::resource_not_found(sentence.whole(fence), None)
+/// There is nothing at `uri`, which is named as the protocol asks (SEP-2164) where it cannot be mistaken for words.
+pub(in crate::mcp) fn absent(fence: &Fence, sentence: &Sentence, uri: &str) -> ErrorData {
+    let bare = uri.split('/').all(|part| part.is_empty() || is_bare(part));
+    ErrorData::resource_not_found(sentence.whole(fence), bare.then(|| serde_json::json!({ "uri": uri })))
 }
 
 /// What was asked cannot be.

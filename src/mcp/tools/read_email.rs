@@ -43,6 +43,8 @@ pub(super) const TOOL: Tool = Tool {
         Output("addresses_left_out", "integer", false),
         Output("subject", "string", true),
         Output("received_at", "string", false),
+        Output("auto", "boolean", false),
+        Output("sender_written_to_before", "boolean", false),
         Output("has_attachments", "boolean", true),
         Output("attachments", "objects", false),
         Output("attachments_left_out", "integer", false),

@@ -214,6 +214,14 @@ impl Outbox for MailStore {
         row.as_ref().map(sent).transpose()
     }
 
+    async fn was_written_to(&self, address: &Address) -> Result<bool, StoreError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM recipient WHERE address = ?1 AND state <> 'cancelled')")
+            .bind(address.as_str())
+            .fetch_one(&self.database.readers)
+            .await
+            .map_err(failed("look whether an address was written to"))
+    }
+
     async fn standing(&self, mailbox: &MailboxId, id: &MessageId) -> Result<Option<Standing>, StoreError> {
         let row = sqlx::query(
             "SELECT m.status, m.envelope_from, m.internet_id, o.bcc, o.track_opens,

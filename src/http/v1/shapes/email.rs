@@ -88,6 +88,8 @@ pub(in super::super) struct Email {
     /// Whether it is from whom it says (SPF, DKIM, DMARC); null where nobody looked.
     #[schemars(schema_with = "verdict_schema")]
     auth_results: Option<Verdict>,
+    /// Whether the sender of what came in was ever written to from here; null of what was sent.
+    sender_written_to_before: Option<bool>,
     #[schemars(with = "Option<Moment>")]
     approved_at: Option<UnixMillis>,
     approved_by: Option<String>,
@@ -186,6 +188,7 @@ impl Email {
         mailbox: &message::Mailbox,
         message: &message::Message,
         opens: Option<&[opens::OpenDay]>,
+        sender_written_to_before: Option<bool>,
     ) -> Self {
         let text = &message.text;
         Self {
@@ -198,6 +201,7 @@ impl Email {
             mailbox: mailbox.address.to_string(),
             notes: message.notes.clone(),
             auth_results: message.verdict.clone(),
+            sender_written_to_before,
             approved_at: None,
             approved_by: None,
             opens: opens.map(|days| days.iter().map(OpenDay::from).collect()),
