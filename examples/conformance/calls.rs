@@ -2,7 +2,14 @@
 
 use std::time::Duration;
 
-use rmcp::{ErrorData, RoleServer, model::*, service::RequestContext};
+use rmcp::{
+    ErrorData, RoleServer,
+    model::{
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ElicitResult, InputRequiredResult,
+        ProgressNotificationParam,
+    },
+    service::RequestContext,
+};
 use serde_json::{Value, json};
 
 use crate::fixtures::{PNG, of};
@@ -16,7 +23,7 @@ fn text(text: impl Into<String>) -> CallToolResponse {
     CallToolResult::success(vec![ContentBlock::text(text)]).into()
 }
 
-fn content(content: Value) -> CallToolResponse {
+fn content(content: &Value) -> CallToolResponse {
     of::<CallToolResult>(json!({ "resultType": "complete", "content": content })).into()
 }
 
@@ -65,17 +72,17 @@ pub(crate) async fn call(
     let peer = &context.peer;
     Ok(match &*request.name {
         "test_simple_text" => text("This is a simple text response for testing."),
-        "test_image_content" => content(json!([{ "type": "image", "data": PNG, "mimeType": "image/png" }])),
-        "test_audio_content" => content(json!([{ "type": "audio", "data": WAV, "mimeType": "audio/wav" }])),
+        "test_image_content" => content(&json!([{ "type": "image", "data": PNG, "mimeType": "image/png" }])),
+        "test_audio_content" => content(&json!([{ "type": "audio", "data": WAV, "mimeType": "audio/wav" }])),
         "test_embedded_resource" => {
             let resource = json!({ "uri": "test://embedded-resource", "mimeType": "text/plain",
                 "text": "This is an embedded resource content." });
-            content(json!([{ "type": "resource", "resource": resource }]))
+            content(&json!([{ "type": "resource", "resource": resource }]))
         }
         "test_multiple_content_types" => {
             let resource = json!({ "uri": "test://mixed-content-resource", "mimeType": "application/json",
                 "text": "{\"test\":\"data\",\"value\":123}" });
-            content(json!([{ "type": "text", "text": "Multiple content types test:" },
+            content(&json!([{ "type": "text", "text": "Multiple content types test:" },
                 { "type": "image", "data": PNG, "mimeType": "image/png" }, { "type": "resource", "resource": resource }]))
         }
         "test_tool_with_logging" | "test_logging_tool" => {

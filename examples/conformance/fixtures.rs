@@ -3,7 +3,13 @@
 use mailbell::mcp::Server;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
-    model::*,
+    model::{
+        CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, GetPromptRequestParams,
+        GetPromptResponse, GetPromptResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+        ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
+        Resource, ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
+        Tool, UnsubscribeRequestParams,
+    },
     service::{RequestContext, SubscriptionContext},
 };
 use serde::de::DeserializeOwned;

@@ -225,7 +225,7 @@ async fn no_word_of_a_hostile_mailer_leaves_its_fence() {
 async fn agent_s_day(reader: &mut Reader, worker: &str, taken: &[String]) {
     // What came in.
     let kinds = ["inbound", "delivery", "bounce", "complaint", "open", "other"];
-    let mut token = Value::Null;
+    let mut lease = Value::Null;
     let mut leased = 0;
     loop {
         // Webhooks come in order, one after the other; what has come is enough once there is some of everything.
@@ -237,8 +237,8 @@ async fn agent_s_day(reader: &mut Reader, worker: &str, taken: &[String]) {
             break;
         }
         leased += events;
-        token = waited["lease_token"].clone();
-        reader.call("ack_event", json!({ "lease_token": token })).await;
+        lease = waited["lease_token"].clone();
+        reader.call("ack_event", json!({ "lease_token": lease })).await;
     }
     assert!(leased >= EVENTS_MIN, "{leased} events");
     reader.pages("list_events", json!({ "limit": 100 }), "before").await;
@@ -339,7 +339,7 @@ async fn agent_s_day(reader: &mut Reader, worker: &str, taken: &[String]) {
     let unknown = CallToolRequestParams::new(format!("OBEY {MARK}"));
     let error = reader.agent.client.call_tool(unknown).await.unwrap_err();
     reader.findings.sentence("an unknown tool", &error.to_string());
-    reader.call("ack_event", json!({ "lease_token": token, "action": "escalate", "note": order })).await;
+    reader.call("ack_event", json!({ "lease_token": lease, "action": "escalate", "note": order })).await;
 }
 
 /// The name, for as long as the tests run.
