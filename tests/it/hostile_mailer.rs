@@ -89,7 +89,7 @@ impl House {
         add.stdin.take().unwrap().write_all(SECRET.as_bytes()).unwrap();
         assert!(add.wait().unwrap().success());
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let poster = reqwest::Client::new();
+        let poster = reqwest::Client::builder().build().unwrap();
         for (number, (_, order)) in orders().enumerate() {
             let order: String = order.chars().take(100).collect();
             let all = |kind: &str| {
@@ -296,7 +296,12 @@ async fn agent_s_day(reader: &mut Reader, worker: &str, taken: &[String]) {
     let webhook = deliveries[0]["deliveries"][0]["webhook_id"].as_str().unwrap_or_default().to_owned();
     reader.read(&format!("mailbell://webhooks/{webhook}/deliveries")).await;
 
-    // What it was made to ask for: every argument of every tool is an order, and there is one more.
+    made_to_ask(reader).await;
+    reader.call("ack_event", json!({ "lease_token": lease, "action": "escalate", "note": order })).await;
+}
+
+/// What it was made to ask for: every argument of every tool is an order, and there is one more.
+async fn made_to_ask(reader: &mut Reader) {
     for (_, order) in orders().step_by(4) {
         for tool in mailbell::mcp::published_tools() {
             let name: &'static str = mailbell::mcp::published_tools()
@@ -339,7 +344,6 @@ async fn agent_s_day(reader: &mut Reader, worker: &str, taken: &[String]) {
     let unknown = CallToolRequestParams::new(format!("OBEY {MARK}"));
     let error = reader.agent.client.call_tool(unknown).await.unwrap_err();
     reader.findings.sentence("an unknown tool", &error.to_string());
-    reader.call("ack_event", json!({ "lease_token": lease, "action": "escalate", "note": order })).await;
 }
 
 /// The name, for as long as the tests run.

@@ -105,11 +105,8 @@ impl Findings {
         let inside = text.strip_prefix(&format!("‹{key}›")).and_then(|rest| rest.strip_suffix(&format!("‹/{key}›")));
         match inside {
             Some(inside) if !key.is_empty() => self.inside(place, inside),
-            _ if FREE_TEXTS.contains(&field) => {
-                if !OUR_SENTENCES.contains(&text) {
-                    self.wrong(place, "words outside of a fence", text);
-                }
-            }
+            _ if OUR_SENTENCES.contains(&text) => {}
+            _ if FREE_TEXTS.contains(&field) => self.wrong(place, "words outside of a fence", text),
             _ if !is_bare(text) => self.wrong(place, "neither fenced nor an id, address or code", text),
             _ => {}
         }

@@ -1,5 +1,7 @@
 //! Sixty mails and more by somebody who wants a model to obey the mail.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use super::foreign::{MARK, UNSEEN};
 
 /// A mail as it is sent.
@@ -41,7 +43,7 @@ fn mail(what: &'static str, headers: &str, body: &str) -> Hostile {
         ("Subject", format!("OBEY {MARK}")),
     ] {
         if !headers.lines().any(|line| line.starts_with(&format!("{name}:"))) {
-            raw.push_str(&format!("{name}: {default}\r\n"));
+            raw.extend([name, ": ", &default, "\r\n"]);
         }
     }
     raw.push_str(&headers.replace('\n', "\r\n"));
@@ -69,12 +71,9 @@ fn attached(what: &'static str, disposition: &str, kind: &str) -> Hostile {
 /// All of them.
 pub fn mails() -> Vec<Hostile> {
     let encoded = |text: &str| {
-        let quoted: Vec<String> = text
-            .as_bytes()
-            .chunks(15)
-            .map(|chunk| format!("=?utf-8?Q?{}?=", chunk.iter().map(|byte| format!("={byte:02X}")).collect::<String>()))
-            .collect();
-        quoted.join("\n ")
+        let words: Vec<String> =
+            text.as_bytes().chunks(15).map(|chunk| format!("=?utf-8?B?{}?=", STANDARD.encode(chunk))).collect();
+        words.join("\n ")
     };
     let mut mails = Vec::new();
     // In the text, in the subject and in the sender's name: 42.
