@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use tokio::sync::watch;
 use url::Url;
 
@@ -16,13 +15,7 @@ use crate::{
     },
     config::Config,
     domain::{allow_hosts::AllowHosts, secret::Secret},
-    http::mcp::Gate,
-    mcp::{Rooms, Server, over_http::Principal},
-    signing::digest::sha256,
-    store::{
-        bell::BellStore,
-        tokens::{TokenScope, Tokens as _},
-    },
+    mcp::{Rooms, Server},
 };
 
 /// Where the mail API is, and with what key: a hosted one, or the embedded service's, wherever that listens.
@@ -69,28 +62,11 @@ pub(super) fn server(bell: &BellSide, upstream: Arc<Upstream>, config: &Config) 
     Server::new(Arc::new(Rooms {
         waiting: bell.waiting(),
         log: store.clone(),
+        audit: store.clone(),
         settling: Settling::new(store, rung, clock.clone()),
         webhooks,
         upstream,
         ids,
         clock,
     }))
-}
-
-/// Lets in whoever holds a token for agents.
-pub(super) struct TokenGate(pub(super) Arc<BellStore>);
-
-#[async_trait]
-impl Gate for TokenGate {
-    async fn admit(&self, token: &Secret) -> Option<Principal> {
-        match self.0.principal(sha256(token.expose().as_bytes())).await {
-            Ok(Some(principal)) if principal.scope == TokenScope::Mcp => Some(Principal::new(principal.name)),
-            Ok(_) => None,
-            Err(error) => {
-                let error = &error as &(dyn std::error::Error + 'static);
-                tracing::warn!(error, "could not look a token up; its bearer is turned away");
-                None
-            }
-        }
-    }
 }

@@ -136,6 +136,22 @@ impl DataDir {
         self.write_whole(&self.tokens().join(name), format!("{token}\n").as_bytes())
     }
 
+    /// Removes the token in the file of that name.
+    pub fn remove_token(&self, name: &str) -> Result<(), DataDirError> {
+        let path = self.tokens().join(name);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(DataDirError::Io { doing: "remove", path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The key of the audit record's chain, or a link to it.
+    pub fn audit_key(&self) -> PathBuf {
+        self.root.join(crate::store::bell::AUDIT_KEY_FILE)
+    }
+
     pub(super) fn read(path: PathBuf) -> Result<Option<String>, DataDirError> {
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(text)),

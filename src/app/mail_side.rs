@@ -6,7 +6,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
-use super::{StartError, data_dir::DataDir, listeners::MailListeners, tokens};
+use super::{StartError, data_dir::DataDir, listeners::MailListeners, retention, tokens};
 use crate::{
     config::{Config, MailAuth, RelayTls},
     domain::{address::Address, clock::Clock, event::EventKind, secret::Secret},
@@ -21,6 +21,7 @@ use crate::{
         outbox,
         reception::{Furnishing, Reception},
         relay::{Relay, Security},
+        retention::Retention,
         smtp::{self, SmtpLimits},
         space::FileSystemOf,
         submission::{self, Submission},
@@ -65,6 +66,7 @@ pub(super) struct MailSide {
     tracking: Arc<Tracking>,
     worker: Worker,
     sender: outbox::Worker,
+    retention: Retention,
     limits: SmtpLimits,
     clock: Arc<dyn Clock>,
     first_domain: String,
@@ -143,9 +145,15 @@ impl MailSide {
             Some(judge) => reception.with_judge(judge).with_reporters(&config.mail.arf_reporters),
             None => reception,
         });
+        let forgetting = Retention {
+            store: store.clone(),
+            blobs: blobs.clone(),
+            policy: retention::of_mail(config),
+            clock: clock.clone(),
+        };
         let sender = outbox::Worker::new(outbox::Parts {
             outbox: store.clone(),
-            blobs,
+            blobs: blobs.clone(),
             reception: reception.clone(),
             domains: config.mail.domains.clone(),
             relay,
@@ -164,6 +172,7 @@ impl MailSide {
             reception,
             worker: Worker::new(parts, LEASE)?,
             sender,
+            retention: forgetting,
             limits: limits(config),
             clock,
             allowed_hosts: config.mcp.allowed_hosts.clone(),
@@ -219,7 +228,7 @@ impl MailSide {
         parts: &TaskTracker,
         shutdown: &CancellationToken,
     ) {
-        let Self { api, reception, worker, sender, limits, clock, allowed_hosts, .. } = self;
+        let Self { api, reception, worker, sender, retention, limits, clock, allowed_hosts, .. } = self;
         let routes = http::v1::router(api, &allowed_hosts).merge(http::proof::router(proof, base));
         parts.spawn(http::listen::serve("api", sockets.api, routes, shutdown.clone()));
         let (room, time) = (reception.clone(), clock.clone());
@@ -229,6 +238,7 @@ impl MailSide {
         parts.spawn(async move { worker.run(ending).await });
         let ending = shutdown.clone();
         parts.spawn(async move { sender.run(ending).await });
+        parts.spawn(retention.run(shutdown.clone()));
     }
 }
 

@@ -6,6 +6,7 @@
 //! it whenever nobody else does. [`keeper`] says who does, [`local_socket`] connects them.
 
 mod agent_side;
+pub mod audit_key;
 pub mod bell_side;
 pub mod data_dir;
 pub mod house;
@@ -14,6 +15,8 @@ pub mod listeners;
 pub mod local_socket;
 mod mail_side;
 pub mod resident;
+mod retention;
+mod roll;
 pub mod succession;
 pub mod system;
 mod term;
@@ -21,7 +24,10 @@ pub mod tokens;
 
 use std::io;
 
-use self::{bell_side::BellSideError, data_dir::DataDirError, listeners::ListenError, tokens::TokenError};
+use self::{
+    audit_key::AuditKeyError, bell_side::BellSideError, data_dir::DataDirError, listeners::ListenError,
+    tokens::TokenError,
+};
 use crate::{
     bell::upstream::UpstreamError,
     mail::{
@@ -38,6 +44,8 @@ use crate::{
 pub enum StartError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    #[error(transparent)]
+    AuditKey(#[from] AuditKeyError),
     #[error(transparent)]
     BellSide(#[from] BellSideError),
     #[error(transparent)]

@@ -9,6 +9,7 @@ use url::Url;
 use super::{
     StartError,
     agent_side::{self, MailApi, hosted},
+    audit_key,
     bell_side::BellSide,
     data_dir::DataDir,
     keeper::KeeperLock,
@@ -63,6 +64,7 @@ impl Resident {
                 // The token files come before the database: who finds the database finds them.
                 tokens::kept(&dir, tokens::API, &ids)?;
                 tokens::kept(&dir, tokens::PROOF, &ids)?;
+                audit_key::settle(&dir, loaded.config.audit.key_file.as_deref())?;
                 let store = BellSide::open_as_keeper(&dir, lock, &ids, disk_failed.clone()).await?;
                 BellSide::over(store, clock.clone(), ids.clone())
             }

@@ -7,7 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     StartError,
-    agent_side::{TokenGate, hosted, hosted_service},
+    agent_side::{hosted, hosted_service},
     bell_side::BellSide,
     data_dir::DataDir,
     keeper::{Addresses, Heritage, KeeperLock, Published},
@@ -15,14 +15,16 @@ use super::{
     local_socket,
     mail_side::{self, MailSide},
     resident::Resident,
+    retention,
+    roll::Roll,
     tokens::{self, ShowOperatorToken},
 };
 use crate::{
-    bell::{intake::Intake, webhooks::SOURCE},
+    bell::{intake::Intake, retention::Retention, webhooks::SOURCE},
     config::load::Loaded,
     domain::{clock::Clock, id::SourceName, secret::Secret},
     http,
-    mcp::over_http::Reach,
+    mcp::{Limits, over_http::Reach},
     store::{
         hosted::HostedApis as _,
         mail::MailStore,
@@ -126,8 +128,17 @@ impl Term {
         let reach = Reach {
             allowed_hosts: config.mcp.allowed_hosts.clone(),
             allowed_origins: config.mcp.allowed_origins.clone(),
+            session_idle: Some(Duration::from_secs(config.mcp.session_idle_secs)),
         };
-        let gate = Arc::new(TokenGate(store.clone()));
+        let forgetting = Retention { store: store.clone(), policy: retention::of_bell(config), clock: clock.clone() };
+        parts.spawn(forgetting.run(shutdown.clone()));
+        let limits = Limits {
+            calls_per_minute_max: config.mcp.calls_per_minute_max,
+            waits_max: config.mcp.waits_max,
+            sessions_max: config.mcp.sessions_max,
+        };
+        let gate = Arc::new(Roll::new(store.clone(), clock.clone(), limits));
+        parts.spawn(gate.clone().watch(shutdown.clone()));
         let mcp = http::mcp::router(resident.server.clone(), gate, reach, shutdown.clone());
         let mut hooks = http::hooks::router(Arc::new(intake));
         if let Some(tracking) = tracking {

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 
 use super::data_dir::{DataDir, DataDirError, write_secret_file};
 use crate::{
-    domain::{clock::Clock, secret::Secret},
+    domain::{clock::Clock, grant::Grant, secret::Secret},
     ids::Ids,
     signing::digest::sha256,
     store::{
         StoreError,
-        tokens::{Principal, TokenScope, Tokens},
+        tokens::{Made, Principal, TOKENS_MAX, TokenScope, Tokens},
     },
 };
 
@@ -53,7 +53,7 @@ pub fn kept(dir: &DataDir, name: &str, ids: &Ids) -> Result<Secret, TokenError> 
 /// Makes the token for agents, where it is missing, and lets it in.
 pub async fn for_agents(dir: &DataDir, tokens: &dyn Tokens, clock: &dyn Clock, ids: &Ids) -> Result<(), TokenError> {
     let token = kept(dir, MCP, ids)?;
-    let principal = Principal { name: MCP.to_owned(), scope: TokenScope::Mcp };
+    let principal = Principal { name: MCP.to_owned(), scope: TokenScope::Mcp, grant: Grant::default() };
     Ok(tokens.put_token(&principal, sha256(token.expose().as_bytes()), clock.now()).await?)
 }
 
@@ -105,7 +105,63 @@ pub async fn replace_operator(
     Ok(Secret::new(token))
 }
 
+/// The names that no token made by the operator can have.
+pub const RESERVED: [&str; 4] = [MCP, API, PROOF, OPERATOR];
+
+/// The longest name of a token, in characters.
+const NAME_CHARS_MAX: usize = 64;
+
+/// Why a token was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum NotMade {
+    /// The name is none.
+    #[error("a token has a name of 1 to {NAME_CHARS_MAX} letters, digits, dots, hyphens and underscores")]
+    NotAName,
+    /// The name is one of ours, or taken.
+    #[error("there is a token of that name; `mailbell token list` shows all, `mailbell token revoke NAME` ends one")]
+    Exists,
+    /// There are too many.
+    #[error("there are {TOKENS_MAX} tokens, as many as there can be; revoke some with `mailbell token revoke NAME`")]
+    TooMany,
+    /// The store failed.
+    #[error("could not keep the token")]
+    Store(#[from] StoreError),
+}
+
+/// Makes a token for agents that grants so much. It is kept as a hash alone, so this is the one time it can be shown.
+pub async fn create(
+    name: &str,
+    grant: &Grant,
+    tokens: &dyn Tokens,
+    clock: &dyn Clock,
+    ids: &Ids,
+) -> Result<Secret, NotMade> {
+    // A colon would end the name where a holder's name goes on, and a star is none in the search for what it holds.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !(1..=NAME_CHARS_MAX).contains(&name.len()) || !name.bytes().all(plain) {
+        return Err(NotMade::NotAName);
+    }
+    if RESERVED.contains(&name) {
+        return Err(NotMade::Exists);
+    }
+    let token = ids.secret("mb_mcp_");
+    match tokens.add_token(name, grant, sha256(token.as_bytes()), clock.now()).await? {
+        Made::Made => Ok(Secret::new(token)),
+        Made::Exists => Err(NotMade::Exists),
+        Made::TooMany => Err(NotMade::TooMany),
+    }
+}
+
+/// Ends a token, and with it all that its bearer has in progress, in whichever process; whether there was one. The one that
+/// every start makes for agents is made anew by the next.
+pub async fn revoke(name: &str, dir: &DataDir, tokens: &dyn Tokens, clock: &dyn Clock) -> Result<bool, TokenError> {
+    if name == MCP {
+        dir.remove_token(MCP)?;
+    }
+    Ok(tokens.revoke_token(name, clock.now()).await?)
+}
+
 async fn put_operator(tokens: &dyn Tokens, token: &str, clock: &dyn Clock) -> Result<(), StoreError> {
-    let principal = Principal { name: OPERATOR.to_owned(), scope: TokenScope::Operator };
+    let principal = Principal { name: OPERATOR.to_owned(), scope: TokenScope::Operator, grant: Grant::default() };
     tokens.put_token(&principal, sha256(token.as_bytes()), clock.now()).await
 }

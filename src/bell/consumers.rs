@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     domain::{
         clock::Clock,
-        consumer::{Held, LeaseToken, Settled, Settlement},
+        consumer::{Held, LeaseToken, Settled, Settlement, principal_of},
         cursor::Seq,
         id::{ConsumerName, EventId, MessageId},
     },
@@ -60,6 +60,12 @@ impl Settling {
         self.consumers.hold(token, message, HOLD_MILLIS, self.clock.moment()).await
     }
 
+    /// The name of the token in whose name the lease of `token` is held, if it is held in the name of one.
+    pub async fn principal_of(&self, token: &LeaseToken) -> Result<Option<String>, StoreError> {
+        let holder = self.consumers.holder_of(token).await?;
+        Ok(holder.as_deref().and_then(principal_of).map(str::to_owned))
+    }
+
     /// Whether somebody has the event at `seq` on lease now.
     pub async fn is_leased(&self, consumer: &ConsumerName, seq: Seq) -> Result<bool, StoreError> {
         self.consumers.is_leased(consumer, seq, self.clock.moment()).await
@@ -67,7 +73,7 @@ impl Settling {
 
     /// Takes back the lease of a worker of `consumer` that went away before it was told of it: as if never made.
     pub async fn take_back(&self, token: &LeaseToken, consumer: &ConsumerName) -> Result<(), StoreError> {
-        self.consumers.unclaim(token).await?;
+        self.consumers.unclaim(token, self.clock.now()).await?;
         self.bell.ring(&Topic::Consumer(consumer.clone()));
         Ok(())
     }

@@ -101,7 +101,7 @@ impl Undo {
     fn start(self) {
         let Self { handover, consumer, token, runtime } = self;
         runtime.spawn(async move {
-            match handover.consumers.unclaim(&token).await {
+            match handover.consumers.unclaim(&token, handover.clock.now()).await {
                 Ok(()) => handover.bell.ring(&Topic::Consumer(consumer)),
                 Err(error) => {
                     let error = &error as &(dyn std::error::Error + 'static);

@@ -10,7 +10,7 @@ use crate::{
     app::bell_side::open_bell_store,
     domain::{
         clock::{Moment, UnixMillis},
-        consumer::{ATTEMPTS_MAX, ParkedBy},
+        consumer::{ATTEMPTS_MAX, ParkedBy, principal_of},
         cursor::Seq,
         id::ConsumerName,
     },
@@ -205,14 +205,8 @@ struct With<'a, T> {
 
 impl<'a, T> With<'a, T> {
     fn principal(claim: &'a T, holder: Option<&'a str>) -> Self {
-        Self { claim, principal: holder.and_then(principal) }
+        Self { claim, principal: holder.and_then(principal_of) }
     }
-}
-
-/// Whose token the holder showed; a process of this user needs none.
-fn principal(holder: &str) -> Option<&str> {
-    let mut parts = holder.split(':');
-    matches!(parts.next(), Some("session" | "principal")).then(|| parts.next()).flatten()
 }
 
 fn line(standing: &Standing, now: UnixMillis) -> String {

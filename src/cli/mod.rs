@@ -2,8 +2,10 @@
 //!
 //! Exit codes: 0 done, 1 it failed (the reason is on stderr), 2 the command line or the settings are wrong.
 
+mod audit;
 mod consumers;
 mod demo;
+mod doctor;
 mod events;
 mod mailbox;
 mod mcp;
@@ -76,6 +78,10 @@ enum Command {
     Guard(on::guard::Guard),
     /// Who has which events, what is set aside, and to put it back
     Consumers(consumers::Consumers),
+    /// Look over everything that mailbell stands on, and say what to do
+    Doctor(doctor::Doctor),
+    /// Who did what: read it, and check that nothing was changed
+    Audit(audit::Audit),
     /// Whose webhooks the receiver takes
     #[command(subcommand)]
     Source(source::Source),
@@ -85,7 +91,7 @@ enum Command {
     /// Webhooks of the mail service: their secrets, their deliveries
     #[command(subcommand)]
     Webhook(webhook::Webhook),
-    /// The tokens that clients need
+    /// The tokens of agents, of clients and of the operator
     #[command(subcommand)]
     Token(token::Token),
 }
@@ -195,6 +201,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::On(on) => on.run().await,
         Command::Guard(guard) => guard.run().await,
         Command::Consumers(consumers) => consumers.run().await,
+        Command::Doctor(doctor) => doctor.run().await,
+        Command::Audit(audit) => audit.run().await,
         Command::Source(source) => source.run().await,
         Command::Mailbox(mailbox) => mailbox.run().await,
         Command::Webhook(webhook) => webhook.run().await,

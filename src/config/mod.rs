@@ -34,6 +34,10 @@ pub struct Config {
     pub mail: Mail,
     /// Webhooks that the embedded service sends.
     pub webhooks: Webhooks,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// The record of who did what.
+    pub audit: Audit,
 }
 
 /// A listener with nothing to set but its address.
@@ -54,6 +58,10 @@ pub struct Mcp {
     pub allowed_hosts: Vec<String>,
     #[serde(deserialize_with = "list")]
     pub allowed_origins: Vec<String>,
+    pub session_idle_secs: u64,
+    pub calls_per_minute_max: u32,
+    pub waits_max: u32,
+    pub sessions_max: u32,
 }
 
 /// `[hooks]`
@@ -141,6 +149,31 @@ pub enum RelayTls {
     Starttls,
     Implicit,
     None,
+}
+
+/// `[retention]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml says what each key means, once")]
+pub struct Retention {
+    pub events_days: u16,
+    pub events_max: u32,
+    pub unsettled_days: u16,
+    pub ids_days: u16,
+    pub quarantine_days: u16,
+    pub audit_days: u16,
+    pub audit_max: u32,
+    pub mail_days: u16,
+    pub mail_bytes_max: u64,
+    pub attempts_days: u16,
+}
+
+/// `[audit]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml says what each key means, once")]
+pub struct Audit {
+    pub key_file: Option<PathBuf>,
 }
 
 /// `[webhooks]`

@@ -46,6 +46,12 @@ impl Holder {
     }
 }
 
+/// The name of the token in whose name a holder of that name holds; none for a process of this user, which needs none.
+pub fn principal_of(holder: &str) -> Option<&str> {
+    let mut parts = holder.split(':');
+    matches!(parts.next(), Some("session" | "principal")).then(|| parts.next()).flatten()
+}
+
 /// What a token holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     clock::UnixMillis,
     cursor::Seq,
+    grant::Mailboxes,
     id::{ActionId, EventId, MessageId, SourceName, ThreadId},
 };
 
@@ -290,6 +291,8 @@ pub struct EventFilter {
     pub kinds: Vec<EventKind>,
     /// Of this mailbox, lower-cased.
     pub mailbox: Option<String>,
+    /// Of one of these mailboxes: what the reader may see at all.
+    pub within: Mailboxes,
     /// Of any mailbox of this domain, lower-cased.
     pub domain: Option<String>,
     /// Of this thread.

@@ -7,6 +7,7 @@ pub mod code;
 pub mod consumer;
 pub mod cursor;
 pub mod event;
+pub mod grant;
 pub mod id;
 pub mod key;
 pub mod message;

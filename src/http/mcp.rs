@@ -5,25 +5,30 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::{
     Json, Router,
+    body::Body,
     extract::{Request, State},
     http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::any,
 };
+use futures::StreamExt as _;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::secret::Secret,
     mcp::{
-        SESSION_HEADER, Server,
-        over_http::{self, Principal, Reach},
+        Principal, SESSION_HEADER, Server, SessionBook,
+        over_http::{self, Reach},
     },
 };
 
 /// A longer credential is none of ours, and is not worth hashing.
 const BEARER_BYTES_MAX: usize = 256;
+
+/// Said with every request but the first, since protocol version 2025-06-18.
+const VERSION_HEADER: &str = "mcp-protocol-version";
 
 /// Knows the tokens that may speak MCP.
 #[async_trait]
@@ -37,11 +42,12 @@ pub trait Gate: Send + Sync + 'static {
 /// Its listener must set `TCP_NODELAY` (`axum::serve::ListenerExt::tap_io`), or each reply takes 40 ms longer. Streams end when
 /// `shutdown` is cancelled, so that a graceful shutdown can.
 pub fn router(server: Server, gate: Arc<dyn Gate>, reach: Reach, shutdown: CancellationToken) -> Router {
-    let service = over_http::service(server.clone(), reach, shutdown);
+    let (service, book) = over_http::service(server.clone(), reach, shutdown);
     Router::new()
         .route_service("/mcp", service.clone())
         .route_service("/mcp/", service)
         .layer(middleware::from_fn_with_state(server, ending_sessions))
+        .layer(middleware::from_fn_with_state(book, of_one_principal))
         .layer(middleware::from_fn_with_state(gate, authenticated))
         // Outside the check: it tells nothing but where to go.
         .route("/sse", any(sse))
@@ -64,6 +70,37 @@ async fn authenticated(State(gate): State<Arc<dyn Gate>>, mut request: Request, 
     // It has done its work; nothing further in needs to see it.
     request.headers_mut().remove(header::AUTHORIZATION);
     next.run(request).await
+}
+
+/// Keeps each session to the principal that opened it, and ends streams and sessions with the principal's token.
+async fn of_one_principal(State(book): State<SessionBook>, request: Request, next: Next) -> Response {
+    let Some(principal) = request.extensions().get::<Principal>().cloned() else { return next.run(request).await };
+    let session = request.headers().get(SESSION_HEADER).and_then(|id| id.to_str().ok()).map(str::to_owned);
+    match &session {
+        // As if it were not there: what others have is nobody's business.
+        Some(session) if book.is_foreign(session, &principal) => return StatusCode::NOT_FOUND.into_response(),
+        // Only the older protocol opens sessions, and it opens them before it says which version it speaks.
+        None if request.method() == Method::POST
+            && !request.headers().contains_key(VERSION_HEADER)
+            && book.is_full(&principal).await =>
+        {
+            return too_many_sessions();
+        }
+        _ => {}
+    }
+    let response = next.run(request).await;
+    let opened = response.headers().get(SESSION_HEADER).and_then(|id| id.to_str().ok());
+    if let (None, Some(opened)) = (&session, opened) {
+        book.opened(opened, &principal).await;
+    }
+    let (parts, body) = response.into_parts();
+    let ended = async move { principal.ended().await };
+    Response::from_parts(parts, Body::from_stream(body.into_data_stream().take_until(Box::pin(ended))))
+}
+
+fn too_many_sessions() -> Response {
+    let sentence = "this token has as many sessions open as it may (mcp.sessions_max); end some by DELETE, or wait until idle ones end";
+    (StatusCode::TOO_MANY_REQUESTS, Json(json!({ "error": sentence }))).into_response()
 }
 
 /// A client that ends its session waits for nothing any more.

@@ -1,16 +1,20 @@
 //! The raw bytes of messages, as files named by their SHA-256: `blobs/ab/abcdef…`.
 //!
 //! A file appears under its name whole and on disk, or not at all: it is written under `blobs/tmp`, synced, renamed,
-//! and its directory synced, before any row names it. Two messages with the same bytes share a file.
+//! and its directory synced, before any row names it. Two messages with the same bytes share a file. It is removed a day
+//! after the last message that had it is gone, never sooner.
 
 use std::{
     fs::{self, File},
     io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
 };
 
-use crate::signing::digest::sha256;
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
+
+use crate::{domain::clock::UnixMillis, signing::digest::sha256};
 
 /// Where files are written before they have their name.
 const UNFINISHED: &str = "tmp";
@@ -19,6 +23,8 @@ const UNFINISHED: &str = "tmp";
 #[derive(Debug, Clone)]
 pub struct Blobs {
     root: Arc<Path>,
+    /// Read by who writes a file, written by who removes one: bytes that come again are never taken away under their row.
+    in_use: Arc<RwLock<()>>,
 }
 
 impl Blobs {
@@ -32,13 +38,53 @@ impl Blobs {
         }
         fs::create_dir_all(&unfinished)?;
         File::open(root)?.sync_all()?;
-        Ok(Self { root: root.into() })
+        Ok(Self { root: root.into(), in_use: Arc::default() })
     }
 
     /// Writes `bytes` and answers with their name once they are on disk. Bytes that are there already are left alone.
     pub async fn put(&self, bytes: Arc<Vec<u8>>) -> io::Result<String> {
-        let root = self.root.clone();
-        run_blocking(move || put(&root, &bytes)).await
+        let Self { root, in_use } = self.clone();
+        run_blocking(move || {
+            let _in_use = in_use.read().unwrap_or_else(PoisonError::into_inner);
+            put(&root, &bytes)
+        })
+        .await
+    }
+
+    /// The names on one of the 256 shelves that were put there long enough before `now` for their message to be stored.
+    pub async fn settled(&self, shelf: u8, now: UnixMillis) -> io::Result<Vec<String>> {
+        let directory = self.root.join(hex::encode([shelf]));
+        run_blocking(move || {
+            let mut names = Vec::new();
+            let entries = match fs::read_dir(&directory) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                if is_settled(&entry.metadata()?, now) {
+                    names.extend(entry.file_name().into_string());
+                }
+            }
+            Ok(names)
+        })
+        .await
+    }
+
+    /// Removes those of `names` that have not been put there again in the meantime.
+    pub async fn remove_settled(&self, names: Vec<String>, now: UnixMillis) -> io::Result<()> {
+        let Self { root, in_use } = self.clone();
+        run_blocking(move || {
+            for name in names {
+                let path = path(&root, &name)?;
+                let _alone = in_use.write().unwrap_or_else(PoisonError::into_inner);
+                if is_settled(&fs::metadata(&path)?, now) {
+                    fs::remove_file(path)?;
+                }
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// The bytes called `name`.
@@ -46,6 +92,13 @@ impl Blobs {
         let path = path(&self.root, name)?;
         run_blocking(move || fs::read(path)).await
     }
+}
+
+/// A message is stored within seconds of its bytes; only what is far older than that is looked at for removal.
+const SETTLED_MILLIS: i64 = 24 * 3_600_000;
+
+fn is_settled(metadata: &fs::Metadata, now: UnixMillis) -> bool {
+    metadata.mtime() * 1000 < now.0.saturating_sub(SETTLED_MILLIS)
 }
 
 async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
@@ -75,6 +128,11 @@ fn put(root: &Path, bytes: &[u8]) -> io::Result<String> {
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(&target).map_err(|refused| refused.error)?;
+    } else {
+        // As if written now: it is in use again.
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let times = Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification: now };
+        futimens(&File::open(&target)?, &times)?;
     }
     // Also for a file that was there: whoever renamed it may not have come to this line yet.
     File::open(&directory)?.sync_all()?;

@@ -23,6 +23,7 @@ pub mod quoted;
 pub mod reception;
 pub mod relay;
 pub mod reports;
+pub mod retention;
 pub mod returned;
 pub mod simulator;
 pub mod smtp;

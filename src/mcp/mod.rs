@@ -10,10 +10,16 @@ mod failure;
 pub mod over_http;
 mod presence;
 pub mod present;
+mod principal;
 mod progress;
 mod resources;
 mod server;
+mod sessions;
 pub mod stdio;
 mod tools;
 
-pub use self::server::{Rooms, SESSION_HEADER, Server, published_tools};
+pub use self::{
+    principal::{Limits, Principal},
+    server::{Rooms, SESSION_HEADER, Server, published_tools},
+    sessions::SessionBook,
+};

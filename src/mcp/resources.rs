@@ -9,7 +9,7 @@ use super::{
     failure::Failure,
     present::{self, Clip, EventView, Fence, Fenced, Part, sentence, shown},
     server::Rooms,
-    tools::{EmailPart, ThreadView, deliveries_page, filter},
+    tools::{EmailPart, ThreadView, deliveries_page, filter, gate},
 };
 use crate::{
     bell::{
@@ -20,6 +20,7 @@ use crate::{
     domain::{
         cursor::Seq,
         event::EventFilter,
+        grant::Mailboxes,
         id::{MessageId, ThreadId, WebhookId},
     },
     store::log::Order,
@@ -88,7 +89,7 @@ fn decoded(part: &str) -> Option<String> {
 }
 
 /// What there is to read now. Without a mail API there are still events.
-pub(super) async fn list(rooms: &Rooms) -> Vec<Resource> {
+pub(super) async fn list(rooms: &Rooms, seen: &Mailboxes) -> Vec<Resource> {
     let events = Resource::new(format!("{SCHEME}events"), "events")
         .with_title("Newest events")
         .with_description("The newest events of all mailboxes")
@@ -101,7 +102,7 @@ pub(super) async fn list(rooms: &Rooms) -> Vec<Resource> {
     let of_mailboxes = mailboxes
         .iter()
         // A listing has no place for a fence, so an odd address is left to the template.
-        .filter(|mailbox| fence.code(&mailbox.address).as_str() == mailbox.address)
+        .filter(|mailbox| seen.holds(&mailbox.address) && fence.code(&mailbox.address).as_str() == mailbox.address)
         .take(MAILBOXES_LISTED_MAX)
         .map(|mailbox| {
             let address = &mailbox.address;
@@ -127,7 +128,7 @@ pub(super) fn templates() -> Vec<ResourceTemplate> {
 }
 
 /// Reads one.
-pub(super) async fn read(rooms: &Rooms, uri: &str) -> Result<ReadResourceResult, ErrorData> {
+pub(super) async fn read(rooms: &Rooms, uri: &str, seen: &Mailboxes) -> Result<ReadResourceResult, ErrorData> {
     let fence = Fence::new(rooms.ids());
     let Some(place) = Place::of(uri) else {
         let shown: String = uri.chars().take(200).collect();
@@ -135,13 +136,15 @@ pub(super) async fn read(rooms: &Rooms, uri: &str) -> Result<ReadResourceResult,
         let sentence = sentence!("there is no resource {}; resources/templates/list shows what can be read", shown);
         return Err(present::absent(&fence, &sentence, uri));
     };
-    match show(rooms, &fence, &place).await {
+    match show(rooms, &fence, &place, seen).await {
         Ok(part) => Ok(present::resource(&fence, uri, &part)),
         Err(failure) => {
             let sentence = failure.sentence(&fence);
             Err(match failure {
                 Failure::Told(_)
-                | Failure::Upstream(UpstreamError::NoMessage(_) | UpstreamError::NoThread(_))
+                | Failure::Upstream(
+                    UpstreamError::NoMessage(_) | UpstreamError::NoThread(_) | UpstreamError::NoMailbox(_),
+                )
                 | Failure::Webhook(WebhookError::Upstream(UpstreamError::NoWebhook(_))) => {
                     present::absent(&fence, &sentence, uri)
                 }
@@ -158,23 +161,36 @@ shown! {
     }
 }
 
-async fn show(rooms: &Rooms, fence: &Fence, place: &Place) -> Result<Part, Failure> {
+async fn show(rooms: &Rooms, fence: &Fence, place: &Place, seen: &Mailboxes) -> Result<Part, Failure> {
     match place {
-        Place::Events => events(rooms, fence, EventFilter::default()).await,
+        Place::Events => events(rooms, fence, EventFilter { within: seen.clone(), ..EventFilter::default() }).await,
         Place::MailboxEvents(address) => {
-            let mailbox = Some(filter::address(address)?);
+            let address = filter::address(address)?;
+            if !seen.holds(&address) {
+                return Err(UpstreamError::NoMailbox(address).into());
+            }
+            let mailbox = Some(address);
             events(rooms, fence, EventFilter { mailbox, ..EventFilter::default() }).await
         }
         Place::Event(seq) => match rooms.log.event(*seq).await? {
-            Some(event) => Ok(Part::of(&EventView::new(fence, &event, 0, Clip::WHOLE))),
-            None => Err(Failure::Told(sentence!("there is no event {}; call list_events", *seq))),
+            Some(event) if seen.named().is_none() || event.fact.mailbox.as_deref().is_some_and(|at| seen.holds(at)) => {
+                Ok(Part::of(&EventView::new(fence, &event, 0, Clip::WHOLE)))
+            }
+            _ => Err(Failure::Told(sentence!("there is no event {}; call list_events", *seq))),
         },
-        Place::Thread(id) => Ok(Part::of(&ThreadView::new(fence, &rooms.upstream.thread(id).await?))),
+        Place::Thread(id) => {
+            gate::thread(rooms, id, seen).await?;
+            Ok(Part::of(&ThreadView::new(fence, &rooms.upstream.thread(id).await?)))
+        }
         Place::Message(id) => {
+            gate::message(rooms, id, seen).await?;
             let email = rooms.upstream.read_email(id).await?;
             Ok(Part::of(&EmailPart::new(fence, &email, 0, None)))
         }
-        Place::Deliveries(id) => Ok(Part::of(&deliveries_page(rooms, fence, Some(id), None, PAGE, None).await?)),
+        Place::Deliveries(id) => {
+            gate::webhook(rooms, id, seen).await?;
+            Ok(Part::of(&deliveries_page(rooms, fence, Some(id), None, PAGE, None).await?))
+        }
     }
 }
 

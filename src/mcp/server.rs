@@ -18,8 +18,8 @@ use rmcp::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    Principal,
     arguments::meant,
-    over_http::Principal,
     presence::Sessions,
     present::{self, Fence, Sentence, fence_rule, sentence},
     progress::Progress,
@@ -29,7 +29,7 @@ use crate::{
     bell::{consumers::Settling, upstream::Upstream, waiting::Waiting, webhooks::Webhooks},
     domain::{clock::Clock, consumer::Holder},
     ids::Ids,
-    store::log::EventLog,
+    store::{audit::AuditLog, log::EventLog},
 };
 
 /// Told to every client at the start of every conversation.
@@ -62,6 +62,8 @@ pub struct Rooms {
     pub waiting: Waiting,
     /// Single events.
     pub log: Arc<dyn EventLog>,
+    /// The record of who did what.
+    pub audit: Arc<dyn AuditLog>,
     /// Acks and releases.
     pub settling: Settling,
     /// The mail API.
@@ -110,12 +112,19 @@ impl Server {
         self.sessions.end(session);
     }
 
+    /// Who calls: over HTTP the mount has told.
+    fn principal(context: &RequestContext<RoleServer>) -> Principal {
+        let parts = context.extensions.get::<http::request::Parts>();
+        // A mount that checks no token stands in tests alone, where the process is the one caller too.
+        parts.and_then(|parts| parts.extensions.get().cloned()).unwrap_or_else(Principal::of_this_process)
+    }
+
     /// In whose name leases are held: an agent finds its own again by it, and only those.
-    fn holder(&self, context: &RequestContext<RoleServer>) -> Holder {
+    fn holder(&self, context: &RequestContext<RoleServer>, principal: &Principal) -> Holder {
         let Some(parts) = context.extensions.get::<http::request::Parts>() else {
             return Holder::worker(&*self.process);
         };
-        let principal = parts.extensions.get::<Principal>().map_or("anybody", Principal::name);
+        let principal = principal.name().unwrap_or("anybody");
         // A self-contained request has no session, so a header that claims one is only a claim.
         let modern = context
             .protocol_version()
@@ -158,14 +167,17 @@ impl ServerHandler for Server {
         let Some(tool) = tools::named(&request.name) else {
             return Err(self.unknown_tool(&request.name));
         };
+        let principal = Self::principal(&context);
         let cancelled = context.ct.child_token();
         let parts = context.extensions.get::<http::request::Parts>();
         let session = parts.and_then(|parts| parts.headers.get(SESSION_HEADER)?.to_str().ok());
         let present = session.map(|session| self.sessions.enter(session));
         let left = present.as_ref().map_or_else(|| self.left.clone(), |present| present.ended.clone());
         let caller = tools::Caller {
-            holder: self.holder(&context),
+            holder: self.holder(&context, &principal),
+            principal: principal.clone(),
             client: context.client_info().map(|client| client.name.chars().take(CLIENT_CHARS_MAX).collect()),
+            client_version: context.client_info().map(|client| client.version.chars().take(CLIENT_CHARS_MAX).collect()),
             cancelled: cancelled.clone(),
             progress: context.meta.get_progress_token().map(|token| Progress::new(context.peer.clone(), token)),
         };
@@ -178,6 +190,10 @@ impl ServerHandler for Server {
                 cancelled.cancel();
                 call.await
             }
+            () = principal.ended() => {
+                cancelled.cancel();
+                call.await
+            }
             result = &mut call => result,
         };
         Ok(result.into())
@@ -186,9 +202,10 @@ impl ServerHandler for Server {
     async fn list_resources(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        Ok(ListResourcesResult::with_all_items(resources::list(&self.rooms).await))
+        let principal = Self::principal(&context);
+        Ok(ListResourcesResult::with_all_items(resources::list(&self.rooms, &principal.grant().mailboxes).await))
     }
 
     async fn list_resource_templates(
@@ -202,9 +219,10 @@ impl ServerHandler for Server {
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        resources::read(&self.rooms, &request.uri).await.map(Into::into)
+        let principal = Self::principal(&context);
+        resources::read(&self.rooms, &request.uri, &principal.grant().mailboxes).await.map(Into::into)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Comparison is in constant time, and a body is never parsed or written anew on the way to its signature.
 
+pub mod chain;
 pub mod digest;
 pub mod multimail;
 pub mod proof;

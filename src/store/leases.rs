@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::{
-    clock::Moment,
+    clock::{Moment, UnixMillis},
     consumer::{Gap, Held, Holder, LeaseToken, LeasedEvent, Settled, Settlement, Start},
     cursor::Seq,
     event::{EventFilter, EventKind},
@@ -82,7 +82,7 @@ pub trait Consumers: Send + Sync + 'static {
     async fn claim(&self, claim: &Claim, now: Moment) -> Result<Claimed, ClaimError>;
 
     /// Takes back a claim whose caller went away before it saw the events: as if it had never been made.
-    async fn unclaim(&self, token: &LeaseToken) -> Result<(), StoreError>;
+    async fn unclaim(&self, token: &LeaseToken, now: UnixMillis) -> Result<(), StoreError>;
 
     /// Settles the named events, or all that `token` holds. A token that holds none of them changes nothing. An expired
     /// lease still counts while nobody else has claimed the event: then nobody else can have begun.
@@ -113,6 +113,9 @@ pub trait Consumers: Send + Sync + 'static {
         millis: i64,
         now: Moment,
     ) -> Result<Option<Held>, StoreError>;
+
+    /// Who holds the lease of this token, if anybody does.
+    async fn holder_of(&self, token: &LeaseToken) -> Result<Option<String>, StoreError>;
 
     /// Whether somebody has the event at `seq` on lease.
     async fn is_leased(&self, consumer: &ConsumerName, seq: Seq, now: Moment) -> Result<bool, StoreError>;

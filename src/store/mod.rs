@@ -4,6 +4,7 @@
 //! (who may post, and what they posted that we could not read), [`office`] (what the mail API keeps beside mail). A store
 //! method is one transaction, and its result names every ending. A second backend must pass the same stories.
 
+pub mod audit;
 pub mod bell;
 pub mod deliveries;
 pub mod hosted;
@@ -15,10 +16,12 @@ pub mod mailroom;
 pub mod office;
 pub mod opens;
 pub mod outbox;
+pub mod retention;
 pub mod sources;
 pub mod sqlite;
 pub mod standing;
 pub mod suppressions;
+pub mod survey;
 pub mod term;
 pub mod tokens;
 pub mod upkeep;

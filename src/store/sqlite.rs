@@ -58,6 +58,13 @@ pub enum OpenError {
         /// The schema that this version needs.
         known: i64,
     },
+    /// The key of the audit record cannot be used.
+    #[error("could not read or make the key of the audit record")]
+    AuditKey {
+        /// What went wrong.
+        #[source]
+        source: std::io::Error,
+    },
     /// The schema could not be brought up to date.
     #[error("could not bring the database {path} up to date")]
     Migrate {
@@ -157,7 +164,7 @@ fn database(path: &Path, conn: SqliteConnection, term: Option<Term>, disk_failed
     Database { writer: Writer::start(conn, term, disk_failed), readers }
 }
 
-async fn version(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
+pub(crate) async fn version(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
     let there: Option<i64> =
         sqlx::query_scalar("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'")
             .fetch_optional(&mut *conn)

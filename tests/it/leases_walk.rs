@@ -231,7 +231,7 @@ async fn walk(steps: Vec<Step>) {
             }
             Step::Unclaim { token: n } => {
                 let Some(n) = model.tokens.checked_sub(n + 1) else { continue };
-                store.unclaim(&token(n)).await.unwrap();
+                store.unclaim(&token(n), model.now().wall).await.unwrap();
                 for n in model.held_by(n) {
                     model.events[n].attempt -= 1;
                     model.events[n].lease = None;

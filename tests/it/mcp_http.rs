@@ -7,7 +7,7 @@ use axum::serve::ListenerExt as _;
 use mailbell::{
     domain::secret::Secret,
     http::mcp::{Gate, router},
-    mcp::over_http::{Principal, Reach},
+    mcp::{Principal, over_http::Reach},
 };
 use rmcp::{
     model::{CallToolRequest, CallToolRequestParams, ClientRequest},
@@ -43,6 +43,7 @@ async fn listen(wing: &Wing) -> Listening {
     let reach = Reach {
         allowed_hosts: vec!["bell.example.com".into()],
         allowed_origins: vec!["https://app.example.com:443".into()],
+        ..Reach::default()
     };
     let router = router(wing.server(), Arc::new(Only), reach, shutdown.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use mailbell::{
     bell::waiting::{Reader, WaitError, WaitRequest},
     domain::{
+        clock::Clock,
         consumer::{Holder, Settlement, Start},
         event::{EventFilter, EventKind, NewEvent},
         id::{ConsumerName, EventId, MessageId},
@@ -184,7 +185,7 @@ async fn a_wait_dropped_at_any_point_leaves_no_lease() {
         for _ in 0..polls {
             if let std::task::Poll::Ready(waited) = futures::poll!(&mut wait) {
                 // It came first after all: give it back as its holder would.
-                wing.store.unclaim(&waited.unwrap().lease_token.unwrap()).await.unwrap();
+                wing.store.unclaim(&waited.unwrap().lease_token.unwrap(), Clock::now(&wing.clock)).await.unwrap();
                 break;
             }
             tokio::task::yield_now().await;

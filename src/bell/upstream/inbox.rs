@@ -11,6 +11,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use super::{HANDLED, Mailbox, Summary, Upstream, UpstreamError, wire};
 use crate::domain::{
     clock::UnixMillis,
+    grant::Mailboxes,
     id::{MessageId, ThreadId},
 };
 
@@ -30,6 +31,8 @@ const SEEN_MAX: usize = 20;
 pub struct InboxQuery {
     /// Of the mailbox of this address; of all without.
     pub mailbox: Option<String>,
+    /// Of these mailboxes, where none is named.
+    pub within: Mailboxes,
     /// Of this thread.
     pub thread_id: Option<ThreadId>,
     /// Only unread ones.
@@ -128,6 +131,7 @@ impl Upstream {
             Some(address) => vec![self.mailbox_at(address).await?],
             None => self.mailboxes().await?,
         };
+        mailboxes.retain(|mailbox| query.within.holds(&mailbox.address));
         if mailboxes.len() > MAILBOXES_MERGED_MAX {
             mailboxes.truncate(MAILBOXES_MERGED_MAX);
             notes.push("only the first 50 mailboxes were looked at; name one in `mailbox`");

@@ -143,7 +143,7 @@ impl Upstream {
     }
 
     /// The mailbox that a message is in. Its tags are asked for and not the message: that would mark it read.
-    async fn mailbox_of(&self, id: &MessageId) -> Result<Mailbox, UpstreamError> {
+    pub async fn mailbox_of(&self, id: &MessageId) -> Result<Mailbox, UpstreamError> {
         Ok(self.get_of_message::<wire::Tags>(id, &["tags"]).await?.0)
     }
 

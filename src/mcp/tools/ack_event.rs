@@ -9,7 +9,7 @@ use super::{
         present::{self, Fenced, sentence, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Tool,
+    Call, Effect, Output, Reach, Tool,
     wait_for_event::LEASE_SECS_MAX,
 };
 use crate::domain::{
@@ -38,6 +38,7 @@ pub(super) const TOOL: Tool = Tool {
         Output("stale", "strings", true),
         Output("parked", "strings", false),
     ],
+    reach: Reach::Lease,
     effect: Effect::Adds { idempotent: true },
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

@@ -9,7 +9,7 @@ use super::{
         present::{self, Fenced, Part, SummaryView, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Tool, filter,
+    Call, Effect, Output, Reach, Tool, filter,
 };
 use crate::{bell::upstream::InboxQuery, domain::id::ThreadId};
 
@@ -37,6 +37,7 @@ pub(super) const TOOL: Tool = Tool {
         Output("cursor", "string", false),
         Output("notes", "strings", false),
     ],
+    reach: Reach::Mailbox,
     effect: Effect::Reads,
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
@@ -50,10 +51,11 @@ shown! {
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
-    let Call { arguments, fence, .. } = call;
+    let Call { arguments, fence, seen, .. } = call;
     let owned = |name: &str| arguments.text(name).map(str::to_owned);
     let query = InboxQuery {
         mailbox: owned("mailbox"),
+        within: seen,
         thread_id: arguments.text("thread_id").map(ThreadId::new),
         unread_only: arguments.flag("unread_only"),
         unhandled_only: arguments.flag("unhandled_only"),

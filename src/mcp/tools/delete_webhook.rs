@@ -9,7 +9,7 @@ use super::{
         present::{self, Fenced, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Tool,
+    Call, Effect, Output, Reach, Tool,
 };
 use crate::domain::id::WebhookId;
 
@@ -19,6 +19,7 @@ pub(super) const TOOL: Tool = Tool {
     about: "Ends a webhook and forgets its secret.",
     parameters: &[Parameter::new("webhook_id", Kind::Text, "").required()],
     output: &[Output("webhook_id", "string", true), Output("deleted", "boolean", true)],
+    reach: Reach::Webhook,
     effect: Effect::Removes,
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

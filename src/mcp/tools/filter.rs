@@ -10,6 +10,7 @@ use crate::{
     domain::{
         address::{Address, NotAnAddress, ascii_domain, is_domain},
         event::{EventFilter, EventKind},
+        grant::Mailboxes,
         id::{ActionId, MessageId, ThreadId},
     },
 };
@@ -48,11 +49,12 @@ pub(super) fn domain(text: &str) -> Result<String, Failure> {
     }
 }
 
-/// The filter that the arguments describe.
-pub(super) fn filter(arguments: &Arguments) -> Result<EventFilter, Failure> {
+/// The filter that the arguments describe, for a caller that sees these mailboxes.
+pub(super) fn filter(arguments: &Arguments, seen: &Mailboxes) -> Result<EventFilter, Failure> {
     Ok(EventFilter {
         kinds: kinds(arguments.texts("event_types")),
         mailbox: arguments.text("mailbox").map(address).transpose()?,
+        within: seen.clone(),
         domain: arguments.text("domain").map(domain).transpose()?,
         thread_id: arguments.text("thread_id").map(ThreadId::new),
         message_id: arguments.text("message_id").map(MessageId::new),

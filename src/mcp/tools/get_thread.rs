@@ -8,7 +8,7 @@ use super::{
         present::{self, Fence, Fenced, Part, SummaryView, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Tool, filter,
+    Call, Effect, Output, Reach, Tool, filter,
 };
 use crate::{
     bell::upstream::{Summary, Thread},
@@ -28,6 +28,7 @@ pub(super) const TOOL: Tool = Tool {
         Output("messages", "objects", true),
         Output("older_left_out", "integer", false),
     ],
+    reach: Reach::Thread,
     effect: Effect::Reads,
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

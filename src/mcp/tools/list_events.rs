@@ -9,7 +9,7 @@ use super::{
         present::{self, EventView, Fenced, Part, sentence, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Tool, filter,
+    Call, Effect, Output, Reach, Tool, filter,
 };
 use crate::{
     bell::waiting::{ListRequest, Position},
@@ -46,6 +46,7 @@ pub(super) const TOOL: Tool = Tool {
         Output("left_out", "integer", false),
         Output("gap", "object", false),
     ],
+    reach: Reach::Mailbox,
     effect: Effect::Reads,
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
@@ -60,7 +61,7 @@ shown! {
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
-    let Call { arguments, fence, .. } = call;
+    let Call { arguments, fence, seen, .. } = call;
     let before = arguments
         .text("before")
         .map(str::parse)
@@ -69,7 +70,7 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let listed = rooms
         .waiting
         .list(ListRequest {
-            filter: filter::filter(&arguments)?,
+            filter: filter::filter(&arguments, &seen)?,
             after: arguments.text("after").map_or(Ok(Position::Earliest), filter::position)?,
             before,
             order: if arguments.text("order") == Some("asc") { Order::Ascending } else { Order::Descending },

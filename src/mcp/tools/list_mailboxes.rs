@@ -8,7 +8,7 @@ use super::{
         present::{self, Fenced, MailboxView, Part, shown},
         server::Rooms,
     },
-    Call, Effect, Tool,
+    Call, Effect, Reach, Tool,
     page::{self, Page},
 };
 
@@ -21,6 +21,7 @@ pub(super) const TOOL: Tool = Tool {
     about: "Your mailboxes, by address.",
     parameters: &page::parameters(LIMIT_MAX, "default 50"),
     output: &page::output("mailboxes"),
+    reach: Reach::Mailbox,
     effect: Effect::Reads,
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
@@ -33,7 +34,8 @@ shown! {
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
-    let mailboxes = rooms.upstream.mailboxes().await?;
+    let mut mailboxes = rooms.upstream.mailboxes().await?;
+    mailboxes.retain(|mailbox| call.seen.holds(&mailbox.address));
     let view = |mailbox: &_, clip| MailboxView::json(&call.fence, mailbox, clip);
     let Page { items: mailboxes, cursor } =
         page::of_whole(&call, mailboxes, LIMIT_DEFAULT, |mailbox| &mailbox.address, view);

@@ -8,7 +8,7 @@ use super::{
         present::{self, Fenced, Part, SuppressionView, shown},
         server::Rooms,
     },
-    Call, Effect, Tool, page,
+    Call, Effect, Reach, Tool, page,
 };
 
 /// Such a page fits into a result.
@@ -21,6 +21,7 @@ pub(super) const TOOL: Tool = Tool {
     about: "Addresses that no mail goes to, the newest first.",
     parameters: &page::parameters(LIMIT_MAX, "default 20"),
     output: &page::output("suppressions"),
+    reach: Reach::Account,
     effect: Effect::Reads,
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

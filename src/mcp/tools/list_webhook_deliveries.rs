@@ -9,7 +9,7 @@ use super::{
         present::{self, DeliveriesView, Fence},
         server::Rooms,
     },
-    Call, Effect, Output, Tool,
+    Call, Effect, Output, Reach, Tool,
 };
 use crate::domain::id::WebhookId;
 
@@ -27,6 +27,7 @@ pub(super) const TOOL: Tool = Tool {
         Parameter::new("cursor", Kind::Text, "of the page before"),
     ],
     output: &[Output("deliveries", "objects", true), Output("cursor", "string", false)],
+    reach: Reach::Webhook,
     effect: Effect::Reads,
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

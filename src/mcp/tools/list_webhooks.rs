@@ -8,7 +8,7 @@ use super::{
         present::{self, Fenced, Part, WebhookView, shown},
         server::Rooms,
     },
-    Call, Effect, Tool,
+    Call, Effect, Reach, Tool, gate,
     page::{self, Page},
 };
 
@@ -21,6 +21,7 @@ pub(super) const TOOL: Tool = Tool {
     about: "Registered webhooks and how they fare; `self` is this server. No secrets.",
     parameters: &page::parameters(LIMIT_MAX, "default 20"),
     output: &page::output("webhooks"),
+    reach: Reach::Mailbox,
     effect: Effect::Reads,
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
@@ -34,6 +35,7 @@ shown! {
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let mut webhooks = rooms.webhooks.list().await?;
+    webhooks.retain(|webhook| gate::is_of(webhook.mailbox.as_deref(), &call.seen));
     webhooks.sort_by(|a, b| a.id.cmp(&b.id));
     let view = |webhook: &_, clip| WebhookView::json(&call.fence, webhook, clip);
     let Page { items: webhooks, cursor } =

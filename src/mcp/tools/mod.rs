@@ -4,6 +4,7 @@ mod ack_event;
 mod check_inbox;
 mod delete_webhook;
 pub(super) mod filter;
+pub(super) mod gate;
 mod get_thread;
 mod list_events;
 mod list_mailboxes;
@@ -12,6 +13,7 @@ mod list_webhook_deliveries;
 mod list_webhooks;
 mod page;
 mod read_email;
+mod record;
 mod register_webhook;
 mod replay_delivery;
 mod reply_email;
@@ -29,17 +31,21 @@ use rmcp::model::{CallToolResult, JsonObject, ToolAnnotations};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use self::gate::Reach;
 use super::{
+    Principal,
     arguments::{Arguments, Kind, Parameter, schema},
     failure::Failure,
-    present::{self, Fence},
+    present::{self, Fence, sentence},
     progress::Progress,
     server::Rooms,
 };
 use crate::domain::{
     consumer::{Held, Holder, LeaseToken},
+    grant::Mailboxes,
     id::MessageId,
 };
+use crate::store::audit::ToolCall;
 
 pub(super) use self::{
     get_thread::ThreadView, list_webhook_deliveries::page as deliveries_page, read_email::EmailPart,
@@ -53,6 +59,7 @@ pub(super) struct Tool {
     about: &'static str,
     parameters: &'static [Parameter],
     output: &'static [Output],
+    reach: Reach,
     effect: Effect,
     run: for<'a> fn(&'a Rooms, Call) -> BoxFuture<'a, Result<CallToolResult, Failure>>,
 }
@@ -85,6 +92,8 @@ pub(super) struct Call {
     pub(super) holder: Holder,
     /// What the caller's program calls itself, where it said.
     pub(super) client: Option<String>,
+    /// The mailboxes that the caller may see.
+    pub(super) seen: Mailboxes,
     /// What the lease that the call is made under holds, for tools that take a `lease_token` to act under.
     pub(super) held: Option<Held>,
     /// Cancelled when the caller goes away.
@@ -126,6 +135,16 @@ impl Tool {
         self.name
     }
 
+    /// Whether a call changes anything here or outside.
+    fn changes(&self) -> bool {
+        !matches!(self.effect, Effect::Reads)
+    }
+
+    /// Whether a call changes anything outside the event log: what is in the log tells of itself.
+    fn acts_outside(&self) -> bool {
+        self.changes() && !["wait_for_event", "ack_event", "read_email"].contains(&self.name)
+    }
+
     /// As clients see it.
     pub(super) fn published(&self) -> rmcp::model::Tool {
         let annotations = match self.effect {
@@ -165,23 +184,53 @@ impl Tool {
         ])
     }
 
-    /// Runs it. What the model can do something about is a result like any other.
+    /// Runs it, and has the audit record tell of it. What the model can do something about is a result like any other.
     pub(super) async fn call(&self, rooms: &Rooms, given: &JsonObject, caller: Caller) -> CallToolResult {
+        let call = ToolCall {
+            tool: self.name.to_owned(),
+            principal: caller.principal.name().map(str::to_owned),
+            holder: caller.holder.name.clone(),
+            client: caller.client.clone(),
+            client_version: caller.client_version.clone(),
+            arguments: record::arguments(self, given),
+        };
         let fence = Fence::new(rooms.ids());
-        let arguments = match Arguments::check(self.name, self.parameters, given, &fence) {
+        let told = match record::Told::begin(self, rooms, call).await {
+            Ok(told) => told,
+            Err(error) => {
+                let why = Failure::from(error).sentence(&fence);
+                let sentence = sentence!("nothing was done: it could not be put on record: {}", why);
+                return present::failure(&fence, &sentence);
+            }
+        };
+        let (result, refused) = match self.run(rooms, &fence, given, caller).await {
+            Ok(result) => (result, false),
+            Err(failure) => (present::failure(&fence, &failure.sentence(&fence)), record::is_refusal(&failure)),
+        };
+        told.end(self, rooms, &result, refused).await;
+        result
+    }
+
+    async fn run(
+        &self,
+        rooms: &Rooms,
+        fence: &Fence,
+        given: &JsonObject,
+        caller: Caller,
+    ) -> Result<CallToolResult, Failure> {
+        let arguments = match Arguments::check(self.name, self.parameters, given, fence) {
             Ok(arguments) => arguments,
-            Err(failure) => return present::failure(&fence, &failure.sentence(&fence)),
+            // Nobody refused it.
+            Err(failure) => return Ok(present::failure(fence, &failure.sentence(fence))),
         };
-        let Caller { holder, client, cancelled, progress } = caller;
-        let of_call = fence.clone();
-        let ran = async {
-            let held = self.hold(rooms, &arguments).await?;
-            (self.run)(rooms, Call { arguments, fence: of_call, holder, client, held, cancelled, progress }).await
-        };
-        match ran.await {
-            Ok(result) => result,
-            Err(failure) => present::failure(&fence, &failure.sentence(&fence)),
-        }
+        let Caller { principal, holder, client, cancelled, progress, .. } = caller;
+        gate::pass(self, rooms, &arguments, &principal).await?;
+        let seen = principal.grant().mailboxes.clone();
+        let _wait =
+            if self.name == "wait_for_event" { Some(principal.begin_wait().map_err(Failure::Told)?) } else { None };
+        let held = self.hold(rooms, &arguments).await?;
+        let fence = fence.clone();
+        (self.run)(rooms, Call { arguments, fence, holder, client, seen, held, cancelled, progress }).await
     }
 
     /// The one place that refuses to act under a lease that is over. What it lets pass is held for as long as a call takes.
@@ -202,8 +251,10 @@ impl Tool {
 
 /// Who calls, and how to reach them while they wait.
 pub(super) struct Caller {
+    pub(super) principal: Principal,
     pub(super) holder: Holder,
     pub(super) client: Option<String>,
+    pub(super) client_version: Option<String>,
     pub(super) cancelled: CancellationToken,
     pub(super) progress: Option<Progress>,
 }

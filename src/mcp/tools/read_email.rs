@@ -9,7 +9,7 @@ use super::{
         present::{self, Clip, EmailHead, Fence, Fenced, RESULT_CHARS_MAX, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Tool, filter,
+    Call, Effect, Output, Reach, Tool, filter,
 };
 use crate::{bell::upstream::Email, domain::id::MessageId};
 
@@ -59,6 +59,7 @@ pub(super) const TOOL: Tool = Tool {
         Output("chars_left", "integer", false),
     ],
     // Reading marks it read at the service; that is what an agent expects of reading.
+    reach: Reach::Message,
     effect: Effect::Adds { idempotent: true },
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

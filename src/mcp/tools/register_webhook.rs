@@ -9,7 +9,7 @@ use super::{
         present::{self, Clip, Part, WebhookView, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Tool, filter,
+    Call, Effect, Output, Reach, Tool, filter,
 };
 use crate::{
     bell::{upstream::WebhookScope, webhooks::Registration},
@@ -43,6 +43,7 @@ pub(super) const TOOL: Tool = Tool {
         Output("status", "string", true),
         Output("note", "string", false),
     ],
+    reach: Reach::Webhook,
     effect: Effect::Adds { idempotent: false },
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

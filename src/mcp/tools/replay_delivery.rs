@@ -9,7 +9,7 @@ use super::{
         present::{self, Fenced, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Tool,
+    Call, Effect, Output, Reach, Tool,
 };
 use crate::domain::id::DeliveryId;
 
@@ -26,6 +26,7 @@ pub(super) const TOOL: Tool = Tool {
         Output("hidden_chars_removed", "integer", false),
     ],
     // While one is under way, a second call answers with it.
+    reach: Reach::Account,
     effect: Effect::Adds { idempotent: false },
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

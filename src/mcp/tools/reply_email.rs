@@ -4,7 +4,7 @@ use rmcp::model::CallToolResult;
 
 use super::{
     super::{failure::Failure, server::Rooms},
-    Call, Effect, Tool, filter,
+    Call, Effect, Reach, Tool, filter,
     send_email::{self, BCC, CC, IDEMPOTENCY_KEY, MARKDOWN, SEND_AT},
 };
 use crate::domain::id::MessageId;
@@ -15,6 +15,7 @@ pub(super) const TOOL: Tool = Tool {
     about: "Replies to a message in its thread. Automatic, bulk and null-sender mail is not replied to.",
     parameters: &[filter::MESSAGE_ID.required(), MARKDOWN, CC, BCC, IDEMPOTENCY_KEY, SEND_AT, filter::LEASE_TOKEN],
     output: send_email::OUTPUT,
+    reach: Reach::Message,
     effect: Effect::Adds { idempotent: false },
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

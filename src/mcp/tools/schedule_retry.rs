@@ -9,7 +9,7 @@ use super::{
         present::{self, Fenced, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Tool, filter,
+    Call, Effect, Output, Reach, Tool, filter,
 };
 use crate::domain::{clock::UnixMillis, id::MessageId};
 
@@ -31,6 +31,7 @@ pub(super) const TOOL: Tool = Tool {
         Output("status", "string", true),
         Output("next_attempt_at", "string", false),
     ],
+    reach: Reach::Message,
     effect: Effect::Adds { idempotent: false },
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

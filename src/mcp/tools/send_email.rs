@@ -9,10 +9,10 @@ use super::{
         present::{self, Fence, Fenced, sentence, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Tool, filter,
+    Call, Effect, Output, Reach, Tool, filter,
 };
 use crate::{
-    bell::upstream::{Outgoing, Sent},
+    bell::upstream::{Outgoing, Sent, UpstreamError},
     domain::{
         clock::{NotATimestamp, UnixMillis},
         consumer::Held,
@@ -53,20 +53,26 @@ pub(super) const TOOL: Tool = Tool {
         filter::LEASE_TOKEN,
     ],
     output: OUTPUT,
+    reach: Reach::Mailbox,
     effect: Effect::Adds { idempotent: false },
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
-    let Call { arguments, fence, held, .. } = call;
+    let mailbox = call.mailbox().map(str::to_owned);
+    let Call { arguments, fence, held, seen, .. } = call;
+    let mailbox = mailbox.as_deref();
+    if mailbox.is_none() && seen.named().is_some() {
+        return Err(UpstreamError::WhichMailbox.into());
+    }
     let mut outgoing = outgoing(&arguments)?;
     // Of several events nobody can tell which one this message is about, and two may well call for equal messages.
     if let Some(Held { consumer, events }) = held.filter(|held| held.events.len() == 1) {
-        name_for_retries(&mut outgoing, [consumer.as_str(), events[0].as_str()], arguments.text("mailbox"));
+        name_for_retries(&mut outgoing, [consumer.as_str(), events[0].as_str()], mailbox);
     }
     // Before sending: whatever becomes of the message lies after it.
     let cursor = rooms.waiting.head_cursor().await?;
-    let sent = rooms.upstream.send(arguments.text("mailbox"), &outgoing).await?;
+    let sent = rooms.upstream.send(mailbox, &outgoing).await?;
     Ok(answer(&fence, &sent, &cursor))
 }
 

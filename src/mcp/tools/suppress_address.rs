@@ -9,7 +9,7 @@ use super::{
         present::{self, Fenced, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Tool, filter,
+    Call, Effect, Output, Reach, Tool, filter,
 };
 
 pub(super) const TOOL: Tool = Tool {
@@ -22,6 +22,7 @@ pub(super) const TOOL: Tool = Tool {
         filter::LEASE_TOKEN,
     ],
     output: &[Output("address", "string", true), Output("reason", "string", false), Output("note", "string", false)],
+    reach: Reach::Account,
     effect: Effect::Removes,
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

@@ -9,7 +9,7 @@ use super::{
         present::{self, Fenced, sentence, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Tool, filter,
+    Call, Effect, Output, Reach, Tool, filter,
 };
 use crate::{
     bell::upstream::HANDLED,
@@ -43,6 +43,7 @@ pub(super) const TOOL: Tool = Tool {
         Output("stayed", "strings", false),
         Output("note", "string", false),
     ],
+    reach: Reach::Message,
     effect: Effect::Adds { idempotent: true },
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

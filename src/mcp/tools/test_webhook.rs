@@ -9,7 +9,7 @@ use super::{
         present::{self, Fenced, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Tool,
+    Call, Effect, Output, Reach, Tool,
 };
 use crate::domain::id::WebhookId;
 
@@ -28,6 +28,7 @@ pub(super) const TOOL: Tool = Tool {
         Output("fence", "string", false),
         Output("hidden_chars_removed", "integer", false),
     ],
+    reach: Reach::Webhook,
     effect: Effect::Adds { idempotent: false },
     run: |rooms, call| Box::pin(run(rooms, call)),
 };

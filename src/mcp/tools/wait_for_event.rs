@@ -11,7 +11,7 @@ use super::{
         present::{self, EventView, Fence, Fenced, Part, sentence, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Tool, filter,
+    Call, Effect, Output, Reach, Tool, filter,
 };
 use crate::{
     bell::waiting::{Reader, WaitRequest, Waited},
@@ -72,6 +72,7 @@ pub(super) const TOOL: Tool = Tool {
         Output("cursor", "string", false),
         Output("next", "object", true),
     ],
+    reach: Reach::Mailbox,
     effect: Effect::Adds { idempotent: false },
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
@@ -89,10 +90,10 @@ shown! {
 }
 
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
-    let Call { arguments, fence, holder, client, cancelled, progress, .. } = call;
+    let Call { arguments, fence, holder, client, seen, cancelled, progress, .. } = call;
     let timeout_default = if progress.is_some() { TIMEOUT_SECS_WITH_PROGRESS } else { TIMEOUT_SECS_DEFAULT };
     let request = WaitRequest {
-        filter: filter::filter(&arguments)?,
+        filter: filter::filter(&arguments, &seen)?,
         reader: reader(&arguments)?,
         limit: arguments.count("limit").unwrap_or(LIMIT_DEFAULT),
         timeout: Duration::from_secs(arguments.number("timeout_secs").unwrap_or(timeout_default)),
@@ -115,6 +116,11 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
             rooms.settling.take_back(token, &ConsumerName::new(consumer(&arguments))).await?;
         }
         return Err(Failure::Cancelled);
+    }
+    let mut waited = waited;
+    if seen.named().is_some() {
+        // It counts every mailbox.
+        waited.backlog = None;
     }
     Ok(answer(&fence, &arguments, waited))
 }

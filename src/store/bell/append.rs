@@ -13,7 +13,7 @@ use futures::future::join_all;
 use sqlx::{Row as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{arrivals, events, sql};
+use super::{arrivals, audit::Auditor, events, removed::Removed, sql};
 use crate::{
     domain::{
         clock::UnixMillis,
@@ -21,7 +21,7 @@ use crate::{
         event::{Auth, Detail, NewEvent},
         id::{MessageId, SourceName, ThreadId},
     },
-    store::{Refusal, StoreError, failed, log::Ingested, writer::Writer},
+    store::{Refusal, StoreError, audit::Entry, failed, log::Ingested, writer::Writer},
 };
 
 /// Posts that may wait; more are refused, and their senders try again later. An event is a few KiB, so this is
@@ -83,9 +83,9 @@ pub(super) struct Appender {
 }
 
 impl Appender {
-    pub(super) fn start(writer: Writer) -> Self {
+    pub(super) fn start(writer: Writer, auditor: Auditor) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        tokio::spawn(append_all(writer, waiting));
+        tokio::spawn(append_all(writer, auditor, waiting));
         Self { queue }
     }
 
@@ -102,16 +102,16 @@ impl Appender {
     }
 }
 
-async fn append_all(writer: Writer, mut waiting: mpsc::Receiver<Waiting>) {
+async fn append_all(writer: Writer, auditor: Auditor, mut waiting: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
         gather(&mut waiting, &mut batch).await;
-        let together = write(&writer, batch.iter().map(|one| one.post.clone()).collect()).await;
+        let together = write(&writer, &auditor, batch.iter().map(|one| one.post.clone()).collect()).await;
         let endings = match together {
             Ok(ingested) => ingested.into_iter().map(Ok).collect(),
             Err(error) if batch.len() == 1 || error.is_disk_failure() => vec![Err(error); batch.len()],
             Err(_) => {
-                let alone = batch.iter().map(|one| write(&writer, vec![one.post.clone()]));
+                let alone = batch.iter().map(|one| write(&writer, &auditor, vec![one.post.clone()]));
                 let alone = join_all(alone).await;
                 alone.into_iter().map(|ending| ending.map(|all| all.into_iter().flatten().collect())).collect()
             }
@@ -139,14 +139,44 @@ async fn gather(waiting: &mut mpsc::Receiver<Waiting>, batch: &mut Vec<Waiting>)
     }
 }
 
-async fn write(writer: &Writer, posts: Vec<Arc<Post>>) -> Result<Vec<Vec<Ingested>>, StoreError> {
-    let posts: Arc<[Arc<Post>]> = posts.into();
+async fn write(writer: &Writer, auditor: &Auditor, posts: Vec<Arc<Post>>) -> Result<Vec<Vec<Ingested>>, StoreError> {
+    let (posts, auditor): (Arc<[Arc<Post>]>, _) = (posts.into(), auditor.clone());
     writer
         .write(move |conn| {
-            let posts = posts.clone();
-            Box::pin(async move { insert(conn, &posts).await })
+            let (posts, auditor) = (posts.clone(), auditor.clone());
+            Box::pin(async move {
+                let endings = insert(conn, &posts).await?;
+                if let Some((at, entry)) = told(&posts, &endings) {
+                    auditor.record(conn, at, &entry).await?;
+                }
+                Ok(endings)
+            })
         })
         .await
+}
+
+/// What the audit record says of a batch: one entry, however many events; none where nothing is new.
+fn told(posts: &[Arc<Post>], endings: &[Vec<Ingested>]) -> Option<(UnixMillis, Entry)> {
+    let (mut seqs, mut sources, mut recipients) = (Vec::new(), Vec::new(), Vec::new());
+    for (post, ending) in posts.iter().zip(endings) {
+        for (row, ingested) in post.rows.iter().zip(ending) {
+            let Ingested::Fresh(seq) = ingested else { continue };
+            seqs.push(*seq);
+            if !sources.contains(&post.source) {
+                sources.push(post.source.clone());
+            }
+            match &row.event.detail {
+                Detail::Delivery { recipient, .. } => recipients.push(recipient.clone()),
+                Detail::Bounce { recipient: Some(recipient), .. } => recipients.push(recipient.clone()),
+                _ => {}
+            }
+        }
+    }
+    recipients.sort_unstable();
+    recipients.dedup();
+    let (first, last) = (*seqs.iter().min()?, *seqs.iter().max()?);
+    let at = posts.iter().map(|post| post.received_at).max()?;
+    Some((at, Entry::Events { first, last, count: seqs.len(), sources, recipients }))
 }
 
 async fn insert(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Result<Vec<Vec<Ingested>>, StoreError> {
@@ -165,10 +195,18 @@ async fn insert(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Result<Vec<
 async fn insert_alike(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Result<Vec<Vec<Ingested>>, StoreError> {
     let origins = origins(conn, posts).await?;
     let told = arrivals::told(conn, posts, &origins).await?;
+    let ids = posts.iter().flat_map(|post| {
+        let origin = origins[&post.source];
+        post.events().map(move |event| (origin, event.event_id.as_str().to_owned()))
+    });
+    let ids: Vec<_> = ids.collect();
+    let removed = Removed::of(conn, ids).await?;
     let rows: Vec<_> = posts
         .iter()
         .flat_map(|post| post.rows.iter().map(|row| (origins[&post.source], &**post, row)))
-        .filter(|(origin, post, row)| told.standing(*origin, post.auth, &row.event).is_none())
+        .filter(|(origin, post, row)| {
+            removed.place(*origin, &row.event).is_none() && told.standing(*origin, post.auth, &row.event).is_none()
+        })
         .collect();
 
     let mut fresh: HashMap<i64, HashMap<String, i64>> = HashMap::new();
@@ -211,7 +249,8 @@ async fn insert_alike(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Resul
         let origin = origins[&post.source];
         let mut ingested = Vec::with_capacity(post.rows.len());
         for EventRow { event, .. } in &post.rows {
-            if let Some(seq) = told.standing(origin, post.auth, event) {
+            let known = removed.place(origin, event).or_else(|| told.standing(origin, post.auth, event));
+            if let Some(seq) = known {
                 ingested.push(Ingested::Duplicate(seq));
                 continue;
             }

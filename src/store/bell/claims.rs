@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::{
-        clock::{BootTime, Moment},
+        clock::{BootTime, Moment, UnixMillis},
         consumer::{Gap, Held, KINDS_BY_DEFAULT, LeaseToken, Settled, Settlement, Start},
         cursor::Seq,
         event::{EventFilter, EventKind},
@@ -93,8 +93,8 @@ impl Consumers for BellStore {
         Ok(Claimed { events, backlog, gap, next_expiry_millis, parked })
     }
 
-    async fn unclaim(&self, token: &LeaseToken) -> Result<(), StoreError> {
-        self.take_back(token).await
+    async fn unclaim(&self, token: &LeaseToken, now: UnixMillis) -> Result<(), StoreError> {
+        self.take_back(token, now).await
     }
 
     async fn settle(
@@ -125,6 +125,12 @@ impl Consumers for BellStore {
         now: Moment,
     ) -> Result<Option<Held>, StoreError> {
         self.hold_on(token, message, millis, now).await
+    }
+
+    async fn holder_of(&self, token: &LeaseToken) -> Result<Option<String>, StoreError> {
+        let holder = sqlx::query_scalar::<_, Option<String>>(sql::HOLDER_OF).bind(token.as_str());
+        let holder = holder.fetch_optional(&self.database.readers).await.map_err(failed("look a lease up"))?;
+        Ok(holder.flatten())
     }
 
     async fn is_leased(&self, consumer: &ConsumerName, seq: Seq, now: Moment) -> Result<bool, StoreError> {
@@ -220,7 +226,14 @@ impl BellStore {
         now: &Moment,
     ) -> Result<Taken, StoreError> {
         let reached = self.frontiers.reached(consumer.id, &filter);
-        let lease = Lease { consumer: consumer.id, filter, claim: claim.clone(), now: now.clone(), reached };
+        let lease = Lease {
+            consumer: consumer.id,
+            filter,
+            claim: claim.clone(),
+            now: now.clone(),
+            reached,
+            auditor: self.auditor.clone(),
+        };
         let (consumer, filter) = (consumer.id, lease.filter.clone());
         let leased = self.database.writer.write(move |conn| {
             let lease = lease.clone();

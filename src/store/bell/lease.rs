@@ -4,6 +4,7 @@ use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     BellStore,
+    audit::Auditor,
     claims::Consumer,
     events,
     select::{Claimant, Select, freed, narrowing, unclaimed},
@@ -17,7 +18,7 @@ use crate::{
         cursor::Seq,
         event::{Event, EventFilter},
     },
-    store::{StoreError, failed, leases::Claim, log::Order},
+    store::{StoreError, audit::Entry, failed, leases::Claim, log::Order},
 };
 
 /// The first `limit` events that `filter` (its kinds included) matches and that the consumer has no row of; with `claimant`, only
@@ -58,6 +59,7 @@ pub(super) struct Lease {
     pub(super) claim: Claim,
     pub(super) now: Moment,
     pub(super) reached: Seq,
+    pub(super) auditor: Auditor,
 }
 
 /// What a claim took.
@@ -73,7 +75,7 @@ pub(super) struct Taken {
 impl Lease {
     /// Leases what there is.
     pub(super) async fn take(&self, conn: &mut SqliteConnection) -> Result<Taken, StoreError> {
-        let Self { consumer, filter, claim, now, reached } = self;
+        let Self { consumer, filter, claim, now, reached, auditor } = self;
         // First, so that they no longer hold their threads up.
         let parked = self.park_spent(conn).await?;
         // Read anew: rows below a mark that has risen since are gone, and their events would look like new ones.
@@ -108,6 +110,16 @@ impl Lease {
                 .map_err(failed("lease an event"))?;
             leased.push(LeasedEvent { event, attempt: u32::try_from(attempt).unwrap_or(u32::MAX) });
         }
+        if !leased.is_empty() {
+            let entry = Entry::Leased {
+                consumer: claim.consumer.clone(),
+                holder: claim.holder.name.clone(),
+                client: claim.client.clone(),
+                seqs: leased.iter().map(|leased| leased.event.seq).collect(),
+                attempts: leased.iter().map(|leased| leased.attempt).collect(),
+            };
+            auditor.record(conn, now.wall, &entry).await?;
+        }
         let left = never_claimed(conn, *consumer, filter, after, "e.seq", 1, None).await?;
         let left: Option<i64> =
             left.first().map(|row| row.try_get(0)).transpose().map_err(failed("read an event's place"))?;
@@ -115,7 +127,7 @@ impl Lease {
     }
 
     async fn park_spent(&self, conn: &mut SqliteConnection) -> Result<Vec<Seq>, StoreError> {
-        let Self { consumer, now, .. } = self;
+        let Self { consumer, claim, now, auditor, .. } = self;
         let parked = sqlx::query_scalar::<_, i64>(sql::PARK_SPENT)
             .bind(now.wall.0)
             .bind(consumer)
@@ -127,6 +139,11 @@ impl Lease {
             BellStore::raise_low_water(conn, *consumer, |_, _| Seq::ZERO).await?;
             raise_returns(conn, *consumer).await?;
         }
-        Ok(parked.into_iter().map(Seq).collect())
+        let parked: Vec<Seq> = parked.into_iter().map(Seq).collect();
+        if !parked.is_empty() {
+            let entry = Entry::Parked { consumer: claim.consumer.clone(), seqs: parked.clone() };
+            auditor.record(conn, now.wall, &entry).await?;
+        }
+        Ok(parked)
     }
 }

@@ -6,6 +6,7 @@
 
 mod append;
 mod arrivals;
+mod audit;
 mod claims;
 mod events;
 mod frontier;
@@ -15,6 +16,8 @@ mod log;
 mod low_water;
 mod message_map;
 mod quarantine;
+mod removed;
+mod retention;
 mod select;
 mod settle;
 mod sources;
@@ -32,15 +35,37 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use self::{append::Appender, frontier::Frontiers};
+use self::{
+    append::Appender,
+    audit::{Auditor, audit_key},
+    frontier::Frontiers,
+};
 use super::{
     StoreError, failed,
     sqlite::{Database, OpenError, Schema, open},
+    survey::{self, Survey},
     term,
 };
 use crate::{domain::id::LogId, ids::Ids};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/bell/migrations");
+
+/// The file beside the database that holds the key of the audit record's chain, or links to the file that does.
+pub const AUDIT_KEY_FILE: &str = "audit.key";
+
+/// Looks `bell.db` over, without changing anything.
+pub async fn survey(path: &Path) -> Result<Survey, StoreError> {
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let tables = [
+        ("events", Some("received_at")),
+        ("claims", None),
+        ("audit", Some("at")),
+        ("quarantine", Some("last_at")),
+        ("removed_ids", Some("removed_at")),
+        ("tokens", Some("created_at")),
+    ];
+    survey::survey(path, known, &tables).await
+}
 
 /// `bell.db`: the event log, consumers, sources. Clones share it; processes on one data directory each open it.
 #[derive(Clone)]
@@ -49,11 +74,13 @@ pub struct BellStore {
     appender: Appender,
     log_id: LogId,
     frontiers: Arc<Frontiers>,
+    auditor: Auditor,
     path: PathBuf,
 }
 
 impl BellStore {
-    /// Opens `bell.db` at `path`, creating it where `schema` lets us; `ids` name a new log. `disk_failed` is cancelled if the
+    /// Opens `bell.db` at `path`, creating it where `schema` lets us, and beside it the key of the audit record; `ids` name a
+    /// new log. `disk_failed` is cancelled if the
     /// disk fails at a commit.
     pub async fn open(
         path: &Path,
@@ -65,8 +92,10 @@ impl BellStore {
         let log_id = log_id(&database, ids)
             .await
             .map_err(|source| OpenError::Open { path: path.display().to_string(), source })?;
-        let appender = Appender::start(database.writer.clone());
-        Ok(Self { database, appender, log_id, frontiers: Arc::default(), path: path.to_owned() })
+        let key_file = path.with_file_name(AUDIT_KEY_FILE);
+        let auditor = audit_key(&key_file, ids).map(Auditor::new).map_err(|source| OpenError::AuditKey { source })?;
+        let appender = Appender::start(database.writer.clone(), auditor.clone());
+        Ok(Self { database, appender, log_id, frontiers: Arc::default(), auditor, path: path.to_owned() })
     }
 
     /// Begins a keeper's term, and answers its epoch. Every process writes to this database, so an epoch fences nothing here:

@@ -70,6 +70,15 @@ impl Statement {
         }
     }
 
+    /// Adds what the reader may see of the events in `table`, checked row by row.
+    fn within(&mut self, filter: &EventFilter, table: &str) {
+        let Some(mailboxes) = filter.within.named() else { return };
+        self.text.push_str(" AND +");
+        self.text.push_str(table);
+        self.text.push_str(".mailbox IN (SELECT value FROM json_each(?))");
+        self.binds.push(Bind::Text(serde_json::Value::from(mailboxes).to_string()));
+    }
+
     fn append(&mut self, other: Self) {
         self.text.push_str(&other.text);
         self.binds.extend(other.binds);
@@ -132,6 +141,7 @@ impl Select<'_> {
         } else {
             statement.narrow(&[], kinds);
         }
+        statement.within(self.filter, "e");
         let Statement { text, binds } = statement;
         if let Some(also) = self.also {
             text.push_str(" AND ");
@@ -143,11 +153,16 @@ impl Select<'_> {
 
 /// What a filter asks of columns other than the kind, the sharpest first.
 fn given(filter: &EventFilter) -> Vec<(&'static str, &str)> {
+    // Of a reader that sees one mailbox, that drives.
+    let only = match filter.within.named() {
+        Some([only]) => Some(only.as_str()),
+        _ => None,
+    };
     [
         ("action_id", filter.action_id.as_ref().map(ActionId::as_str)),
         ("message_id", filter.message_id.as_ref().map(MessageId::as_str)),
         ("thread_id", filter.thread_id.as_ref().map(ThreadId::as_str)),
-        ("mailbox", filter.mailbox.as_deref()),
+        ("mailbox", filter.mailbox.as_deref().or(only)),
         ("domain", filter.domain.as_deref()),
     ]
     .into_iter()
@@ -161,6 +176,7 @@ pub(super) fn freed(consumer: i64, filter: &EventFilter, claimant: Claimant<'_>,
     let binds = vec![Bind::Int(consumer), Bind::Text(now.boot_id.clone()), Bind::Int(now.millis)];
     let mut statement = Statement { text: sql::FREED.to_owned(), binds };
     statement.narrow(&given(filter), &filter.kinds);
+    statement.within(filter, "e");
     statement.text.push_str(" AND ");
     statement.append(in_order(consumer, filter, claimant));
     statement.text.push_str(" ORDER BY c.seq LIMIT ?");
@@ -203,6 +219,7 @@ fn in_order(consumer: i64, filter: &EventFilter, Claimant { worker, now }: Claim
         statement.text.push(')');
         statement.binds.extend(filter.kinds.iter().map(|kind| Bind::Text(kind.as_str().to_owned())));
     }
+    statement.within(filter, "x");
     statement.text.push_str(sql::IN_ORDER_END);
     statement
 }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{BellStore, frontier::Frontiers, low_water::Reached, sql};
+use super::{BellStore, audit::Auditor, claims::Consumer, frontier::Frontiers, low_water::Reached, sql};
 use crate::{
     domain::{
-        clock::Moment,
+        clock::{Moment, UnixMillis},
         consumer::{ATTEMPTS_MAX, Held, LeaseToken, ParkedBy, Settled, Settlement},
+        cursor::Seq,
         id::{ConsumerName, EventId, MessageId},
     },
-    store::{StoreError, failed},
+    store::{StoreError, audit::Entry, failed},
 };
 
 /// A leased row, with the event's id.
@@ -22,30 +23,26 @@ struct Leased {
     event_id: String,
     attempt: i64,
     thread_id: Option<String>,
+    holder: Option<String>,
 }
 
-/// The same with who holds it.
+/// The same with its token.
 #[derive(FromRow)]
 struct LeasedBy {
     #[sqlx(flatten)]
     row: Leased,
     token: Option<String>,
-    holder: Option<String>,
 }
 
 impl BellStore {
-    pub(super) async fn take_back(&self, token: &LeaseToken) -> Result<(), StoreError> {
-        let token = token.as_str().to_owned();
+    pub(super) async fn take_back(&self, token: &LeaseToken, now: UnixMillis) -> Result<(), StoreError> {
+        let (token, auditor) = (token.as_str().to_owned(), self.auditor.clone());
         let unclaimed = self.database.writer.write(move |conn| {
-            let token = token.clone();
+            let (token, auditor) = (token.clone(), auditor.clone());
             Box::pin(async move {
-                let freed = sqlx::query_scalar::<_, i64>(sql::UNCLAIM).bind(token).fetch_all(&mut *conn);
-                let mut consumers = freed.await.map_err(failed("take a claim back"))?;
-                consumers.dedup();
-                for consumer in consumers {
-                    raise_returns(conn, consumer).await?;
-                }
-                Ok(())
+                let freed = sqlx::query_as::<_, (i64, i64)>(sql::UNCLAIM).bind(token).fetch_all(&mut *conn);
+                let freed = freed.await.map_err(failed("take a claim back"))?;
+                tell_taken_back(conn, &auditor, freed, "the worker was gone before it was told", now).await
             })
         });
         unclaimed.await
@@ -65,14 +62,14 @@ impl BellStore {
             return Ok(Settled { stale: only.unwrap_or_default(), ..Settled::default() });
         }
         drop(reader);
-        let frontiers = self.frontiers.clone();
+        let (frontiers, auditor) = (self.frontiers.clone(), self.auditor.clone());
         let settled = self.database.writer.write(move |conn| {
             let (token, only, settlement, now) = (token.clone(), only.clone(), settlement.clone(), now.clone());
-            let frontiers = frontiers.clone();
+            let (frontiers, auditor) = (frontiers.clone(), auditor.clone());
             Box::pin(async move {
                 let held = held(conn, &token).await?;
                 let (named, stale) = named(held, only);
-                let (settled, reached) = settle_rows(conn, named, &settlement, &now, &frontiers).await?;
+                let (settled, reached) = settle_rows(conn, named, &settlement, &now, &frontiers, &auditor).await?;
                 Ok((Settled { stale, ..settled }, reached))
             })
         });
@@ -87,10 +84,10 @@ impl BellStore {
         now: Moment,
     ) -> Result<Settled, StoreError> {
         let (message, token, holder) = (message.clone(), token.cloned(), holder.to_owned());
-        let frontiers = self.frontiers.clone();
+        let (frontiers, auditor) = (self.frontiers.clone(), self.auditor.clone());
         let settled = self.database.writer.write(move |conn| {
             let (message, token, holder, now) = (message.clone(), token.clone(), holder.clone(), now.clone());
-            let frontiers = frontiers.clone();
+            let (frontiers, auditor) = (frontiers.clone(), auditor.clone());
             Box::pin(async move {
                 let leases: Vec<LeasedBy> = sqlx::query_as(sql::LEASES_OF_MESSAGE)
                     .bind(message.as_str())
@@ -101,7 +98,7 @@ impl BellStore {
                 for lease in leases {
                     let ours = match &token {
                         Some(token) => lease.token.as_deref() == Some(token.as_str()),
-                        None => lease.holder.as_ref() == Some(&holder),
+                        None => lease.row.holder.as_ref() == Some(&holder),
                     };
                     if ours {
                         mine.push(lease.row);
@@ -113,7 +110,7 @@ impl BellStore {
                         }
                     }
                 }
-                let (settled, reached) = settle_rows(conn, mine, &Settlement::Ack, &now, &frontiers).await?;
+                let (settled, reached) = settle_rows(conn, mine, &Settlement::Ack, &now, &frontiers, &auditor).await?;
                 Ok((Settled { stale, ..settled }, reached))
             })
         });
@@ -198,6 +195,7 @@ async fn settle_rows(
     settlement: &Settlement,
     now: &Moment,
     frontiers: &Arc<Frontiers>,
+    auditor: &Auditor,
 ) -> Result<(Settled, Vec<Reached>), StoreError> {
     let mut settled = Settled::default();
     for row in &rows {
@@ -251,8 +249,66 @@ async fn settle_rows(
             drop_below_mark(conn, row.consumer, row.seq).await?;
         }
     }
+    if !rows.is_empty() {
+        let entry = entry(conn, &rows, settlement, &settled).await?;
+        auditor.record(conn, now.wall, &entry).await?;
+    }
     settled.done = rows.into_iter().map(|row| EventId::new(row.event_id)).collect();
     Ok((settled, reached))
+}
+
+/// What the audit record says of a settlement.
+async fn entry(
+    conn: &mut SqliteConnection,
+    rows: &[Leased],
+    settlement: &Settlement,
+    settled: &Settled,
+) -> Result<Entry, StoreError> {
+    let mut consumers = Vec::new();
+    for row in rows {
+        let name = sqlx::query(sql::CONSUMER_BY_ID).bind(row.consumer).fetch_one(&mut *conn).await;
+        let name = Consumer::read(&name.map_err(failed("read a consumer"))?)?.name;
+        if !consumers.contains(&name) {
+            consumers.push(name);
+        }
+    }
+    let is_parked = |row: &&Leased| {
+        matches!(settlement, Settlement::Escalate { .. })
+            || settled.parked.iter().any(|parked| parked.as_str() == row.event_id)
+    };
+    Ok(Entry::Settled {
+        act: match settlement {
+            Settlement::Ack => "ack",
+            Settlement::Release { .. } => "release",
+            Settlement::Extend { .. } => "extend",
+            Settlement::Escalate { .. } => "escalate",
+        },
+        consumers,
+        holder: rows.first().and_then(|row| row.holder.clone()),
+        seqs: rows.iter().map(|row| Seq(row.seq)).collect(),
+        parked: rows.iter().filter(is_parked).map(|row| Seq(row.seq)).collect(),
+    })
+}
+
+/// Tells waiters and the audit record that leases, by consumer and place, were taken back.
+pub(super) async fn tell_taken_back(
+    conn: &mut SqliteConnection,
+    auditor: &Auditor,
+    freed: Vec<(i64, i64)>,
+    why: &'static str,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    if freed.is_empty() {
+        return Ok(());
+    }
+    let mut consumers: Vec<i64> = freed.iter().map(|(consumer, _)| *consumer).collect();
+    consumers.sort_unstable();
+    consumers.dedup();
+    for consumer in consumers {
+        raise_returns(conn, consumer).await?;
+    }
+    let entry = Entry::TakenBack { why, seqs: freed.into_iter().map(|(_, seq)| Seq(seq)).collect() };
+    auditor.record(conn, now, &entry).await.map(drop)
 }
 
 /// Whether something waits for one of `rows`, which are settled: a later event of its thread.

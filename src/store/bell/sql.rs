@@ -112,7 +112,7 @@ pub(super) const REQUEUED: &str = concat!(
     " AND e.kind = ? AND c.seq <= (SELECT low_water FROM consumers WHERE id = ?)"
 );
 
-pub(super) const HELD: &str = "SELECT c.consumer, c.seq, e.event_id, c.attempt, c.thread_id FROM claims c INDEXED BY claims_token \
+pub(super) const HELD: &str = "SELECT c.consumer, c.seq, e.event_id, c.attempt, c.thread_id, c.holder FROM claims c INDEXED BY claims_token \
      CROSS JOIN events e ON e.seq = c.seq WHERE c.token = ? AND c.state = 'leased'";
 /// The consumer's name, and whether the earliest of a token's leases ends too early: boot, millis, token.
 pub(super) const HOLDING: &str = "SELECT (SELECT name FROM consumers WHERE id = c.consumer), \
@@ -121,6 +121,16 @@ pub(super) const HOLDING: &str = "SELECT (SELECT name FROM consumers WHERE id = 
 /// The tokens under which the events about a message are leased in one consumer: message, consumer's name.
 pub(super) const TOKENS_OF_MESSAGE: &str = "SELECT c.token FROM events e CROSS JOIN claims c ON c.seq = e.seq \
      WHERE e.message_id = ? AND c.consumer = (SELECT id FROM consumers WHERE name = ?) AND c.state = 'leased'";
+pub(super) const HOLDER_OF: &str =
+    "SELECT c.holder FROM claims c INDEXED BY claims_token WHERE c.token = ? AND c.state = 'leased' LIMIT 1";
+/// Frees what is leased in the name of a token: its name twice.
+pub(super) const FREE_OF_PRINCIPAL: &str = concat!(
+    "UPDATE claims AS c INDEXED BY claims_open SET state = 'free', token = NULL, since = NULL, lease_boot = NULL, \
+     lease_deadline_millis = NULL WHERE ",
+    open!(),
+    " AND c.state = 'leased' AND (c.holder = 'principal:' || ? OR c.holder GLOB 'session:' || ? || ':*') \
+     RETURNING consumer, seq"
+);
 /// Whether an event is on lease: consumer's name, seq, boot, millis.
 pub(super) const IS_LEASED: &str = "SELECT EXISTS (SELECT 1 FROM claims c \
      WHERE c.consumer = (SELECT id FROM consumers WHERE name = ?) AND c.seq = ? AND c.state = 'leased' \
@@ -129,7 +139,7 @@ pub(super) const IS_LEASED: &str = "SELECT EXISTS (SELECT 1 FROM claims c \
 pub(super) const LATER_WAITS: &str = "SELECT EXISTS (SELECT 1 FROM events e WHERE e.thread_id = ? AND e.seq > ? \
      AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.consumer = ? AND c.seq = e.seq \
      AND c.state IN ('leased', 'acked', 'parked')))";
-pub(super) const LEASES_OF_MESSAGE: &str = "SELECT c.consumer, c.seq, e.event_id, c.attempt, c.thread_id, c.token, c.holder FROM events e \
+pub(super) const LEASES_OF_MESSAGE: &str = "SELECT c.consumer, c.seq, e.event_id, c.attempt, c.thread_id, c.holder, c.token FROM events e \
      CROSS JOIN consumers k CROSS JOIN claims c ON c.consumer = k.id AND c.seq = e.seq \
      WHERE e.message_id = ? AND c.state = 'leased'";
 pub(super) const ACK: &str = "UPDATE claims SET state = 'acked', token = NULL, lease_boot = NULL, \
@@ -144,7 +154,7 @@ pub(super) const LENGTHEN: &str = "UPDATE claims SET lease_boot = ?1, lease_dead
 pub(super) const PARK: &str = "UPDATE claims SET state = 'parked', parked_by = ?, note = ?, since = ?, token = NULL, \
      lease_boot = NULL, lease_deadline_millis = NULL WHERE consumer = ? AND seq = ?";
 pub(super) const UNCLAIM: &str = "UPDATE claims SET state = 'free', attempt = attempt - 1, token = NULL, holder = NULL, \
-     client = NULL, since = NULL, lease_boot = NULL, lease_deadline_millis = NULL WHERE token = ? AND state = 'leased' RETURNING consumer";
+     client = NULL, since = NULL, lease_boot = NULL, lease_deadline_millis = NULL WHERE token = ? AND state = 'leased' RETURNING consumer, seq";
 /// The first open event above a place: consumer, seq.
 pub(super) const FIRST_OPEN: &str = concat!(
     "SELECT c.seq FROM claims c INDEXED BY claims_open WHERE c.consumer = ? AND ",
@@ -212,7 +222,45 @@ pub(super) const REMOVE_SECRET_OF: &str = "DELETE FROM secrets WHERE webhook_id 
 pub(super) const PUT_TOKEN: &str = "INSERT INTO tokens (name, scope, sha256, created_at) VALUES (?, ?, ?, ?) \
      ON CONFLICT (name) DO UPDATE SET scope = excluded.scope, sha256 = excluded.sha256, created_at = excluded.created_at";
 pub(super) const HAS_TOKEN: &str = "SELECT 1 FROM tokens WHERE name = ?";
-pub(super) const PRINCIPAL: &str = "SELECT name, scope FROM tokens WHERE sha256 = ?";
+pub(super) const PRINCIPAL: &str =
+    "SELECT name, scope, may, mailboxes, human_present, expires_at, created_at FROM tokens WHERE sha256 = ?";
+pub(super) const TOKENS: &str =
+    "SELECT name, scope, may, mailboxes, human_present, expires_at, created_at FROM tokens ORDER BY name";
+pub(super) const TOKEN_HASHES: &str = "SELECT sha256, expires_at FROM tokens";
+pub(super) const COUNT_TOKENS: &str = "SELECT count(*) FROM tokens";
+pub(super) const ADD_TOKEN: &str = "INSERT INTO tokens (name, scope, sha256, created_at, may, mailboxes, human_present, \
+     expires_at) VALUES (?, 'mcp', ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING";
+pub(super) const REMOVE_TOKEN: &str = "DELETE FROM tokens WHERE name = ?";
+
+pub(super) const TAIL: &str = "SELECT tail FROM log WHERE only = 1";
+pub(super) const RAISE_TAIL: &str = "UPDATE log SET tail = max(tail, ?) WHERE only = 1";
+pub(super) const OLDEST_EVENTS: &str = "SELECT seq, kind, received_at FROM events WHERE seq >= ? ORDER BY seq LIMIT ?";
+pub(super) const CLAIM_STATES: &str = "SELECT seq, state FROM claims WHERE consumer = ? AND seq BETWEEN ? AND ?";
+/// Keeps the ids of events that go: now, seq.
+pub(super) const KEEP_IDS: &str = "INSERT INTO removed_ids (origin, event_id, seq, removed_at) \
+     SELECT origin, event_id, seq, ? FROM events WHERE seq <= ? ON CONFLICT DO NOTHING";
+pub(super) const REMOVE_EVENTS: &str = "DELETE FROM events WHERE seq <= ?";
+/// What is parked stays, for the operator to settle.
+pub(super) const REMOVE_CLAIMS: &str = "DELETE FROM claims WHERE seq <= ? AND state <> 'parked'";
+pub(super) const REMOVED: &str = "SELECT r.origin, r.event_id, r.seq FROM json_each(?) j CROSS JOIN removed_ids r \
+     ON r.origin = json_extract(j.value, '$[0]') AND r.event_id = json_extract(j.value, '$[1]')";
+pub(super) const FORGET_IDS: &str = "DELETE FROM removed_ids WHERE (origin, event_id) IN \
+     (SELECT origin, event_id FROM removed_ids WHERE removed_at < ? LIMIT ?)";
+pub(super) const FORGET_QUARANTINE: &str =
+    "DELETE FROM quarantine WHERE id IN (SELECT id FROM quarantine WHERE last_at < ? LIMIT ?)";
+pub(super) const OLDEST_AUDIT: &str = "SELECT id, at FROM audit ORDER BY id LIMIT ?";
+pub(super) const NEWEST_AUDIT: &str = "SELECT max(id) FROM audit";
+
+pub(super) const LAST_AUDIT: &str = "SELECT id, mac FROM audit ORDER BY id DESC LIMIT 1";
+pub(super) const FIRST_AUDIT: &str = "SELECT min(id) FROM audit";
+pub(super) const AUDIT_MAC: &str = "SELECT mac FROM audit WHERE id = ?";
+pub(super) const ADD_AUDIT: &str = "INSERT INTO audit (id, at, what, entry, mac) VALUES (?, ?, ?, ?, ?)";
+pub(super) const AUDIT_AFTER: &str = "SELECT id, at, what, entry, mac FROM audit WHERE id > ? ORDER BY id LIMIT ?";
+pub(super) const CUT_AUDIT: &str = "DELETE FROM audit WHERE id <= ?";
+pub(super) const LAST_SEAL: &str = "SELECT seal FROM audit_segments ORDER BY last DESC LIMIT 1";
+pub(super) const ADD_SEGMENT: &str =
+    "INSERT INTO audit_segments (last, first, mac, sealed_at, seal) VALUES (?, ?, ?, ?, ?)";
+pub(super) const SEGMENTS: &str = "SELECT first, last, mac, seal FROM audit_segments ORDER BY last";
 
 pub(super) const QUARANTINE: &str = "INSERT INTO quarantine (source, body_sha256, reason, body, last_at, times) \
      VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (source, body_sha256) DO UPDATE SET \
@@ -312,6 +360,34 @@ pub(super) const ALL: &[&str] = &[
     PUT_TOKEN,
     HAS_TOKEN,
     PRINCIPAL,
+    TOKENS,
+    TOKEN_HASHES,
+    COUNT_TOKENS,
+    ADD_TOKEN,
+    REMOVE_TOKEN,
+    HOLDER_OF,
+    FREE_OF_PRINCIPAL,
+    TAIL,
+    RAISE_TAIL,
+    OLDEST_EVENTS,
+    CLAIM_STATES,
+    KEEP_IDS,
+    REMOVE_EVENTS,
+    REMOVE_CLAIMS,
+    REMOVED,
+    FORGET_IDS,
+    FORGET_QUARANTINE,
+    OLDEST_AUDIT,
+    NEWEST_AUDIT,
+    LAST_AUDIT,
+    FIRST_AUDIT,
+    AUDIT_MAC,
+    ADD_AUDIT,
+    AUDIT_AFTER,
+    CUT_AUDIT,
+    LAST_SEAL,
+    ADD_SEGMENT,
+    SEGMENTS,
     QUARANTINE,
     CAP_QUARANTINE,
     QUARANTINED,

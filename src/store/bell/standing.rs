@@ -1,6 +1,7 @@
 //! How consumers stand, over their rows.
 
 use async_trait::async_trait;
+use serde_json::json;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
@@ -19,7 +20,9 @@ use crate::{
         id::{ConsumerName, EventId},
     },
     store::{
-        StoreError, failed,
+        StoreError,
+        audit::Entry,
+        failed,
         standing::{Acted, OpenClaim, OperatorAct, ParkedClaim, Standing, Standings},
     },
 };
@@ -69,10 +72,10 @@ impl Standings for BellStore {
     ) -> Result<Option<Vec<(Seq, Acted)>>, StoreError> {
         let Some(consumer) = self.consumer(consumer).await? else { return Ok(None) };
         let (seqs, act) = (seqs.to_vec(), act.clone());
-        let frontiers = self.frontiers.clone();
+        let (frontiers, auditor) = (self.frontiers.clone(), self.auditor.clone());
         let acted = self.database.writer.write(move |conn| {
             let (seqs, act, consumer, frontiers) = (seqs.clone(), act.clone(), consumer.clone(), frontiers.clone());
-            let now = now.clone();
+            let (now, auditor) = (now.clone(), auditor.clone());
             Box::pin(async move {
                 let mut acted = Vec::with_capacity(seqs.len());
                 for seq in seqs {
@@ -83,6 +86,13 @@ impl Standings for BellStore {
                     drop_below_mark(conn, consumer.id, seq.0).await?;
                 }
                 raise_returns(conn, consumer.id).await?;
+                let command = match act {
+                    OperatorAct::Requeue => "consumers requeue",
+                    OperatorAct::Park { .. } => "consumers park",
+                    OperatorAct::Ack => "consumers ack",
+                };
+                let about = json!({ "consumer": consumer.name, "events": acted });
+                auditor.record(conn, now.wall, &Entry::Operator { command, about }).await?;
                 Ok(acted)
             })
         });

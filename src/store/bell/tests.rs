@@ -13,6 +13,7 @@ use crate::{
         clock::{BootTime, UnixMillis},
         cursor::Seq,
         event::{EventFilter, EventKind},
+        grant::Mailboxes,
         id::{ActionId, MessageId, ThreadId},
     },
     ids::Entropy,
@@ -101,6 +102,7 @@ fn filters() -> Vec<(String, Option<&'static str>, EventFilter)> {
             let both = EventFilter {
                 kinds: if filter.kinds.is_empty() { other.kinds.clone() } else { filter.kinds.clone() },
                 mailbox: filter.mailbox.clone().or(other.mailbox.clone()),
+                within: Mailboxes::all(),
                 domain: filter.domain.clone().or(other.domain.clone()),
                 thread_id: filter.thread_id.clone().or(other.thread_id.clone()),
                 message_id: filter.message_id.clone().or(other.message_id.clone()),

@@ -12,6 +12,7 @@ mod opens;
 mod outbox;
 mod recipients;
 mod record;
+mod retention;
 mod rows;
 mod running;
 mod submit;
@@ -31,6 +32,7 @@ use super::{
     StoreError,
     mailroom::{Added, Mailroom, NewMessage},
     sqlite::{Database, OpenError, open_for_a_term},
+    survey::{self, Survey},
     term::Term,
 };
 use crate::domain::{
@@ -40,6 +42,19 @@ use crate::domain::{
 };
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/mail/migrations");
+
+/// Looks `mail.db` over, without changing anything.
+pub async fn survey(path: &Path) -> Result<Survey, StoreError> {
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let tables = [
+        ("message", Some("received_at")),
+        ("recipient", Some("planned_at")),
+        ("delivery", Some("created_at")),
+        ("attempt", Some("at")),
+        ("suppression", None),
+    ];
+    survey::survey(path, known, &tables).await
+}
 
 /// `mail.db`. Only the keeper of the data directory opens it.
 #[derive(Clone)]

@@ -107,6 +107,7 @@ impl Wing {
         Server::new(Arc::new(Rooms {
             waiting: Waiting::new(store.clone(), store.clone(), self.bell.clone(), clock.clone(), self.ids.clone()),
             log: store.clone(),
+            audit: store.clone(),
             settling: Settling::new(store.clone(), self.bell.clone(), clock.clone()),
             webhooks: Webhooks::new(
                 upstream.clone(),

@@ -1,0 +1,283 @@
+//! `mailbell doctor`: looks over everything a mailbell stands on. Each line says what is so, and where something is not as it
+//! should be, what to do.
+
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use url::Url;
+
+use super::{Failure, Where, say, time_and_ids};
+use crate::{
+    app::{
+        bell_side::open_bell_store,
+        data_dir::DataDir,
+        local_socket::{Pulse, pulse},
+    },
+    domain::clock::{Clock, UnixMillis},
+    mail::space::{FileSystemOf, FreeSpace as _},
+    store::{
+        audit::{AuditLog as _, Verdict},
+        bell, mail,
+        survey::Survey,
+    },
+};
+
+/// A disk with less than this free is close to refusing mail.
+const FREE_BYTES_LOW: u64 = 512 << 20;
+/// How long a listener has to take a connection.
+const CONNECT: Duration = Duration::from_secs(2);
+/// A row that was made later than now by more than this tells of a clock that was set back.
+const AHEAD_MILLIS: i64 = 60_000;
+
+#[derive(Args)]
+pub(super) struct Doctor {
+    #[command(flatten)]
+    place: Where,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Ok,
+    Warning,
+    Failed,
+}
+
+/// One line.
+#[derive(Serialize)]
+struct Check {
+    check: &'static str,
+    state: State,
+    says: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    todo: Option<String>,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    data: Value,
+}
+
+impl Check {
+    fn ok(check: &'static str, says: impl Into<String>) -> Self {
+        Self { check, state: State::Ok, says: says.into(), todo: None, data: Value::Null }
+    }
+
+    fn bad(check: &'static str, state: State, says: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self { check, state, says: says.into(), todo: Some(todo.into()), data: Value::Null }
+    }
+
+    fn with(self, data: Value) -> Self {
+        Self { data, ..self }
+    }
+}
+
+impl Doctor {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let dir = self.place.open()?;
+        let (clock, _) = time_and_ids();
+        let mut checks = vec![disk(&dir)];
+        checks.extend(database("bell.db", &dir.bell_db(), bell::survey(&dir.bell_db()).await, &*clock));
+        if dir.mail_db().exists() {
+            checks.extend(database("mail.db", &dir.mail_db(), mail::survey(&dir.mail_db()).await, &*clock));
+        }
+        let (files, bytes) = weigh(&dir.blobs());
+        checks.push(
+            Check::ok("raw mail", format!("{files} messages, {}", size(bytes)))
+                .with(json!({ "files": files, "bytes": bytes })),
+        );
+        // Opened for its key, it would bring an older schema up to date.
+        if checks.iter().any(|check| check.check == "bell.db" && check.state == State::Ok) {
+            checks.push(audit(&dir).await);
+        }
+        checks.extend(keeper(&dir).await?);
+        let failed = checks.iter().filter(|check| check.state == State::Failed).count();
+        if self.json {
+            say(json!({ "ok": failed == 0, "checks": checks }))?;
+        } else {
+            for check in &checks {
+                let mark = match check.state {
+                    State::Ok => "ok     ",
+                    State::Warning => "warning",
+                    State::Failed => "failed ",
+                };
+                let todo = check.todo.as_ref().map(|todo| format!(": {todo}")).unwrap_or_default();
+                say(format!("{mark} {:<10} {}{todo}", check.check, check.says))?;
+            }
+        }
+        if failed > 0 { Err(format!("{failed} checks failed; each line says what to do").into()) } else { Ok(()) }
+    }
+}
+
+fn disk(dir: &DataDir) -> Check {
+    match FileSystemOf(dir.root().to_owned()).free_bytes() {
+        Ok(free) if free < FREE_BYTES_LOW => Check::bad(
+            "disk",
+            State::Warning,
+            format!("{} free at {}", size(free), dir.root().display()),
+            "make room, or keep less with [retention]: a full disk answers webhooks 503 and mail 452",
+        ),
+        Ok(free) => Check::ok("disk", format!("{} free at {}", size(free), dir.root().display())),
+        Err(error) => Check::bad(
+            "disk",
+            State::Failed,
+            error.to_string(),
+            "see whether the file system of the data directory is there",
+        ),
+    }
+}
+
+fn database(
+    name: &'static str,
+    path: &Path,
+    survey: Result<Survey, crate::store::StoreError>,
+    clock: &dyn Clock,
+) -> Vec<Check> {
+    if !path.exists() {
+        return vec![Check::bad(
+            name,
+            State::Warning,
+            "is not there yet",
+            "start `mailbell serve` on this data directory once",
+        )];
+    }
+    let survey = match survey {
+        Ok(survey) => survey,
+        Err(error) => {
+            let todo = "end all mailbell processes of this data directory, keep a copy of it, and restore the database from a backup";
+            return vec![Check::bad(name, State::Failed, format!("cannot be read: {error}"), todo)];
+        }
+    };
+    let Survey { schema, schema_known, faults, tables } = &survey;
+    if schema > schema_known {
+        let says = format!("has schema {schema}, written by a newer mailbell; this one knows {schema_known}");
+        return vec![Check::bad(name, State::Failed, says, "run that version, or one later than it")];
+    }
+    if !faults.is_empty() {
+        let todo = "end all mailbell processes of this data directory, keep a copy of it, and restore the database from a backup";
+        return vec![Check::bad(name, State::Failed, format!("is damaged: {}", faults.join("; ")), todo)];
+    }
+    if schema < schema_known {
+        let says = format!("has schema {schema} and this version needs {schema_known}");
+        return vec![Check::bad(name, State::Warning, says, "start `mailbell serve`, which brings it up to date")];
+    }
+    let bytes: u64 = ["", "-wal", "-shm"]
+        .iter()
+        .filter_map(|ending| fs::metadata(format!("{}{ending}", path.display())).ok())
+        .map(|file| file.len())
+        .sum();
+    let rows: Vec<String> = tables
+        .iter()
+        .map(|table| {
+            let oldest = table.oldest.map(|at| format!(" since {at}")).unwrap_or_default();
+            format!("{} {}{oldest}", table.rows, table.table)
+        })
+        .collect();
+    let whole = Check::ok(name, format!("whole, {}: {}", size(bytes), rows.join(", ")))
+        .with(json!({ "bytes": bytes, "survey": survey }));
+    let newest = tables.iter().filter_map(|table| table.newest).max().unwrap_or(UnixMillis(0));
+    let now = clock.now();
+    if newest.0 > now.0 + AHEAD_MILLIS {
+        let says = format!("it is {now}, and {name} holds something of {newest}");
+        let todo = "see whether this machine's clock is right (timedatectl)";
+        return vec![whole, Check::bad("clock", State::Warning, says, todo)];
+    }
+    vec![whole]
+}
+
+async fn audit(dir: &DataDir) -> Check {
+    let verdict = match open_bell_store(dir, &time_and_ids().1).await {
+        Ok(store) => store.verify(None).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match verdict {
+        Ok(Verdict::Whole { entries, head, .. }) => Check::ok("audit", format!("whole, {entries} entries"))
+            .with(json!({ "entries": entries, "head": head.to_string() })),
+        Ok(Verdict::Broken { id, why }) => Check::bad(
+            "audit",
+            State::Failed,
+            format!("does not hold from entry {id} on: {why}"),
+            "compare it with an export or a backup from before",
+        ),
+        Err(error) => Check::bad("audit", State::Failed, error, "see the log"),
+    }
+}
+
+async fn keeper(dir: &DataDir) -> Result<Vec<Check>, Failure> {
+    let pulse = pulse(dir).await;
+    let Some(published) = dir.published()?.filter(|_| pulse != Pulse::Absent) else {
+        let todo = "start `mailbell serve`, or let an agent start `mailbell mcp`; until then nothing is received";
+        return Ok(vec![Check::bad("keeper", State::Warning, "nobody keeps this data directory now", todo)]);
+    };
+    let addresses = published.addresses;
+    let pid = addresses.pid;
+    let mut checks = vec![match pulse {
+        Pulse::Silent => Check::bad(
+            "keeper",
+            State::Failed,
+            format!("the process {pid} does not answer: it is stopped or stuck"),
+            format!("let it go on (kill -CONT {pid}) or end it (kill -KILL {pid})"),
+        ),
+        _ => Check::ok("keeper", format!("the process {pid}")),
+    }];
+    let listeners = [
+        ("mcp", &addresses.mcp),
+        ("hooks", &addresses.hooks),
+        ("api", &addresses.api),
+        ("smtp", &addresses.smtp),
+        ("lmtp", &addresses.lmtp),
+        ("console", &addresses.console),
+    ];
+    for (name, address) in listeners {
+        let Some(address) = address else { continue };
+        let connected = match socket(address) {
+            Some(at) => {
+                tokio::time::timeout(CONNECT, TcpStream::connect(at)).await.is_ok_and(|connected| connected.is_ok())
+            }
+            None => false,
+        };
+        checks.push(if connected {
+            Check::ok(name, format!("listens at {address}"))
+        } else {
+            let todo = "look at the keeper's log; a restart of it binds its listeners anew";
+            Check::bad(name, State::Failed, format!("nothing answers at {address}"), todo)
+        });
+    }
+    Ok(checks)
+}
+
+/// Where to connect to reach `address`, a URL or a socket's.
+fn socket(address: &str) -> Option<SocketAddr> {
+    address.parse().ok().or_else(|| {
+        let url: Url = address.parse().ok()?;
+        url.socket_addrs(|| None).ok()?.into_iter().next()
+    })
+}
+
+/// The files under `root`, and their bytes.
+fn weigh(root: &Path) -> (u64, u64) {
+    let (mut files, mut bytes) = (0, 0);
+    for shelf in fs::read_dir(root).into_iter().flatten().flatten() {
+        for file in fs::read_dir(shelf.path()).into_iter().flatten().flatten() {
+            if let Ok(file) = file.metadata() {
+                files += 1;
+                bytes += file.len();
+            }
+        }
+    }
+    (files, bytes)
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KiB", bytes >> 10),
+        1_048_576..10_737_418_240 => format!("{} MiB", bytes >> 20),
+        _ => format!("{} GiB", bytes >> 30),
+    }
+}

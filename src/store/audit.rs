@@ -1,0 +1,281 @@
+//! The audit record: who did what, append-only, each entry written in the transaction of what it tells.
+//!
+//! Entries are chained by HMAC-SHA256 with a key outside the database ([`crate::signing::chain`]), so that an entry that is
+//! changed, left out or moved shows; a [`Head`] that is kept elsewhere shows an end that was cut off.
+
+use std::{fmt, str::FromStr};
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::StoreError;
+use crate::domain::{
+    clock::UnixMillis,
+    cursor::Seq,
+    id::{ConsumerName, SourceName},
+};
+
+/// The longest error text or note that an entry holds, in characters.
+pub const TEXT_CHARS_MAX: usize = 500;
+
+/// What happened. To tell of something new, add a variant and its word.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Entry {
+    /// One commit brought events into the log.
+    Events {
+        /// The first of them.
+        first: Seq,
+        /// The last of them.
+        last: Seq,
+        /// How many; between first and last there may be skipped places.
+        count: usize,
+        /// Who told of them.
+        sources: Vec<SourceName>,
+        /// Whom the mail was for that they tell was delivered or came back.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        recipients: Vec<String>,
+    },
+    /// A tool is about to have an effect outside; what came of it follows as its result. None follows where the process died.
+    Intent(ToolCall),
+    /// A tool's call is over.
+    Result {
+        /// The call; with an intent, what that told is not told again.
+        #[serde(flatten)]
+        call: ToolCall,
+        /// The id of the intent's entry, where there is one.
+        intent: Option<i64>,
+        /// `done`, `refused` (nothing was done) or `failed`.
+        outcome: &'static str,
+        /// What the caller was told, where it was not done.
+        error: Option<String>,
+        /// To whom a message went out, where that is known only afterwards.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        recipients: Vec<String>,
+        /// The ids that the result names, such as `message_id`.
+        #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+        ids: serde_json::Map<String, Value>,
+        /// How long it took.
+        duration_millis: u64,
+    },
+    /// Events were leased to a worker.
+    Leased {
+        /// Of which consumer.
+        consumer: ConsumerName,
+        /// Who has them.
+        holder: String,
+        /// What the holder's program calls itself.
+        client: Option<String>,
+        /// The events.
+        seqs: Vec<Seq>,
+        /// Which attempt it is, event by event.
+        attempts: Vec<u32>,
+    },
+    /// A worker said what became of events that it had on lease.
+    Settled {
+        /// `ack`, `release`, `extend` or `escalate`.
+        act: &'static str,
+        /// In which consumers' name.
+        consumers: Vec<ConsumerName>,
+        /// Who had them.
+        holder: Option<String>,
+        /// The events.
+        seqs: Vec<Seq>,
+        /// Those that are parked by it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        parked: Vec<Seq>,
+    },
+    /// A lease was taken back: its worker went away before it saw the events, or its token was revoked.
+    TakenBack {
+        /// Why.
+        why: &'static str,
+        /// The events.
+        seqs: Vec<Seq>,
+    },
+    /// Events were handed out too often and are set aside.
+    Parked {
+        /// In which consumer.
+        consumer: ConsumerName,
+        /// The events.
+        seqs: Vec<Seq>,
+    },
+    /// The operator did something.
+    Operator {
+        /// Which command, such as `consumers requeue`.
+        command: &'static str,
+        /// What it was about, without secrets.
+        about: Value,
+    },
+    /// Retention removed something old.
+    Removed {
+        /// From where.
+        store: &'static str,
+        /// How many rows.
+        rows: u64,
+        /// The last of them, where they have places.
+        through: Option<i64>,
+    },
+}
+
+impl Entry {
+    /// The word for the kind of entry.
+    pub fn what(&self) -> &'static str {
+        match self {
+            Self::Events { .. } => "events",
+            Self::Intent(_) => "intent",
+            Self::Result { .. } => "result",
+            Self::Leased { .. } => "leased",
+            Self::Settled { .. } => "settled",
+            Self::TakenBack { .. } => "taken_back",
+            Self::Parked { .. } => "parked",
+            Self::Operator { .. } => "operator",
+            Self::Removed { .. } => "removed",
+        }
+    }
+}
+
+/// A tool's call, as it is told: long texts as a digest and a size, secrets as a digest.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ToolCall {
+    /// The tool.
+    pub tool: String,
+    /// Whose token was shown; none for a process of this user, which needs none.
+    pub principal: Option<String>,
+    /// Which session or process it came from.
+    pub holder: String,
+    /// What the caller's program calls itself.
+    pub client: Option<String>,
+    /// Which version of itself.
+    pub client_version: Option<String>,
+    /// The arguments.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub arguments: Value,
+}
+
+/// An entry as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// Its place; there are no gaps.
+    pub id: i64,
+    /// When it was written.
+    pub at: UnixMillis,
+    /// What it says.
+    pub entry: Value,
+    /// Its link of the chain, in hexadecimal.
+    pub mac: String,
+}
+
+/// Which entries to read.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Only of these kinds; empty for all.
+    pub what: Vec<String>,
+    /// Only those of this principal.
+    pub principal: Option<String>,
+    /// Only those of this tool.
+    pub tool: Option<String>,
+    /// Only those written at this time or later.
+    pub since: Option<UnixMillis>,
+}
+
+/// The end of the record. Kept elsewhere, it shows later whether all up to it is still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The place of the last entry, 0 for none.
+    pub id: i64,
+    /// Its link.
+    pub mac: [u8; 32],
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.id, hex::encode(self.mac))
+    }
+}
+
+/// A text that is no head.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a head is what `mailbell audit head` prints: a number, a dot and 64 hexadecimal digits")]
+pub struct NotAHead;
+
+impl FromStr for Head {
+    type Err = NotAHead;
+
+    fn from_str(text: &str) -> Result<Self, NotAHead> {
+        let (id, mac) = text.trim().split_once('.').ok_or(NotAHead)?;
+        let mut head = Self { id: id.parse().map_err(|_| NotAHead)?, mac: [0; 32] };
+        hex::decode_to_slice(mac, &mut head.mac).map_err(|_| NotAHead)?;
+        if head.id < 0 { Err(NotAHead) } else { Ok(head) }
+    }
+}
+
+/// What came of checking the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is whole.
+    Whole {
+        /// Entries checked.
+        entries: u64,
+        /// The first that is still there; those before it are in sealed segments.
+        first: i64,
+        /// Its end.
+        head: Head,
+        /// Whether a head to compare with lies in a segment that is gone, so that it could not be compared.
+        head_is_sealed: bool,
+    },
+    /// It is not; this is the first place that shows it.
+    Broken {
+        /// The place.
+        id: i64,
+        /// What is wrong there.
+        why: Fault,
+    },
+}
+
+/// What can be wrong with the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The entry is not what was written there.
+    #[error("it was changed, or another entry was put in its place, or the key is not the one it was written with")]
+    Changed,
+    /// There is no such entry, though there are later ones or a head that names it.
+    #[error("it is missing")]
+    Missing,
+    /// A sealed segment is not what was sealed.
+    #[error("the seal of the segment that ends there does not hold")]
+    Seal,
+    /// The entry holds, and is not the one that the head names.
+    #[error("it is another one than the head names")]
+    OtherHead,
+}
+
+/// The audit record.
+#[async_trait]
+pub trait AuditLog: Send + Sync + 'static {
+    /// Writes an entry about something that has no transaction in this store; answers with its id once it is on disk.
+    async fn record(&self, entry: Entry, now: UnixMillis) -> Result<i64, StoreError>;
+
+    /// The first `limit` entries after `after` that the filter takes, and up to where was looked.
+    async fn entries(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<(Vec<Row>, i64), StoreError>;
+
+    /// The end of the record.
+    async fn head(&self) -> Result<Head, StoreError>;
+
+    /// Checks all of it, and that `kept` is in it.
+    async fn verify(&self, kept: Option<&Head>) -> Result<Verdict, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_reads_as_it_is_printed() {
+        let head = Head { id: 7, mac: [0xab; 32] };
+        assert_eq!(head.to_string().parse(), Ok(head));
+        for wrong in ["", "7", "7.ab", "x.00", &format!("-1.{}", "00".repeat(32))] {
+            assert_eq!(wrong.parse::<Head>(), Err(NotAHead), "{wrong}");
+        }
+    }
+}
