@@ -58,6 +58,15 @@
 //!  domain                           words and rules
 //! ```
 //!
+//! ## Who may, who did, and for how long
+//!
+//! Who speaks MCP over HTTP is a [`mcp::Principal`]: the bearer of a token ([`app`]'s roll lets in, and ends what a revoked token
+//! has in progress). Each call passes one gate (`mcp::tools::gate`) before its tool acts: limits, read or act, its mailboxes,
+//! whose lease it is. What it may not see is answered as if it were not there. Around it, `mcp::tools::record` writes to the
+//! audit record ([`store::audit`]): an intent before an effect outside, a result after. What lies in `bell.db` tells of itself
+//! in its own transaction. The chain's key lies in a file outside. [`bell::retention`] and [`mail::retention`] forget in small
+//! transactions, in the keeper, every hour.
+//!
 //! ## One event's journey
 //!
 //! A mail comes in by SMTP or LMTP. [`mail::reception`] writes the raw bytes to a file named by their SHA-256, reads the MIME, and in
@@ -105,6 +114,9 @@
 //! - A consumer is rows above a low-water mark below which all is acked or parked. A filter narrows one call and skips
 //!   nothing. Each event is with one worker at a time; a stale lease token changes nothing. Deadlines are on the boot clock.
 //! - A later event of a thread is handed out when the earlier one is acked or parked, or to the worker that has that one too.
+//! - Nothing has an effect outside by a tool before its intent is on record; entries have no gaps and follow by HMAC.
+//! - Retention removes the log's old end alone, and no event that a consumer owes and that is younger than `unsettled_days`; the
+//!   ids stay behind, so that what is told again is known.
 //! - A tool that acts under a lease makes sure of the lease first; a command of `mailbell on` ends with the process that leased.
 //! - A route of `/v1` is written once; the router makes the document at `/v1/openapi.json`, and stories hold each answer to it.
 //! - No API key makes, changes or ends one that may more than itself; a mailbox's oversight mode only gets stricter without

@@ -3,12 +3,20 @@
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
 
-use super::{Failure, Settings, Where, say};
+use super::{Failure, Settings, Where, say, time_and_ids};
 use crate::{
-    app::house::{House, Plan},
+    app::{
+        bell_side::open_bell_store,
+        house::{House, Plan},
+    },
     bell::upstream::Upstream,
     domain::address::Address,
+    store::{
+        audit::{AuditLog as _, Entry},
+        bell::BellStore,
+    },
 };
 
 #[derive(Subcommand)]
@@ -79,7 +87,8 @@ impl Mailbox {
     pub(super) async fn run(self) -> Result<(), Failure> {
         match self {
             Self::Add(add) => {
-                with_api(&add.place, add.settings, async |api| {
+                let about = json!({ "address": add.address.to_string() });
+                with_api_on_record(&add.place, add.settings, Some(("mailbox add", about)), async |api| {
                     let id = api.add_mailbox(&add.address, add.display_name.as_deref()).await?;
                     say(format!("{}  {id}", add.address))
                 })
@@ -99,7 +108,8 @@ impl Mailbox {
                 .await
             }
             Self::TrackOpens(track) => {
-                with_api(&track.place, track.settings, async |api| {
+                let about = json!({ "address": track.address.to_string(), "on": track.switch == Switch::On });
+                with_api_on_record(&track.place, track.settings, Some(("mailbox track-opens", about)), async |api| {
                     let on = track.switch == Switch::On;
                     api.track_opens(track.address.as_str(), on).await?;
                     let word = if on { "carry" } else { "no longer carry" };
@@ -108,9 +118,10 @@ impl Mailbox {
                 .await
             }
             Self::Remove(remove) => {
-                with_api(&remove.place, remove.settings, async |api| {
+                let about = json!({ "address": remove.address.to_string() });
+                with_api_on_record(&remove.place, remove.settings, Some(("mailbox remove", about)), async |api| {
                     api.remove_mailbox(remove.address.as_str()).await?;
-                    say(format!("removed {} and the messages in it; their raw files stay under blobs/", remove.address))
+                    say(format!("removed {} and the messages in it; their raw files go after a day", remove.address))
                 })
                 .await
             }
@@ -124,16 +135,40 @@ pub(super) async fn with_api(
     settings: Settings,
     act: impl AsyncFnOnce(Arc<Upstream>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    with_api_on_record(place, settings, None, act).await
+}
+
+/// The same for what changes something: the audit record first tells of the command, and what it is about.
+pub(super) async fn with_api_on_record(
+    place: &Where,
+    settings: Settings,
+    told: Option<(&'static str, serde_json::Value)>,
+    act: impl AsyncFnOnce(Arc<Upstream>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let dir = place.open()?;
     if let Some(lock) = dir.keep_or_join().await? {
         let loaded = settings.load(&super::FREE_PORTS)?;
         let plan = Plan { publish: false, ..super::plan(dir, lock, loaded) };
         let house = House::start(plan).await?.0;
-        let done = act(house.upstream()).await;
+        let done = match tell(&house.bell().store, told).await {
+            Ok(()) => act(house.upstream()).await,
+            Err(failure) => Err(failure),
+        };
         house.close().await;
         done
     } else {
         let loaded = settings.load(&[])?;
+        if told.is_some() {
+            tell(&open_bell_store(&dir, &time_and_ids().1).await?, told).await?;
+        }
         act(crate::app::resident::upstream(&dir, &loaded).await?).await
     }
+}
+
+async fn tell(store: &BellStore, told: Option<(&'static str, serde_json::Value)>) -> Result<(), Failure> {
+    if let Some((command, about)) = told {
+        let now = time_and_ids().0.now();
+        store.record(Entry::Operator { command, about }, now).await?;
+    }
+    Ok(())
 }

@@ -13,6 +13,7 @@ use crate::{
     },
     domain::{id::SourceName, secret::Secret},
     store::{
+        audit::{AuditLog as _, Entry},
         hosted::{HostedApi, HostedApis as _},
         sources::Sources as _,
     },
@@ -103,6 +104,8 @@ impl Add {
         let dir = place.open()?;
         let store = open_bell_store(&dir, &ids).await?;
         store.add_source(&SourceName::new(&name), &speaks, Some(&Secret::new(secret)), clock.now()).await?;
+        let about = serde_json::json!({ "name": name, "dialect": speaks });
+        store.record(Entry::Operator { command: "source add", about }, clock.now()).await?;
         let base = dir.published()?.and_then(|published| published.addresses.hooks);
         say(format!("{} takes webhooks of the {speaks} dialect", url(base.as_deref(), &name)))
     }
@@ -139,8 +142,11 @@ impl List {
 
 impl Remove {
     async fn run(self) -> Result<(), Failure> {
-        let store = open_bell_store(&self.place.open()?, &time_and_ids().1).await?;
+        let (clock, ids) = time_and_ids();
+        let store = open_bell_store(&self.place.open()?, &ids).await?;
         if store.remove_source(&SourceName::new(&self.name)).await? {
+            let about = serde_json::json!({ "name": self.name });
+            store.record(Entry::Operator { command: "source remove", about }, clock.now()).await?;
             say(format!("removed; /hooks/{} now answers 404", self.name))
         } else {
             Err(format!("there is no source named `{}`; `mailbell source list` shows those there are", self.name)

@@ -4,8 +4,13 @@
 use std::{sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
 
-use super::{Failure, Settings, Where, mailbox::with_api, say, time_and_ids};
+use super::{
+    Failure, Settings, Where,
+    mailbox::{with_api, with_api_on_record},
+    say, time_and_ids,
+};
 use crate::{
     app::bell_side::open_bell_store,
     bell::{
@@ -119,19 +124,26 @@ pub(super) struct OneDelivery {
 }
 
 impl One {
-    async fn with(self, act: impl AsyncFnOnce(Arc<Upstream>, WebhookId) -> Result<(), Failure>) -> Result<(), Failure> {
+    async fn with(
+        self,
+        command: &'static str,
+        act: impl AsyncFnOnce(Arc<Upstream>, WebhookId) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let Self { id, place, settings } = self;
-        with_api(&place, settings, async |api| act(api, WebhookId::new(id)).await).await
+        let told = Some((command, json!({ "webhook_id": id })));
+        with_api_on_record(&place, settings, told, async |api| act(api, WebhookId::new(id)).await).await
     }
 }
 
 impl OneDelivery {
     async fn with(
         self,
+        command: &'static str,
         act: impl AsyncFnOnce(Arc<Upstream>, DeliveryId) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let Self { id, place, settings } = self;
-        with_api(&place, settings, async |api| act(api, DeliveryId::new(id)).await).await
+        let told = Some((command, json!({ "delivery_id": id })));
+        with_api_on_record(&place, settings, told, async |api| act(api, DeliveryId::new(id)).await).await
     }
 }
 
@@ -139,24 +151,24 @@ impl Webhook {
     pub(super) async fn run(self) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run().await,
-            Self::Secret(one) => one.with(async |api, id| say(api.webhook(&id).await?.1.expose())).await,
+            Self::Secret(one) => one.with("webhook secret", async |api, id| say(api.webhook(&id).await?.1.expose())).await,
             Self::Rotate(rotate) => rotate.run().await,
             Self::Disable(one) => {
-                one.with(async |api, id| {
+                one.with("webhook disable", async |api, id| {
                     api.switch_webhook(&id, false).await?;
                     say(format!("{id} is off; what it was still owed are dead letters: `mailbell webhook deliveries --status failed`"))
                 })
                 .await
             }
             Self::Enable(one) => {
-                one.with(async |api, id| {
+                one.with("webhook enable", async |api, id| {
                     api.switch_webhook(&id, true).await?;
                     say(format!("{id} is on; `mailbell webhook replay` repeats what it missed"))
                 })
                 .await
             }
             Self::Test(one) => {
-                one.with(async |api, id| {
+                one.with("webhook test", async |api, id| {
                     let probe = api.probe_webhook(&id).await?;
                     let answer = probe.response_status.map(|status| status.to_string()).or(probe.error);
                     let (answer, word) = (answer.unwrap_or_default(), if probe.delivered { "took" } else { "did not take" });
@@ -167,14 +179,14 @@ impl Webhook {
             }
             Self::Deliveries(deliveries) => deliveries.run().await,
             Self::Replay(one) => {
-                one.with(async |api, id| {
+                one.with("webhook replay", async |api, id| {
                     let replay = api.replay_delivery(&id).await?;
                     say(format!("{}  {}", replay.id, replay.status))
                 })
                 .await
             }
             Self::DeadLetter(one) => {
-                one.with(async |api, id| {
+                one.with("webhook dead-letter", async |api, id| {
                     api.give_up_delivery(&id).await?;
                     say(format!("{id} is a dead letter; those behind it go on"))
                 })
@@ -230,7 +242,8 @@ impl Rotate {
     async fn run(self) -> Result<(), Failure> {
         let Self { id, overlap_secs, place, settings } = self;
         let dir = place.open()?;
-        with_api(&place, settings, async |api| {
+        let told = Some(("webhook rotate", json!({ "webhook_id": id })));
+        with_api_on_record(&place, settings, told, async |api| {
             let (clock, ids) = time_and_ids();
             let sources = open_bell_store(&dir, &ids).await?;
             let overlap = overlap_secs.map(Duration::from_secs);

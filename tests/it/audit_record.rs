@@ -51,7 +51,10 @@ async fn a_day_of_an_agent_is_told_without_its_words() {
     let leased = events.iter().find(|entry| entry["what"] == "leased").unwrap();
     assert_eq!((&leased["seqs"], &leased["consumer"]), (&json!([1]), &json!("default")));
     let settled = events.iter().find(|entry| entry["what"] == "settled").unwrap();
-    assert_eq!((&settled["act"], &settled["seqs"], &settled["holder"]), (&json!("ack"), &json!([1]), &leased["holder"]));
+    assert_eq!(
+        (&settled["act"], &settled["seqs"], &settled["holder"]),
+        (&json!("ack"), &json!([1]), &leased["holder"])
+    );
 
     let intent = told(&wing, "intent", "send_email").await;
     assert_eq!(intent["arguments"]["to"], json!(["bob@example.com"]), "every recipient");
@@ -83,19 +86,29 @@ async fn a_commit_of_many_events_is_one_entry() {
 #[tokio::test]
 async fn no_change_of_the_record_goes_unseen() {
     let swap = "UPDATE audit SET id = -1 WHERE id = 4; UPDATE audit SET id = 4 WHERE id = 5; UPDATE audit SET id = 5 WHERE id = -1";
-    let whole = swap.replace("id = -1 WHERE", "id = id WHERE id = 0 AND");
-    assert_ne!(whole, swap);
     for (what, done, expected) in [
         ("nothing", "SELECT 1", None),
-        ("an entry is changed", "UPDATE audit SET entry = replace(entry, 'a test', 'no test') WHERE id = 4", Some((4, Fault::Changed))),
+        (
+            "an entry is changed",
+            "UPDATE audit SET entry = replace(entry, 'a test', 'no test') WHERE id = 4",
+            Some((4, Fault::Changed)),
+        ),
         ("its time is changed", "UPDATE audit SET at = at + 1 WHERE id = 6", Some((6, Fault::Changed))),
         ("its kind is changed", "UPDATE audit SET what = 'leased' WHERE id = 6", Some((6, Fault::Changed))),
         ("its link is changed", "UPDATE audit SET mac = zeroblob(32) WHERE id = 3", Some((3, Fault::Changed))),
         ("an entry is taken out", "DELETE FROM audit WHERE id = 5", Some((5, Fault::Missing))),
         ("the first is taken out", "DELETE FROM audit WHERE id = 1", Some((1, Fault::Missing))),
-        ("the gap is closed", "DELETE FROM audit WHERE id = 5; UPDATE audit SET id = id - 1 WHERE id > 5", Some((5, Fault::Changed))),
+        (
+            "the gap is closed",
+            "DELETE FROM audit WHERE id = 5; UPDATE audit SET id = id - 1 WHERE id > 5",
+            Some((5, Fault::Changed)),
+        ),
         ("two are swapped", swap, Some((4, Fault::Changed))),
-        ("one is put in", "INSERT INTO audit SELECT 10, at, what, entry, mac FROM audit WHERE id = 9", Some((10, Fault::Changed))),
+        (
+            "one is put in",
+            "INSERT INTO audit SELECT 10, at, what, entry, mac FROM audit WHERE id = 9",
+            Some((10, Fault::Changed)),
+        ),
         ("the end is cut off", "DELETE FROM audit WHERE id >= 8", Some((8, Fault::Missing))),
         ("all of it is gone", "DELETE FROM audit", Some((1, Fault::Missing))),
         (

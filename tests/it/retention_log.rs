@@ -1,0 +1,127 @@
+//! Retention: what is old goes, what a consumer owes stays for its time, and what is told again is still known.
+
+use mailbell::{
+    domain::clock::Clock as _,
+    store::{
+        audit::{AuditLog as _, Entry, Verdict},
+        log::{EventLog as _, Ingested},
+        retention::{BellPolicy, BellRetention as _, BellSwept},
+    },
+};
+use serde_json::json;
+
+use crate::support::bell::{BellWing, ids, inbound, open};
+
+const DAY_MILLIS: i64 = 24 * 3_600_000;
+
+const POLICY: BellPolicy = BellPolicy {
+    events_millis: 90 * DAY_MILLIS,
+    events_max: 0,
+    unsettled_millis: 180 * DAY_MILLIS,
+    ids_millis: 400 * DAY_MILLIS,
+    quarantine_millis: 30 * DAY_MILLIS,
+    audit_millis: 400 * DAY_MILLIS,
+    audit_max: 0,
+};
+
+async fn sweep_all(wing: &BellWing, policy: &BellPolicy) -> BellSwept {
+    let mut all = BellSwept::default();
+    loop {
+        let swept = wing.store.sweep(policy, wing.clock.now()).await.unwrap();
+        if !swept.any() {
+            return all;
+        }
+        all.events += swept.events;
+        all.ids += swept.ids;
+        all.audit += swept.audit;
+    }
+}
+
+fn days(wing: &BellWing, days: i64) {
+    wing.clock.set_wall_by(days * DAY_MILLIS);
+}
+
+#[tokio::test]
+async fn what_a_consumer_owes_is_spared_for_its_time_and_then_told_as_a_gap() {
+    let wing = BellWing::start().await;
+    wing.tell((1..=1_200).map(|n| if n <= 1_000 { open(n) } else { inbound(n) }).collect()).await;
+    // `default` does not own opens, and has settled the first inbound event.
+    let first = wing.look().await;
+    let token = first.lease_token.clone().unwrap();
+    let settle = mailbell::domain::consumer::Settlement::Ack;
+    wing.settling.settle(&token, Some(&[first.events[0].event.fact.event_id.clone()]), &settle).await.unwrap();
+    assert_eq!(sweep_all(&wing, &POLICY).await.events, 0, "nothing is old");
+
+    days(&wing, 100);
+    assert_eq!(sweep_all(&wing, &POLICY).await.events, 1_001, "all that is settled, and nothing that is owed");
+    assert_eq!(wing.store.extent().await.unwrap().tail.0, 1_002);
+    wing.clock.reboot("another");
+    let again = wing.look().await;
+    assert_eq!(again.gap, None, "nothing was lost");
+    assert_eq!(ids(&again)[0], "evt_1002");
+
+    days(&wing, 100);
+    assert_eq!(sweep_all(&wing, &POLICY).await.events, 199, "unsettled for 180 days");
+    wing.tell(vec![inbound(2_000)]).await;
+    let after = wing.look().await;
+    assert_eq!(after.gap.map(|gap| gap.resumes_at.0), Some(1_201));
+    assert_eq!(ids(&after), ["evt_2000"]);
+}
+
+#[tokio::test]
+async fn under_load_nothing_that_is_owed_is_dropped() {
+    let wing = BellWing::start().await;
+    let policy = BellPolicy { events_max: 50, ..POLICY };
+    let mut seen = Vec::new();
+    for round in 0..40 {
+        wing.tell((round * 20..round * 20 + 20).map(inbound).collect()).await;
+        let waited = wing.work(|request| request.limit = 13).await.unwrap();
+        assert_eq!(waited.gap, None);
+        seen.extend(waited.events.iter().map(|leased| leased.event.seq));
+        let ack = mailbell::domain::consumer::Settlement::Ack;
+        wing.settling.settle(&waited.lease_token.unwrap(), None, &ack).await.unwrap();
+        wing.store.sweep(&policy, wing.clock.now()).await.unwrap();
+    }
+    loop {
+        let waited = wing.look().await;
+        let Some(token) = waited.lease_token else { break };
+        assert_eq!(waited.gap, None);
+        seen.extend(waited.events.iter().map(|leased| leased.event.seq));
+        wing.settling.settle(&token, None, &mailbell::domain::consumer::Settlement::Ack).await.unwrap();
+    }
+    assert_eq!(seen.len(), 800);
+    sweep_all(&wing, &policy).await;
+    assert_eq!(wing.store.extent().await.unwrap().tail.0, 751, "50 are left");
+}
+
+#[tokio::test]
+async fn an_event_that_was_removed_is_still_known() {
+    let wing = BellWing::start().await;
+    wing.tell(vec![open(1)]).await;
+    days(&wing, 91);
+    assert_eq!(sweep_all(&wing, &POLICY).await.events, 1);
+    let told = wing.tell(vec![open(1), open(2)]).await;
+    assert!(matches!(told[..], [Ingested::Duplicate(_), Ingested::Fresh(_)]), "{told:?}");
+    days(&wing, 401);
+    assert_eq!(sweep_all(&wing, &POLICY).await.ids, 1);
+    assert!(matches!(wing.tell(vec![open(1)]).await[..], [Ingested::Fresh(_)]));
+}
+
+#[tokio::test]
+async fn the_audit_record_verifies_after_its_old_end_is_sealed() {
+    let wing = BellWing::start().await;
+    let entry = |n: i64| Entry::Operator { command: "a test", about: json!({ "n": n }) };
+    for n in 0..1_100 {
+        wing.store.record(entry(n), wing.clock.now()).await.unwrap();
+    }
+    let early = wing.store.head().await.unwrap();
+    days(&wing, 401);
+    wing.store.record(entry(0), wing.clock.now()).await.unwrap();
+    let kept = wing.store.head().await.unwrap();
+    assert!(sweep_all(&wing, &POLICY).await.audit >= 1_100);
+    let Verdict::Whole { first, head_is_sealed, .. } = wing.store.verify(Some(&kept)).await.unwrap() else { panic!() };
+    assert!(first > 1_000 && !head_is_sealed);
+    // A head from a segment's end can be compared still; the store knows no other of those that went.
+    let verdict = wing.store.verify(Some(&early)).await.unwrap();
+    assert!(matches!(verdict, Verdict::Whole { .. }), "{verdict:?}");
+}
