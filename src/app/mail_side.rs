@@ -113,8 +113,6 @@ impl MailSide {
             tracking: tracking.clone(),
             queued: queued.clone(),
         });
-        let upkeep =
-            Upkeep::new(store.clone(), store.clone(), dispatch.clone(), owed.clone(), clock.clone(), ids.clone());
         let api = Api::new(mail::api::Parts {
             submission,
             suppressions: store.clone(),
@@ -124,7 +122,7 @@ impl MailSide {
             opens: store.clone(),
             deliveries: store.clone(),
             registry,
-            upkeep,
+            upkeep: upkeep(&store, &dispatch, &owed, &clock, &ids),
             keys: Keys::new(store.clone(), clock.clone(), ids.clone()),
             domains: config.mail.domains.clone(),
             clock: clock.clone(),
@@ -145,15 +143,11 @@ impl MailSide {
             Some(judge) => reception.with_judge(judge).with_reporters(&config.mail.arf_reporters),
             None => reception,
         });
-        let forgetting = Retention {
-            store: store.clone(),
-            blobs: blobs.clone(),
-            policy: retention::of_mail(config),
-            clock: clock.clone(),
-        };
+        let (policy, time) = (retention::of_mail(config), clock.clone());
+        let forgetting = Retention { store: store.clone(), blobs: blobs.clone(), policy, clock: time };
         let sender = outbox::Worker::new(outbox::Parts {
             outbox: store.clone(),
-            blobs: blobs.clone(),
+            blobs,
             reception: reception.clone(),
             domains: config.mail.domains.clone(),
             relay,
@@ -240,6 +234,17 @@ impl MailSide {
         parts.spawn(async move { sender.run(ending).await });
         parts.spawn(retention.run(shutdown.clone()));
     }
+}
+
+/// What an operator can do to webhooks and their deliveries.
+fn upkeep(
+    store: &Arc<MailStore>,
+    dispatch: &Arc<Dispatch>,
+    owed: &Arc<Notify>,
+    clock: &Arc<dyn Clock>,
+    ids: &Arc<Ids>,
+) -> Upkeep {
+    Upkeep::new(store.clone(), store.clone(), dispatch.clone(), owed.clone(), clock.clone(), ids.clone())
 }
 
 /// What a peer of the SMTP and LMTP listeners may ask for.

@@ -11,7 +11,10 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    domain::{clock::Clock, secret::Secret},
+    domain::{
+        clock::{Clock, UnixMillis},
+        secret::Secret,
+    },
     http::mcp::Gate,
     mcp::{Limits, Principal},
     signing::digest::sha256,
@@ -49,20 +52,31 @@ impl Roll {
                 continue;
             }
             match self.store.token_hashes().await {
-                Ok(live) => {
-                    let now = self.clock.now();
-                    self.known().retain(|hash, principal| {
-                        let lives = live.get(hash).is_some_and(|ends| ends.is_none_or(|ends| ends > now));
-                        if !lives {
-                            principal.end();
-                        }
-                        lives
-                    });
-                }
+                Ok(live) => self.end_all_but(&live).await,
                 Err(error) => {
                     let error = &error as &(dyn std::error::Error + 'static);
                     tracing::warn!(error, "could not look whether tokens were revoked; looking again");
                 }
+            }
+        }
+    }
+
+    async fn end_all_but(&self, live: &HashMap<TokenHash, Option<UnixMillis>>) {
+        let now = self.clock.now();
+        let mut ended = Vec::new();
+        self.known().retain(|hash, principal| {
+            let lives = live.get(hash).is_some_and(|ends| ends.is_none_or(|ends| ends > now));
+            if !lives {
+                principal.end();
+                ended.extend(principal.name().map(str::to_owned));
+            }
+            lives
+        });
+        for name in ended {
+            // A wait of its bearer's may have been handed something since the token went.
+            if let Err(error) = self.store.free_leases_of(&name, now).await {
+                let error = &error as &(dyn std::error::Error + 'static);
+                tracing::warn!(error, "could not give back what a revoked token holds; its leases run out");
             }
         }
     }

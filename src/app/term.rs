@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     bell::{intake::Intake, retention::Retention, webhooks::SOURCE},
-    config::load::Loaded,
+    config::{Config, load::Loaded},
     domain::{clock::Clock, id::SourceName, secret::Secret},
     http,
     mcp::{Limits, over_http::Reach},
@@ -125,21 +125,11 @@ impl Term {
 
         let store = bell.store.clone();
         let intake = Intake::new(store.clone(), store.clone(), store.clone(), bell.bell.clone(), clock.clone());
-        let reach = Reach {
-            allowed_hosts: config.mcp.allowed_hosts.clone(),
-            allowed_origins: config.mcp.allowed_origins.clone(),
-            session_idle: Some(Duration::from_secs(config.mcp.session_idle_secs)),
-        };
         let forgetting = Retention { store: store.clone(), policy: retention::of_bell(config), clock: clock.clone() };
         parts.spawn(forgetting.run(shutdown.clone()));
-        let limits = Limits {
-            calls_per_minute_max: config.mcp.calls_per_minute_max,
-            waits_max: config.mcp.waits_max,
-            sessions_max: config.mcp.sessions_max,
-        };
-        let gate = Arc::new(Roll::new(store.clone(), clock.clone(), limits));
+        let gate = Arc::new(Roll::new(store.clone(), clock.clone(), limits(config)));
         parts.spawn(gate.clone().watch(shutdown.clone()));
-        let mcp = http::mcp::router(resident.server.clone(), gate, reach, shutdown.clone());
+        let mcp = http::mcp::router(resident.server.clone(), gate, reach(config), shutdown.clone());
         let mut hooks = http::hooks::router(Arc::new(intake));
         if let Some(tracking) = tracking {
             hooks = hooks.merge(http::opens::router(tracking));
@@ -158,14 +148,7 @@ impl Term {
             parts.spawn(hosted_service(bell, resident.upstream.clone(), base, config).run(shutdown.clone()));
         }
         if publish {
-            match local_socket::open(dir) {
-                Ok(listener) => {
-                    parts.spawn(local_socket::host(listener, bell.bell.clone(), shutdown.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "there is no local socket; other processes look for events every 20 ms");
-                }
-            }
+            ring_for_others(dir, bell, &parts, &shutdown);
             dir.publish(&Published { addresses: addresses.clone(), epoch, yields, heritage })?;
         }
         parts.close();
@@ -230,6 +213,36 @@ async fn watch_the_term(
     }
     tracing::error!("another process has begun to keep this data directory; this one sends and takes nothing more");
     superseded.cancel();
+}
+
+/// Who may be named by clients of `/mcp`, and for how long a session may be silent.
+fn reach(config: &Config) -> Reach {
+    Reach {
+        allowed_hosts: config.mcp.allowed_hosts.clone(),
+        allowed_origins: config.mcp.allowed_origins.clone(),
+        session_idle: Some(Duration::from_secs(config.mcp.session_idle_secs)),
+    }
+}
+
+/// How much the bearer of one token may do.
+fn limits(config: &Config) -> Limits {
+    Limits {
+        calls_per_minute_max: config.mcp.calls_per_minute_max,
+        waits_max: config.mcp.waits_max,
+        sessions_max: config.mcp.sessions_max,
+    }
+}
+
+/// Has the other processes of the directory hear at once of what is committed, by the local socket.
+fn ring_for_others(dir: &DataDir, bell: &BellSide, parts: &TaskTracker, shutdown: &CancellationToken) {
+    match local_socket::open(dir) {
+        Ok(listener) => {
+            parts.spawn(local_socket::host(listener, bell.bell.clone(), shutdown.clone()));
+        }
+        Err(error) => {
+            tracing::warn!(%error, "there is no local socket; other processes look for events every 20 ms");
+        }
+    }
 }
 
 /// The secret that the embedded service signs with for our own receiver; the source `multimail` holds it.

@@ -53,7 +53,8 @@ enum State {
 /// One line.
 #[derive(Serialize)]
 struct Check {
-    check: &'static str,
+    #[serde(rename = "check")]
+    name: &'static str,
     state: State,
     says: String,
     /// What to do.
@@ -64,12 +65,12 @@ struct Check {
 }
 
 impl Check {
-    fn ok(check: &'static str, says: impl Into<String>) -> Self {
-        Self { check, state: State::Ok, says: says.into(), todo: None, data: Value::Null }
+    fn ok(name: &'static str, says: impl Into<String>) -> Self {
+        Self { name, state: State::Ok, says: says.into(), todo: None, data: Value::Null }
     }
 
-    fn bad(check: &'static str, state: State, says: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self { check, state, says: says.into(), todo: Some(todo.into()), data: Value::Null }
+    fn bad(name: &'static str, state: State, says: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self { name, state, says: says.into(), todo: Some(todo.into()), data: Value::Null }
     }
 
     fn with(self, data: Value) -> Self {
@@ -92,7 +93,7 @@ impl Doctor {
                 .with(json!({ "files": files, "bytes": bytes })),
         );
         // Opened for its key, it would bring an older schema up to date.
-        if checks.iter().any(|check| check.check == "bell.db" && check.state == State::Ok) {
+        if checks.iter().any(|check| check.name == "bell.db" && check.state == State::Ok) {
             checks.push(audit(&dir).await);
         }
         checks.extend(keeper(&dir).await?);
@@ -107,7 +108,7 @@ impl Doctor {
                     State::Failed => "failed ",
                 };
                 let todo = check.todo.as_ref().map(|todo| format!(": {todo}")).unwrap_or_default();
-                say(format!("{mark} {:<10} {}{todo}", check.check, check.says))?;
+                say(format!("{mark} {:<10} {}{todo}", check.name, check.says))?;
             }
         }
         if failed > 0 { Err(format!("{failed} checks failed; each line says what to do").into()) } else { Ok(()) }

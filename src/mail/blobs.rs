@@ -51,9 +51,9 @@ impl Blobs {
         .await
     }
 
-    /// The names on one of the 256 shelves that were put there long enough before `now` for their message to be stored.
-    pub async fn settled(&self, shelf: u8, now: UnixMillis) -> io::Result<Vec<String>> {
-        let directory = self.root.join(hex::encode([shelf]));
+    /// The names on the shelf of `prefix`, one of 256, that were put there long enough before `now` for their message to be stored.
+    pub async fn settled(&self, prefix: u8, now: UnixMillis) -> io::Result<Vec<String>> {
+        let directory = self.root.join(hex::encode([prefix]));
         run_blocking(move || {
             let mut names = Vec::new();
             let entries = match fs::read_dir(&directory) {
@@ -123,16 +123,16 @@ fn put(root: &Path, bytes: &[u8]) -> io::Result<String> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
-    if !target.exists() {
-        let mut file = tempfile::NamedTempFile::new_in(root.join(UNFINISHED))?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(&target).map_err(|refused| refused.error)?;
-    } else {
+    if target.exists() {
         // As if written now: it is in use again.
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let times = Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification: now };
         futimens(&File::open(&target)?, &times)?;
+    } else {
+        let mut file = tempfile::NamedTempFile::new_in(root.join(UNFINISHED))?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(&target).map_err(|refused| refused.error)?;
     }
     // Also for a file that was there: whoever renamed it may not have come to this line yet.
     File::open(&directory)?.sync_all()?;

@@ -58,16 +58,16 @@ impl Retention {
                 }
             }
         }
-        for shelf in 0..=u8::MAX {
-            if let Err(error) = self.clear(shelf).await {
+        for prefix in 0..=u8::MAX {
+            if let Err(error) = self.clear(prefix).await {
                 tracing::warn!(error = &*error, "raw messages that nobody has could not be removed");
                 return;
             }
         }
     }
 
-    async fn clear(&self, shelf: u8) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let names = self.blobs.settled(shelf, self.clock.now()).await?;
+    async fn clear(&self, prefix: u8) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let names = self.blobs.settled(prefix, self.clock.now()).await?;
         if !names.is_empty() {
             let orphans = self.store.orphans(names).await?;
             self.blobs.remove_settled(orphans, self.clock.now()).await?;

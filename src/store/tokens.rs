@@ -91,6 +91,9 @@ pub trait Tokens: Send + Sync + 'static {
     /// Removes the token of that name and gives back what is leased in its name; whether there was one.
     async fn revoke_token(&self, name: &str, now: UnixMillis) -> Result<bool, StoreError>;
 
+    /// Gives back what is leased in the name of the token, which has ended, once nothing of its bearer's is in progress.
+    async fn free_leases_of(&self, name: &str, now: UnixMillis) -> Result<(), StoreError>;
+
     /// Whom a token speaks for, if it is one of ours.
     async fn principal(&self, hash: TokenHash) -> Result<Option<Principal>, StoreError>;
 }

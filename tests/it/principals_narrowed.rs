@@ -94,7 +94,7 @@ async fn a_narrowed_token_reaches_its_mailboxes_alone_by_every_tool() {
     let theirs = [
         ("wait_for_event", json!({ "mailbox": THEIRS, "timeout_secs": 0 }), "no mailbox"),
         ("list_events", json!({ "mailbox": THEIRS }), "no mailbox"),
-        ("ack_event", json!({ "lease_token": "lt_nobody" }), ""),
+        ("ack_event", json!({ "lease_token": "lt_nobody" }), "does not hold"),
         ("list_mailboxes", json!({}), ""),
         ("check_inbox", json!({ "mailbox": THEIRS }), "no mailbox"),
         ("read_email", json!({ "message_id": "em_1" }), "no message"),

@@ -221,7 +221,8 @@ async fn a_revoked_token_ends_a_running_wait_within_a_second() {
         assert!(ended.saturating_duration_since(revoked) < Duration::from_secs(1), "{:?}", ended - revoked);
     }
     assert_eq!(initialize(&http, &mcp, &token).await.status().as_u16(), 401);
-    assert_eq!(held(), 0, "what it held is free for others");
+    // Its wait may have been handed what was given back, before it ended; that is given back too.
+    until("what it held is free for others", || (held() == 0).then_some(()));
     let told = run(dir.path(), &["audit", "--json", "--what", "taken_back"]);
     assert!(told.contains("its token was revoked"), "{told}");
 }
@@ -241,6 +242,7 @@ fn resident_kib(pid: u32) -> u64 {
 /// none of it stays. `MAILBELL_TEST_SESSIONS=5000 MAILBELL_TEST_WAITS=200` is the long form.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_agents_abandon_does_not_stay() {
+    #[expect(clippy::disallowed_methods, reason = "a test has no settings")]
     let count = |name: &str, short: usize| std::env::var(name).ok().and_then(|said| said.parse().ok()).unwrap_or(short);
     let (sessions, waits) = (count("MAILBELL_TEST_SESSIONS", 400), count("MAILBELL_TEST_WAITS", 40));
     let dir = tempfile::tempdir().unwrap();

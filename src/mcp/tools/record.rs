@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Call, Failure, Kind, Rooms, Tool};
 use crate::{
-    domain::clock::UnixMillis,
+    domain::{clock::UnixMillis, id::MessageId},
     signing::digest::sha256_hex,
     store::{
         StoreError,
@@ -19,6 +19,8 @@ use crate::{
 const ARGUMENT_CHARS_MAX: usize = 256;
 /// Entries of a list that are told, at most: a message has no more recipients.
 const ITEMS_MAX: usize = 1_000;
+/// How long an answer to a reply is held up for the names of its recipients.
+const RECIPIENTS_WAIT: Duration = Duration::from_secs(2);
 /// The ids of a result that are told.
 const IDS: [&str; 6] = ["message_id", "thread_id", "webhook_id", "delivery_id", "action_id", "status"];
 
@@ -44,7 +46,7 @@ impl Told {
 
     /// Tells what came of it. A read that cannot be told of, because the disk is full, was a read all the same.
     pub(super) async fn end(self, tool: &Tool, rooms: &Rooms, result: &CallToolResult, refused: bool) {
-        let took = Duration::from_millis((rooms.clock.boot_time().millis - self.began_millis).max(0).unsigned_abs());
+        let lasted = Duration::from_millis((rooms.clock.boot_time().millis - self.began_millis).max(0).unsigned_abs());
         let failed = result.is_error == Some(true);
         let error = failed.then(|| {
             let text = result.content.iter().find_map(|block| block.as_text()).map(|text| text.text.as_str());
@@ -67,7 +69,7 @@ impl Told {
             error,
             recipients: recipients(tool, rooms, &ids).await,
             ids,
-            duration_millis: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            duration_millis: u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
         };
         let (audit, now) = (rooms.audit.clone(), rooms.clock.now().max(self.began));
         let written = async move {
@@ -92,7 +94,15 @@ async fn recipients(tool: &Tool, rooms: &Rooms, ids: &Map<String, Value>) -> Vec
     let Some(id) = ids.get("message_id").and_then(Value::as_str).filter(|_| tool.name == "reply_email") else {
         return Vec::new();
     };
-    match rooms.upstream.read_email(&crate::domain::id::MessageId::new(id)).await {
+    let id = MessageId::new(id);
+    let read = tokio::select! {
+        read = rooms.upstream.read_email(&id) => read,
+        () = rooms.clock.sleep(RECIPIENTS_WAIT) => {
+            tracing::warn!("the recipients of a reply are not in the audit record: the mail API did not tell them in time");
+            return Vec::new();
+        }
+    };
+    match read {
         Ok(email) => email.summary.to.into_iter().chain(email.summary.cc).collect(),
         Err(error) => {
             tracing::warn!(%error, "the recipients of a reply are not in the audit record");

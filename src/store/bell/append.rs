@@ -166,8 +166,9 @@ fn told(posts: &[Arc<Post>], endings: &[Vec<Ingested>]) -> Option<(UnixMillis, E
                 sources.push(post.source.clone());
             }
             match &row.event.detail {
-                Detail::Delivery { recipient, .. } => recipients.push(recipient.clone()),
-                Detail::Bounce { recipient: Some(recipient), .. } => recipients.push(recipient.clone()),
+                Detail::Delivery { recipient, .. } | Detail::Bounce { recipient: Some(recipient), .. } => {
+                    recipients.push(recipient.clone());
+                }
                 _ => {}
             }
         }

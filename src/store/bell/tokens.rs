@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use serde_json::json;
+use sqlx::SqliteConnection;
 
-use super::{BellStore, settle::tell_taken_back, sql};
+use super::{BellStore, audit::Auditor, settle::tell_taken_back, sql};
 use crate::{
     domain::{
         clock::UnixMillis,
@@ -113,17 +114,20 @@ impl Tokens for BellStore {
                     }
                     let entry = Entry::Operator { command: "token revoke", about: json!({ "name": name }) };
                     auditor.record(conn, now, &entry).await?;
-                    let freed: Vec<(i64, i64)> = sqlx::query_as(sql::FREE_OF_PRINCIPAL)
-                        .bind(&name)
-                        .bind(&name)
-                        .fetch_all(&mut *conn)
-                        .await
-                        .map_err(failed("give back what a token held"))?;
-                    tell_taken_back(conn, &auditor, freed, "its token was revoked", now).await?;
+                    free_of(conn, &auditor, &name, now).await?;
                     Ok(true)
                 })
             })
             .await
+    }
+
+    async fn free_leases_of(&self, name: &str, now: UnixMillis) -> Result<(), StoreError> {
+        let (name, auditor) = (name.to_owned(), self.auditor.clone());
+        let freed = self.database.writer.write(move |conn| {
+            let (name, auditor) = (name.clone(), auditor.clone());
+            Box::pin(async move { free_of(conn, &auditor, &name, now).await })
+        });
+        freed.await
     }
 
     async fn principal(&self, hash: TokenHash) -> Result<Option<Principal>, StoreError> {
@@ -136,6 +140,21 @@ impl Tokens for BellStore {
         let Listed { name, scope, grant, .. } = row.listed()?;
         Ok(Some(Principal { name, scope, grant }))
     }
+}
+
+async fn free_of(
+    conn: &mut SqliteConnection,
+    auditor: &Auditor,
+    name: &str,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    let freed: Vec<(i64, i64)> = sqlx::query_as(sql::FREE_OF_PRINCIPAL)
+        .bind(name)
+        .bind(name)
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(failed("give back what a token held"))?;
+    tell_taken_back(conn, auditor, freed, "its token was revoked", now).await
 }
 
 /// A token's row.
