@@ -10,11 +10,11 @@ use crate::{
     bell::{
         consumers::Settling,
         hosted::{Hosted, Parts},
-        upstream::{Upstream, UpstreamError},
+        upstream::{Authority, Upstream, UpstreamError},
         webhooks::{OwnReceiver, Webhooks},
     },
     config::Config,
-    domain::{allow_hosts::AllowHosts, secret::Secret},
+    domain::secret::Secret,
     mcp::{Rooms, Server},
 };
 
@@ -32,8 +32,8 @@ pub(super) fn hosted(config: &Config) -> Option<MailApi> {
 }
 
 /// A client of the mail API for this process.
-pub(super) fn upstream(bell: &BellSide, api: MailApi) -> Result<Upstream, UpstreamError> {
-    Upstream::new(api.base, api.key, bell.store.clone(), bell.clock.clone())
+pub(super) fn upstream(bell: &BellSide, api: MailApi, authority: Authority) -> Result<Upstream, UpstreamError> {
+    Upstream::new(api.base, api.key, bell.store.clone(), bell.clock.clone(), authority)
 }
 
 /// The webhooks at the mail API, and the secrets of those to our own receiver.
@@ -42,8 +42,7 @@ fn webhooks(bell: &BellSide, upstream: Arc<Upstream>, config: &Config) -> Webhoo
         None => OwnReceiver::Embedded,
         Some(_) => OwnReceiver::Hosted(config.hooks.public_url.clone()),
     };
-    let allowed = AllowHosts::new(&config.webhooks.allow_hosts);
-    Webhooks::new(upstream, bell.store.clone(), receiver, allowed, bell.ids.clone(), bell.clock.clone())
+    Webhooks::new(upstream, bell.store.clone(), receiver, bell.ids.clone(), bell.clock.clone())
 }
 
 /// What looks after the hosted mail service whose API is at `base`.

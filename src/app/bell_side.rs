@@ -9,8 +9,11 @@ use super::{
     keeper::KeeperLock,
 };
 use crate::{
-    bell::waiting::Waiting,
-    domain::clock::Clock,
+    bell::{
+        oversight::{self, Oversight},
+        waiting::Waiting,
+    },
+    domain::{allow_hosts::AllowHosts, clock::Clock},
     ids::Ids,
     store::{
         bell::BellStore,
@@ -82,6 +85,20 @@ impl BellSide {
     pub fn waiting(&self) -> Waiting {
         let Self { store, bell, ids, clock } = self.clone();
         Waiting::new(store.clone(), store, bell, clock, ids)
+    }
+
+    /// The gate that every change passes. Webhooks may go to the hosts `allowed` without anybody's approval.
+    pub fn oversight(&self, allowed: AllowHosts) -> Oversight {
+        let Self { store, bell, ids, clock } = self.clone();
+        Oversight::new(oversight::Parts {
+            store: store.clone(),
+            tokens: store.clone(),
+            log: store,
+            bell,
+            clock,
+            ids,
+            allowed,
+        })
     }
 
     /// Rings the bell for what other processes commit, until `shutdown`.

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::{StartError, data_dir::DataDir, listeners::MailListeners, retention, tokens};
 use crate::{
+    bell::oversight::Oversight,
     config::{Config, MailAuth, RelayTls},
     domain::{address::Address, clock::Clock, event::EventKind, secret::Secret},
     http,
@@ -55,6 +56,12 @@ pub(super) struct Inside<'a> {
     pub(super) disk_failed: CancellationToken,
     /// Under which URL recipients reach the tracking images.
     pub(super) images: Url,
+    /// Whether the operator has everything but taking mail in stand still.
+    pub(super) paused: watch::Receiver<bool>,
+    /// By this whoever does what was approved is known.
+    pub(super) approvals: &'a Secret,
+    /// The gate before the API's changes.
+    pub(super) oversight: Arc<Oversight>,
 }
 
 /// The embedded mail service.
@@ -62,6 +69,7 @@ pub(super) struct MailSide {
     store: Arc<MailStore>,
     mailrooms: Mailrooms,
     api: Arc<Api>,
+    oversight: Arc<Oversight>,
     reception: Arc<Reception>,
     tracking: Arc<Tracking>,
     worker: Worker,
@@ -76,7 +84,19 @@ pub(super) struct MailSide {
 impl MailSide {
     /// Opens the service's database and makes its parts.
     pub(super) async fn open(inside: Inside<'_>) -> Result<Self, StartError> {
-        let Inside { dir, config, clock, ids, entropy, own_receiver, disk_failed, images } = inside;
+        let Inside {
+            dir,
+            config,
+            clock,
+            ids,
+            entropy,
+            own_receiver,
+            disk_failed,
+            images,
+            paused,
+            approvals,
+            oversight,
+        } = inside;
         let store = Arc::new(MailStore::open(&dir.mail_db(), disk_failed).await?);
         let blobs = Blobs::open(&dir.blobs()).map_err(StartError::Blobs)?;
         let owed = Arc::new(Notify::new());
@@ -127,7 +147,9 @@ impl MailSide {
             domains: config.mail.domains.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
-        });
+        })
+        .doing_approved(approvals);
+        api.registry().recall_approved().await?;
         let reception = Reception::new(Furnishing {
             store: store.clone(),
             outbox: store.clone(),
@@ -151,16 +173,19 @@ impl MailSide {
             reception: reception.clone(),
             domains: config.mail.domains.clone(),
             relay,
+            paused: paused.clone(),
             queued,
             owed: owed.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
             entropy: entropy.clone(),
         });
-        let parts = Parts { deliveries: store.clone(), dispatch, bell: owed, clock: clock.clone(), ids, entropy };
+        let parts =
+            Parts { deliveries: store.clone(), dispatch, paused, bell: owed, clock: clock.clone(), ids, entropy };
         Ok(Self {
             store,
             api: Arc::new(api),
+            oversight,
             mailrooms,
             tracking,
             reception,
@@ -222,8 +247,8 @@ impl MailSide {
         parts: &TaskTracker,
         shutdown: &CancellationToken,
     ) {
-        let Self { api, reception, worker, sender, retention, limits, clock, allowed_hosts, .. } = self;
-        let routes = http::v1::router(api, &allowed_hosts).merge(http::proof::router(proof, base));
+        let Self { api, oversight, reception, worker, sender, retention, limits, clock, allowed_hosts, .. } = self;
+        let routes = http::v1::router(api, oversight, &allowed_hosts).merge(http::proof::router(proof, base));
         parts.spawn(http::listen::serve("api", sockets.api, routes, shutdown.clone()));
         let (room, time) = (reception.clone(), clock.clone());
         parts.spawn(smtp::serve(sockets.smtp, room, limits.clone(), time, shutdown.clone()));

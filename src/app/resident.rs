@@ -17,9 +17,12 @@ use super::{
     tokens,
 };
 use crate::{
-    bell::upstream::{Keeper, Silence, Upstream},
+    bell::{
+        oversight::Oversight,
+        upstream::{Authority, Keeper, Silence, Upstream},
+    },
     config::load::Loaded,
-    domain::{clock::Clock, secret::Secret},
+    domain::{allow_hosts::AllowHosts, clock::Clock, secret::Secret},
     ids::{Entropy, Ids},
     mcp::Server,
 };
@@ -30,6 +33,7 @@ pub(super) struct Resident {
     pub(super) loaded: Loaded,
     pub(super) bell: BellSide,
     pub(super) upstream: Arc<Upstream>,
+    pub(super) oversight: Arc<Oversight>,
     pub(super) server: Server,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<Ids>,
@@ -74,12 +78,14 @@ impl Resident {
         let api_token = token(tokens::API)?.ok_or(StartError::NoApiToken)?;
         let proof = token(tokens::PROOF)?.ok_or(StartError::NoApiToken)?;
         let (api_at, silent) = (watch::Sender::new(None), watch::Sender::new(None));
+        let oversight = Arc::new(bell.oversight(AllowHosts::new(&loaded.config.webhooks.allow_hosts)));
+        let agents = Authority::Agents(oversight.clone());
         let upstream = if let Some(api) = hosted(&loaded.config) {
-            agent_side::upstream(&bell, api)?
+            agent_side::upstream(&bell, api, agents)?
         } else {
             let api = MailApi { base: api_at.subscribe(), key: api_token.clone() };
             let keeper = Keeper { secret: proof.clone(), ids: ids.clone(), silent: silent.subscribe() };
-            agent_side::upstream(&bell, api)?.of_keeper(keeper)
+            agent_side::upstream(&bell, api, agents)?.of_keeper(keeper)
         };
         let upstream = Arc::new(upstream);
         let server = agent_side::server(&bell, upstream.clone(), &loaded.config);
@@ -88,6 +94,7 @@ impl Resident {
             loaded,
             bell,
             upstream,
+            oversight,
             server,
             clock,
             ids,

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
 
 use super::{
     StartError,
-    agent_side::{hosted, hosted_service},
+    agent_side::{self, MailApi, hosted, hosted_service},
     bell_side::BellSide,
     data_dir::DataDir,
     keeper::{Addresses, Heritage, KeeperLock, Published},
@@ -20,7 +21,13 @@ use super::{
     tokens::{self, ShowOperatorToken},
 };
 use crate::{
-    bell::{intake::Intake, retention::Retention, webhooks::SOURCE},
+    bell::{
+        intake::Intake,
+        oversight::{Errands, Oversight},
+        retention::Retention,
+        upstream::Authority,
+        webhooks::SOURCE,
+    },
     config::{Config, load::Loaded},
     domain::{clock::Clock, id::SourceName, secret::Secret},
     http,
@@ -34,6 +41,8 @@ use crate::{
 
 /// How long the parts of a house get to end: everything must be over 5 s after SIGTERM.
 const CLOSING: Duration = Duration::from_secs(4);
+/// How often a keeper looks whether it is to pause.
+const PAUSE_LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often a keeper looks whether its term still holds, when it has nothing to write.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -96,12 +105,19 @@ impl Term {
         let parts = TaskTracker::new();
         let hooks_url = format!("http://{hooks_at}").parse().expect("a socket's address makes a URL");
         let mut tracking = None;
+        // Made anew each time and written nowhere: what nobody can read, nobody can use to approve by themselves.
+        let approvals = Secret::new(ids.secret("mb_approvals_"));
+        // Before any worker begins: what was paused stays so.
+        let paused = watch::Sender::new(resident.oversight.rules().await?.paused);
+        let mut errands = hosted(config).map(|api| agent_side::upstream(bell, api, Authority::House)).transpose()?;
+        let (pause, paused) = (paused.clone(), paused.subscribe());
+        parts.spawn(watch_the_pause(resident.oversight.clone(), pause, clock.clone(), shutdown.clone()));
         if hosted(config).is_none() {
             let sockets = listeners.mail.ok_or(StartError::NoApiToken)?;
             let base = format!("http://{}", reachable(&sockets.api).map_err(StartError::Socket)?);
             addresses.smtp = Some(reachable(&sockets.smtp).map_err(StartError::Socket)?.to_string());
             addresses.lmtp = Some(reachable(&sockets.lmtp).map_err(StartError::Socket)?.to_string());
-            let url = base.parse().expect("a socket's address makes a URL");
+            let url: Url = base.parse().expect("a socket's address makes a URL");
             addresses.api = Some(base.clone());
             let inside = mail_side::Inside {
                 dir,
@@ -113,6 +129,9 @@ impl Term {
                 own_receiver: watch::channel(Some(hooks_at)).1,
                 disk_failed: disk_failed.clone(),
                 images: config.hooks.public_url.clone().unwrap_or(hooks_url),
+                paused,
+                approvals: &approvals,
+                oversight: resident.oversight.clone(),
             };
             let mail = MailSide::open(inside).await?;
             mail.furnish(api_token, &own_secret).await?;
@@ -120,7 +139,15 @@ impl Term {
             know_secrets(bell, mail.own_secrets().await?).await?;
             parts.spawn(watch_the_term(mail.store(), clock.clone(), superseded.clone(), shutdown.clone()));
             mail.open_doors(sockets, (proof.clone(), base), &parts, &shutdown);
+            let api = MailApi { base: watch::channel(Some(Url::clone(&url))).1, key: approvals };
+            errands = Some(agent_side::upstream(bell, api, Authority::House)?);
             resident.api_at.send_replace(Some(url));
+        }
+
+        let errands = Arc::new(errands.ok_or(StartError::NoApiToken)?);
+        // Of a house that stands for a single command, the one that stays does what is approved.
+        if publish {
+            parts.spawn(Errands::new(resident.oversight.clone(), errands.clone()).run(shutdown.clone()));
         }
 
         let store = bell.store.clone();
@@ -145,7 +172,7 @@ impl Term {
         }
         // A house that stands for a single command leaves this to one that stays.
         if let Some(base) = config.mail.base_url.as_ref().filter(|_| publish) {
-            parts.spawn(hosted_service(bell, resident.upstream.clone(), base, config).run(shutdown.clone()));
+            parts.spawn(hosted_service(bell, errands, base, config).run(shutdown.clone()));
         }
         if publish {
             ring_for_others(dir, bell, &parts, &shutdown);
@@ -241,6 +268,27 @@ fn ring_for_others(dir: &DataDir, bell: &BellSide, parts: &TaskTracker, shutdown
         }
         Err(error) => {
             tracing::warn!(%error, "there is no local socket; other processes look for events every 20 ms");
+        }
+    }
+}
+
+/// Has the workers know whether everything stands still, whichever process says so.
+async fn watch_the_pause(
+    oversight: Arc<Oversight>,
+    paused: watch::Sender<bool>,
+    clock: Arc<dyn Clock>,
+    shutdown: CancellationToken,
+) {
+    loop {
+        match oversight.rules().await {
+            Ok(rules) => {
+                paused.send_if_modified(|now| std::mem::replace(now, rules.paused) != rules.paused);
+            }
+            Err(error) => tracing::warn!(%error, "could not look whether the operator has paused this house"),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = clock.sleep(PAUSE_LOOK_EVERY) => {}
         }
     }
 }

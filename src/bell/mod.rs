@@ -5,6 +5,7 @@ pub mod consumers;
 mod handover;
 pub mod hosted;
 pub mod intake;
+pub mod oversight;
 pub mod retention;
 mod roster;
 pub mod sources;

@@ -9,7 +9,6 @@ use super::upstream::{
 };
 use crate::{
     domain::{
-        allow_hosts::AllowHosts,
         clock::{Clock, UnixMillis},
         event::EventKind,
         id::{DeliveryId, SourceName, WebhookId},
@@ -58,11 +57,6 @@ pub enum WebhookError {
         "the mail service is hosted and cannot reach this receiver; the operator must set hooks.public_url (--public-url), or pass `endpoint_url`"
     )]
     NoPublicUrl,
-    /// An agent named somebody else's endpoint.
-    #[error(
-        "an agent can have webhooks sent to mailbell's own receiver (leave `endpoint_url` out) and to the hosts that the operator has put on `webhooks.allow_hosts`; this one is not among them"
-    )]
-    NotListed,
     /// The mail API did not do it.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -79,22 +73,20 @@ pub struct Webhooks {
     upstream: Arc<Upstream>,
     sources: Arc<dyn Sources>,
     receiver: OwnReceiver,
-    allowed: AllowHosts,
     ids: Arc<Ids>,
     clock: Arc<dyn Clock>,
 }
 
 impl Webhooks {
-    /// Webhooks at `upstream`; the secrets of those to `receiver` are kept in `sources`. Others may go to the hosts `allowed`.
+    /// Webhooks at `upstream`; the secrets of those to `receiver` are kept in `sources`. Which others an agent may name is the gate's to say.
     pub fn new(
         upstream: Arc<Upstream>,
         sources: Arc<dyn Sources>,
         receiver: OwnReceiver,
-        allowed: AllowHosts,
         ids: Arc<Ids>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { upstream, sources, receiver, allowed, ids, clock }
+        Self { upstream, sources, receiver, ids, clock }
     }
 
     /// Registers a webhook; answers with it, or with none where its making waits for an operator. The secret stays here.
@@ -103,12 +95,6 @@ impl Webhooks {
         if matches!((&scope, &self.receiver), (WebhookScope::Domain(_), OwnReceiver::Hosted(_))) {
             // It would be ignored there, and the webhook told of every mailbox.
             return Err(UpstreamError::NotOffered("a webhook for a whole domain").into());
-        }
-        // The key that we hold may name more than an agent may: loopback at the embedded service, anybody at a hosted one.
-        if let Some(Ok(url)) = endpoint_url.as_deref().map(|text| text.trim().parse::<Url>())
-            && !self.allowed.lists(&url)
-        {
-            return Err(WebhookError::NotListed);
         }
         let own = endpoint_url.as_deref().is_none_or(|url| url == Endpoint::OWN);
         let (endpoint_url, secret) = match (&self.receiver, endpoint_url) {

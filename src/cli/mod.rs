@@ -10,6 +10,7 @@ mod events;
 mod mailbox;
 mod mcp;
 mod on;
+mod operator;
 mod serve;
 mod source;
 mod token;
@@ -82,6 +83,14 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Who did what: read it, and check that nothing was changed
     Audit(audit::Audit),
+    /// How far agents may go: show it, or set it with the operator token
+    Mode(operator::Mode),
+    /// Have everything but taking mail in stand still
+    Pause(operator::Pause),
+    /// Go on after a pause
+    Resume(operator::Pause),
+    /// What agents asked for and an operator decides
+    Approvals(operator::Approvals),
     /// Whose webhooks the receiver takes
     #[command(subcommand)]
     Source(source::Source),
@@ -203,6 +212,10 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Consumers(consumers) => consumers.run().await,
         Command::Doctor(doctor) => doctor.run().await,
         Command::Audit(audit) => audit.run().await,
+        Command::Mode(mode) => mode.run().await,
+        Command::Pause(pause) => pause.run(true).await,
+        Command::Resume(resume) => resume.run(false).await,
+        Command::Approvals(approvals) => approvals.run().await,
         Command::Source(source) => source.run().await,
         Command::Mailbox(mailbox) => mailbox.run().await,
         Command::Webhook(webhook) => webhook.run().await,

@@ -75,12 +75,52 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
+    /// The id of the operator's own token, and of what does here what an operator has approved. No key in the store has it.
+    pub const OF_THE_OPERATOR: &'static str = "key_of_the_operator";
+    /// The id of whoever does what was approved; it alone may send what was shown as it stands.
+    pub const OF_APPROVALS: &'static str = "key_of_approvals";
     /// The name of the `api` token: who holds it sits at this machine, so it alone may name loopback endpoints.
     pub const OF_THE_HOUSE: &'static str = "api";
 
     /// Whether it may do what needs `needed`.
     pub fn may(&self, needed: KeyScope) -> bool {
         self.scopes.iter().any(|scope| scope.covers(needed))
+    }
+
+    /// A person in charge, who holds the operator token. Not `send`: whoever approves does not send.
+    pub fn operator() -> Self {
+        let scopes = vec![KeyScope::Read, KeyScope::Admin, KeyScope::OversightRead, KeyScope::Oversight];
+        Self { scopes, ..Self::inside(Self::OF_THE_OPERATOR, "operator") }
+    }
+
+    /// Whoever does what was approved.
+    pub fn of_approvals() -> Self {
+        Self { scopes: KeyScope::ALL.to_vec(), ..Self::inside(Self::OF_APPROVALS, "approvals") }
+    }
+
+    fn inside(id: &str, name: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            prefix: String::new(),
+            name: name.to_owned(),
+            scopes: Vec::new(),
+            created_at: UnixMillis(0),
+        }
+    }
+
+    /// Whether it does what was approved.
+    pub fn does_approved(&self) -> bool {
+        self.id == Self::OF_APPROVALS
+    }
+
+    /// Whether no operator need be asked about what it asks for, because it is one's.
+    pub fn decides(&self) -> bool {
+        self.may(KeyScope::Oversight)
+    }
+
+    /// Whether it may have a key made with this scope.
+    pub fn may_grant(&self, scope: KeyScope) -> bool {
+        self.may(scope) || self.id == Self::OF_THE_OPERATOR
     }
 
     /// Whether it is the house's own `api` token.

@@ -12,6 +12,7 @@ pub mod id;
 pub mod key;
 pub mod message;
 pub mod office;
+pub mod oversight;
 pub mod payload;
 pub mod return_path;
 pub mod secret;

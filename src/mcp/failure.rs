@@ -2,7 +2,12 @@
 
 use super::present::{Fence, Sentence, sentence};
 use crate::{
-    bell::{upstream::UpstreamError, waiting::WaitError, webhooks::WebhookError},
+    bell::{
+        oversight::{Held, HoldError},
+        upstream::UpstreamError,
+        waiting::WaitError,
+        webhooks::WebhookError,
+    },
     store::{StoreError, leases::ClaimError, sources::SourceError},
 };
 
@@ -51,6 +56,15 @@ impl From<StoreError> for Failure {
 }
 
 impl Failure {
+    /// The action that the change waits as, where it waits for an operator.
+    pub(super) fn held(&self) -> Option<&Held> {
+        match self {
+            Self::Upstream(UpstreamError::Pending(held))
+            | Self::Webhook(WebhookError::Upstream(UpstreamError::Pending(held))) => Some(held),
+            _ => None,
+        }
+    }
+
     /// The sentence for it.
     pub(super) fn sentence(&self, fence: &Fence) -> Sentence {
         match self {
@@ -58,9 +72,7 @@ impl Failure {
             Self::Cancelled => "the call was cancelled; nothing is leased to you from it".into(),
             Self::Upstream(error) | Self::Webhook(WebhookError::Upstream(error)) => upstream(fence, error),
             Self::Wait(error) => wait(fence, error),
-            Self::Webhook(error @ (WebhookError::NoPublicUrl | WebhookError::NotListed)) => {
-                Sentence::vouched_for(error)
-            }
+            Self::Webhook(error @ WebhookError::NoPublicUrl) => Sentence::vouched_for(error),
             Self::Webhook(WebhookError::Source(error)) => source(error),
             Self::Webhook(WebhookError::Store(error)) | Self::Store(error) => store(error),
         }
@@ -76,9 +88,13 @@ fn upstream(fence: &Fence, error: &UpstreamError) -> Sentence {
         UpstreamError::NoDelivery(id) => {
             sentence!("no delivery {}; call list_webhook_deliveries", fence.code(id.as_str()))
         }
+        UpstreamError::Store(error) | UpstreamError::Hold(HoldError::Store(error)) => return store(error),
         // These say nothing but what we wrote ourselves.
         UpstreamError::WhichMailbox
         | UpstreamError::Unauthorized
+        | UpstreamError::Withheld(_)
+        | UpstreamError::Pending(_)
+        | UpstreamError::Hold(HoldError::Full)
         | UpstreamError::Forbidden { .. }
         | UpstreamError::Refused { .. }
         | UpstreamError::RateLimited { .. }

@@ -28,6 +28,8 @@ pub struct ClaimLines {
     pub replays_per_endpoint_max: u32,
     /// Whether our own receiver can be reached now; its lines are left alone while it cannot.
     pub own_reachable: bool,
+    /// Whether anything goes to others than our own receiver.
+    pub others: bool,
     /// The wall clock, for what is due.
     pub now: UnixMillis,
     /// The boot clock, for leases.

@@ -16,6 +16,7 @@ pub mod mailroom;
 pub mod office;
 pub mod opens;
 pub mod outbox;
+pub mod oversight;
 pub mod retention;
 pub mod sources;
 pub mod sqlite;

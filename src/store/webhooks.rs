@@ -32,6 +32,10 @@ pub trait Webhooks: Send + Sync + 'static {
     async fn webhook(&self, id: &WebhookId) -> Result<Option<SigningWebhook>, StoreError>;
     /// Removes a webhook; what it was still owed becomes dead letters. False if there was none.
     async fn remove_webhook(&self, id: &WebhookId) -> Result<bool, StoreError>;
+    /// Keeps a host that an operator has approved.
+    async fn approve_host(&self, host: &str) -> Result<(), StoreError>;
+    /// Every host that operators have approved.
+    async fn approved_hosts(&self) -> Result<Vec<String>, StoreError>;
     /// Removes every webhook of scope `mailbox`, in the same way; answers how many.
     async fn remove_webhooks_of(&self, mailbox: &MailboxId) -> Result<u32, StoreError>;
 }

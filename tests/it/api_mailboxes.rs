@@ -30,7 +30,7 @@ async fn what_a_mailbox_sends_carries_its_name_its_copies_and_its_signature() {
     let (post, server, _dir) = story().await;
     let change = json!({ "display_name": "Agent Smith", "auto_cc": "agent@mailbell.test",
         "auto_bcc": "other@mailbell.test", "signature_block": "Agent Smith, Example", "forward_inbound": 1 });
-    let (status, changed) = server.send(Method::PATCH, AGENT, change).await;
+    let (status, changed) = server.order(Method::PATCH, AGENT, change).await;
     assert_eq!(
         (status, &changed["status"], &changed["ignored"]),
         (200, &json!("updated"), &json!(["forward_inbound"]))
@@ -55,7 +55,7 @@ async fn what_a_mailbox_sends_carries_its_name_its_copies_and_its_signature() {
     assert!(read["markdown"].as_str().unwrap().ends_with("-- \nAgent Smith, Example"), "{read}");
 
     let nothing = json!({ "auto_bcc": null, "signature_block": "" });
-    assert_eq!(server.send(Method::PATCH, &format!("{AGENT}/configure"), nothing).await.0, 200);
+    assert_eq!(server.order(Method::PATCH, &format!("{AGENT}/configure"), nothing).await.0, 200);
     let (_, shown) = server.get(AGENT).await;
     assert_eq!((&shown["auto_bcc"], &shown["signature_block"]), (&Value::Null, &Value::Null));
     assert_eq!(shown["auto_cc"], "agent@mailbell.test", "what is not named stays");
@@ -64,20 +64,22 @@ async fn what_a_mailbox_sends_carries_its_name_its_copies_and_its_signature() {
 }
 
 #[tokio::test]
-async fn a_mode_is_made_stricter_by_an_agent_and_looser_by_an_operator() {
+async fn a_mode_is_an_operator_s_to_change() {
     let (_post, server, _dir) = story().await;
     let set = |mode: &str| json!({ "oversight_mode": mode });
-    assert_eq!(server.send(Method::PATCH, AGENT, set("read_only")).await.0, 200);
+    assert_eq!(server.get(AGENT).await.1["oversight_mode"], "monitored", "until somebody sets it");
+    let (status, held) = server.send(Method::PATCH, AGENT, set("autonomous")).await;
+    assert_eq!((status, &held["status"]), (202, &json!("pending_approval")), "not by whom it binds");
+    assert_eq!(server.get(AGENT).await.1["oversight_mode"], "monitored");
+    assert_eq!(server.order(Method::PATCH, AGENT, set("read_only")).await.0, 200);
     let (status, refused) = server.send(Method::POST, SEND, letter()).await;
     assert_eq!(status, 403);
     assert!(refused["error"].as_str().unwrap().contains("read_only"), "{refused}");
-    assert_eq!(server.send(Method::PATCH, AGENT, set("autonomous")).await.0, 403, "not by whom it binds");
     let operator = server.key("operator", &[KeyScope::Admin, KeyScope::Oversight]).await;
     let by_operator = server.bare(Method::PATCH, AGENT).bearer_auth(&operator).json(&set("monitored"));
     assert_eq!(answer(by_operator).await.0, 200);
-    assert_eq!(server.send(Method::POST, SEND, letter()).await.0, 202);
-    assert_eq!(server.send(Method::PATCH, AGENT, set("gated_send")).await.0, 200);
-    assert_eq!(server.send(Method::POST, SEND, letter()).await.0, 403, "nobody can approve it yet, so it does not go");
+    let (status, sent) = server.send(Method::POST, SEND, letter()).await;
+    assert_eq!((status, &sent["status"]), (202, &json!("pending_scan")));
 }
 
 #[tokio::test]
@@ -93,7 +95,7 @@ async fn what_cannot_be_set_is_refused_whole() {
         json!({ "track_opens": "yes" }),
         json!({ "display_name": "New", "auto_cc": "a b" }),
     ] {
-        assert_eq!(server.send(Method::PATCH, AGENT, wrong.clone()).await.0, 400, "{wrong}");
+        assert_eq!(server.order(Method::PATCH, AGENT, wrong.clone()).await.0, 400, "{wrong}");
     }
     assert_eq!(server.get(AGENT).await.1["display_name"], Value::Null);
     let reader = server.key("reader", &[KeyScope::Read, KeyScope::Send]).await;

@@ -7,7 +7,11 @@ use mailbell::http::v1;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::{api::ApiServer, hooks::Hooks, mailroom::MemoryMailroom};
+use crate::support::{
+    api::{ApiServer, oversight},
+    hooks::Hooks,
+    mailroom::MemoryMailroom,
+};
 
 /// Methods that a route may have.
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
@@ -28,7 +32,7 @@ async fn every_route_of_the_router_is_in_the_document_and_none_else() {
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     let told: BTreeSet<String> = document["paths"].as_object().unwrap().keys().cloned().collect();
     // The router shows its paths nowhere but here.
-    let shown = format!("{:?}", v1::router(hooks.api.clone(), &[]));
+    let shown = format!("{:?}", v1::router(hooks.api.clone(), oversight().await.0, &[]));
     let served: BTreeSet<String> =
         shown.split('"').filter(|text| text.starts_with('/') && !FALLBACK.contains(text)).map(str::to_owned).collect();
     assert!(served.contains("/v1/mailboxes/{mailbox}"), "the router's paths were not found: {shown}");

@@ -42,6 +42,7 @@ mod mcp_upstream;
 mod mcp_wait;
 mod mcp_webhooks;
 mod on_command;
+mod oversight_house;
 mod principals_narrowed;
 mod principals_process;
 mod reports_corpus;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mailbell::{
-    bell::upstream::{NewWebhook, Upstream, UpstreamError, WebhookScope},
+    bell::upstream::{Authority, NewWebhook, Upstream, UpstreamError, WebhookScope},
     domain::{event::EventKind, id::MessageId},
 };
 use serde_json::json;
@@ -112,7 +112,7 @@ async fn an_api_that_is_not_there_is_unreachable_and_one_not_yet_published_not_r
     let clock = Arc::new(wing.clock.clone());
     let key = || mailbell::domain::secret::Secret::new(KEY);
     let (publish, base) = tokio::sync::watch::channel(None);
-    let upstream = Upstream::new(base, key(), Arc::new(wing.store.clone()), clock.clone()).unwrap();
+    let upstream = Upstream::new(base, key(), Arc::new(wing.store.clone()), clock.clone(), Authority::House).unwrap();
     assert!(matches!(upstream.mailboxes().await, Err(UpstreamError::NotReady)));
     publish.send(Some(wing.api.url.clone())).unwrap();
     assert_eq!(upstream.mailboxes().await.unwrap().len(), 1);

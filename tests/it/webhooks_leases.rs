@@ -28,6 +28,7 @@ async fn claim(hooks: &Hooks, token: &str) -> ClaimedLines {
         limit: 64,
         per_endpoint_max: 8,
         own_reachable: true,
+        others: true,
         now: hooks.clock.now(),
         boot: hooks.clock.boot_time(),
         replays_per_endpoint_max: 2,

@@ -64,7 +64,7 @@ impl From<WebhookError> for Trouble {
     fn from(error: WebhookError) -> Self {
         match error {
             // We name no endpoint but our own.
-            WebhookError::NoPublicUrl | WebhookError::NotListed => Self::NoPublicUrl,
+            WebhookError::NoPublicUrl => Self::NoPublicUrl,
             WebhookError::Upstream(error) => Self::Upstream(error),
             WebhookError::Source(error) => Self::Source(error),
             WebhookError::Store(error) => Self::Store(error),

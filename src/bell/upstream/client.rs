@@ -13,7 +13,10 @@ use super::{
     error::{SAID_CHARS_MAX, UpstreamError},
     keeper::Keeper,
 };
-use crate::domain::{clock::Clock, secret::Secret};
+use crate::{
+    bell::oversight::{Held, Pass},
+    domain::{clock::Clock, id::ActionId, oversight::Change, secret::Secret},
+};
 
 /// A connection on loopback takes none of it, one across the world a fifth.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -95,32 +98,24 @@ impl Client {
         self.call(Method::GET, path, query, None, Repeat::Safe).await
     }
 
-    pub(super) async fn put<T: DeserializeOwned>(
+    /// Asks for a change that the gate has let through; there is no other way to ask for one.
+    pub(super) async fn change<T: DeserializeOwned>(&self, pass: &Pass) -> Result<T, UpstreamError> {
+        let Change { method, path, query, body, .. } = pass.change();
+        let method = Method::from_bytes(method.as_bytes())
+            .map_err(|_| UpstreamError::Unreadable("a change by a method that is none"))?;
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let query: Vec<(&str, String)> = query.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        let repeat = if method == Method::POST { Repeat::UnlessBegun } else { Repeat::Safe };
+        self.call(method, &path, &query, Some(body).filter(|body| !body.is_null()), repeat).await
+    }
+
+    /// Asks what a letter would come to. It is a POST for the size of its question, and changes nothing.
+    pub(super) async fn preview<T: DeserializeOwned>(
         &self,
         path: &[&str],
         body: &serde_json::Value,
     ) -> Result<T, UpstreamError> {
-        self.call(Method::PUT, path, &[], Some(body), Repeat::Safe).await
-    }
-
-    pub(super) async fn patch<T: DeserializeOwned>(
-        &self,
-        path: &[&str],
-        body: &serde_json::Value,
-    ) -> Result<T, UpstreamError> {
-        self.call(Method::PATCH, path, &[], Some(body), Repeat::Safe).await
-    }
-
-    pub(super) async fn post<T: DeserializeOwned>(
-        &self,
-        path: &[&str],
-        body: &serde_json::Value,
-    ) -> Result<T, UpstreamError> {
-        self.call(Method::POST, path, &[], Some(body), Repeat::UnlessBegun).await
-    }
-
-    pub(super) async fn delete(&self, path: &[&str]) -> Result<(), UpstreamError> {
-        self.call::<serde::de::IgnoredAny>(Method::DELETE, path, &[], None, Repeat::Safe).await.map(drop)
+        self.call(Method::POST, path, &[], Some(body), Repeat::Safe).await
     }
 
     fn base(&self) -> Result<Url, UpstreamError> {
@@ -163,6 +158,7 @@ impl Client {
                 request = request.json(body);
             }
             let (again, asked, error) = match self.send(&base, request).await {
+                Ok(response) if response.status() == StatusCode::ACCEPTED => return accepted(response).await,
                 Ok(response) if response.status().is_success() => return read(response).await,
                 // The try before this one did it, and its answer was lost.
                 Ok(response) if tries > 1 && method == Method::DELETE && response.status() == StatusCode::NOT_FOUND => {
@@ -247,12 +243,32 @@ async fn said(response: Response) -> String {
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T, UpstreamError> {
     let bytes = bounded(response).await?;
     // An empty answer to a delete says as much as `{}`.
-    let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+    parsed(if bytes.is_empty() { b"{}" } else { &bytes })
+}
+
+fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, UpstreamError> {
     serde_json::from_slice(bytes).map_err(|error| {
         // The place, not the content: bodies reach no log.
         tracing::debug!(line = error.line(), column = error.column(), "an answer of the mail API cannot be read");
         UpstreamError::Unreadable("it is not the JSON that this call should give")
     })
+}
+
+/// An answer to what is not done yet, which may be that it waits for an operator.
+async fn accepted<T: DeserializeOwned>(response: Response) -> Result<T, UpstreamError> {
+    #[derive(Deserialize)]
+    struct Waiting {
+        status: Option<String>,
+        action_id: Option<ActionId>,
+        cursor: Option<String>,
+    }
+    let bytes = bounded(response).await?;
+    if let Ok(Waiting { status: Some(status), action_id: Some(action), cursor }) = serde_json::from_slice(&bytes)
+        && status == "pending_approval"
+    {
+        return Err(UpstreamError::Pending(Held { action, after: cursor.and_then(|cursor| cursor.parse().ok()) }));
+    }
+    parsed(&bytes)
 }
 
 async fn bounded(response: Response) -> Result<Vec<u8>, UpstreamError> {

@@ -1,6 +1,10 @@
 //! Why the mail API did not do what it was asked, in sentences that say what to do next.
 
-use crate::domain::id::{DeliveryId, MessageId, ThreadId, WebhookId};
+use crate::{
+    bell::oversight::{Held, HoldError},
+    domain::id::{DeliveryId, MessageId, ThreadId, WebhookId},
+    store::StoreError,
+};
 
 /// What the mail API said of its own refusal is kept to so many characters.
 pub const SAID_CHARS_MAX: usize = 300;
@@ -31,6 +35,12 @@ pub enum UpstreamError {
     /// The key is wrong or gone.
     #[error("the mail API does not accept the configured key; the operator must check mail.api_key")]
     Unauthorized,
+    /// It waits for an operator.
+    #[error("this waits for an operator's approval, as {}", .0.action)]
+    Pending(Held),
+    /// The operator's rules do not let it be done.
+    #[error("{0}")]
+    Withheld(String),
     /// The key may not do this.
     #[error("the configured key may not do this; the operator must give it the scope it lacks")]
     Forbidden {
@@ -90,6 +100,12 @@ pub enum UpstreamError {
     /// The hosted API has no such function.
     #[error("{0} is not offered by the upstream mail API")]
     NotOffered(&'static str),
+    /// What waits for an operator could not be kept.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
+    /// The gate could not be asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The cursor is none of ours.
     #[error("this is not a cursor of check_inbox: pass the `cursor` of its last result unchanged, or leave it out")]
     NotACursor,

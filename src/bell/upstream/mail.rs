@@ -8,9 +8,7 @@ use crate::domain::{
     verdict::Verdict,
 };
 
-/// The tag that says that an agent is done with a message.
-pub const HANDLED: &str = "handled";
-
+pub use crate::domain::oversight::HANDLED;
 /// A mailbox of the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mailbox {

@@ -1,7 +1,7 @@
 //! Adding, changing and removing mailboxes, as the operator does.
 
 use super::{Upstream, UpstreamError, wire};
-use crate::domain::{address::Address, id::MailboxId};
+use crate::domain::{address::Address, id::MailboxId, oversight::Change};
 
 impl Upstream {
     /// Adds a mailbox; answers with its id. One that is there already is an error of the API's.
@@ -10,7 +10,7 @@ impl Upstream {
         let body = serde_json::json!({
             "address": address, "address_local": address.local(), "display_name": display_name,
         });
-        let made: wire::MailboxBody = self.client.post(&["v1", "mailboxes"], &body).await?;
+        let made: wire::MailboxBody = self.change(Change::new("POST", &["v1", "mailboxes"], body)).await?;
         self.known().mailboxes.clear();
         Ok(super::Mailbox::from(made).id)
     }
@@ -20,14 +20,16 @@ impl Upstream {
         let mailbox = self.mailbox_at(named).await?;
         let body = serde_json::json!({ "track_opens": on });
         let path = ["v1", "mailboxes", mailbox.id.as_str()];
-        self.client.patch::<serde::de::IgnoredAny>(&path, &body).await.map(drop)
+        self.change::<serde::de::IgnoredAny>(Change::new("PATCH", &path, body).of(&mailbox.address)).await.map(drop)
     }
 
     /// Removes the mailbox of that address or id, with all its mail.
     pub async fn remove_mailbox(&self, named: &str) -> Result<(), UpstreamError> {
         self.known().mailboxes.clear();
         let mailbox = self.mailbox_at(named).await?;
-        self.client.delete(&["v1", "mailboxes", mailbox.id.as_str()]).await?;
+        let path = ["v1", "mailboxes", mailbox.id.as_str()];
+        let change = Change::new("DELETE", &path, serde_json::Value::Null).of(&mailbox.address);
+        self.change::<serde::de::IgnoredAny>(change).await?;
         self.known().mailboxes.clear();
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! each mailbox. This is the one home of `reqwest` in the bell wing.
 
 mod arrivals;
+mod changing;
 mod client;
 mod error;
 mod inbox;
@@ -35,10 +36,12 @@ pub use self::{
     webhooks::{Created, Delivery, DeliveryPage, Fare, NewWebhook, Probe, Rotation, Webhook, WebhookScope},
 };
 use crate::{
+    bell::oversight::Oversight,
     domain::{
         address::as_logged,
         clock::Clock,
         id::{MailboxId, MessageId, ThreadId},
+        oversight::Change,
         secret::Secret,
     },
     store::sources::MessageMap,
@@ -52,6 +55,16 @@ pub struct Upstream {
     client: Client,
     map: Arc<dyn MessageMap>,
     known: Mutex<Known>,
+    authority: Authority,
+}
+
+/// In whose name changes are asked for.
+#[derive(Clone)]
+pub enum Authority {
+    /// Agents': each change passes the gate.
+    Agents(Arc<Oversight>),
+    /// The house's own: what it needs to hear of mail, and what an operator has approved.
+    House,
 }
 
 /// What lists have told so far. Only a shortcut: the API has the truth.
@@ -70,9 +83,10 @@ impl Upstream {
         api_key: Secret,
         map: Arc<dyn MessageMap>,
         clock: Arc<dyn Clock>,
+        authority: Authority,
     ) -> Result<Self, UpstreamError> {
         let client = Client::new(base, api_key, clock).map_err(|source| UpstreamError::Unreachable { source })?;
-        Ok(Self { client, map, known: Mutex::default() })
+        Ok(Self { client, map, known: Mutex::default(), authority })
     }
 
     /// A client of the API at an address that does not change.
@@ -81,9 +95,10 @@ impl Upstream {
         api_key: Secret,
         map: Arc<dyn MessageMap>,
         clock: Arc<dyn Clock>,
+        authority: Authority,
     ) -> Result<Self, UpstreamError> {
         // A receiver outlives its sender: the last value stays.
-        Self::new(watch::channel(Some(base)).1, api_key, map, clock)
+        Self::new(watch::channel(Some(base)).1, api_key, map, clock, authority)
     }
 
     /// The same for an API that `keeper` has published: the key goes there only while it is the keeper that answers.
@@ -132,13 +147,14 @@ impl Upstream {
     /// Adds `add` to a message's tags and removes `remove`; answers with the names of all it then has.
     pub async fn tag(&self, id: &MessageId, add: &[String], remove: &[String]) -> Result<Vec<String>, UpstreamError> {
         let (mailbox, before): (_, wire::Tags) = self.get_of_message(id, &["tags"]).await?;
-        let mut tags = before.tags.unwrap_or_default();
+        let mut tags = before.tags.clone().unwrap_or_default();
         if !add.is_empty() {
             // Some APIs merge what is put, some replace: the union means the same to both.
             tags.extend(add.iter().map(|name| (name.clone(), "true".to_owned())));
             let body = serde_json::json!({ "tags": tags });
             let path = ["v1", "mailboxes", mailbox.id.as_str(), "emails", id.as_str(), "tags"];
-            let after: wire::Tags = self.client.put(&path, &body).await?;
+            let change = Change::new("PUT", &path, body).of(&mailbox.address);
+            let after: wire::Tags = self.change_with(change, before.tags.clone().unwrap_or_default()).await?;
             tags = after.tags.unwrap_or(tags);
         }
         for name in remove {
@@ -146,7 +162,8 @@ impl Upstream {
                 continue;
             }
             let path = ["v1", "mailboxes", mailbox.id.as_str(), "emails", id.as_str(), "tags", name.as_str()];
-            match self.client.delete(&path).await {
+            let change = Change::new("DELETE", &path, serde_json::Value::Null).of(&mailbox.address);
+            match self.change::<serde::de::IgnoredAny>(change).await {
                 Err(error) if !error.is_not_found() => return Err(error),
                 // Gone already is what was wanted.
                 _ => {}

@@ -6,6 +6,7 @@ use super::{Mailbox, Upstream, UpstreamError, wire};
 use crate::domain::{
     clock::UnixMillis,
     id::{MessageId, ThreadId},
+    oversight::Change,
 };
 
 /// A message to be sent.
@@ -103,7 +104,8 @@ impl Upstream {
             mailboxes.pop().ok_or_else(|| UpstreamError::NoMailbox("at all".to_owned()))?
         };
         let path = ["v1", "mailboxes", mailbox.id.as_str(), "send"];
-        let body: wire::SentBody = self.client.post(&path, &outgoing.body()).await?;
+        let body: wire::SentBody =
+            self.change(Change::new("POST", &path, outgoing.body()).of(&mailbox.address)).await?;
         self.sent(&mailbox, body).await
     }
 
@@ -111,7 +113,8 @@ impl Upstream {
     pub async fn reply(&self, to: &MessageId, outgoing: &Outgoing) -> Result<Sent, UpstreamError> {
         let mailbox = self.mailbox_of(to).await?;
         let path = ["v1", "mailboxes", mailbox.id.as_str(), "reply", to.as_str()];
-        let body: wire::SentBody = self.client.post(&path, &outgoing.body()).await?;
+        let body: wire::SentBody =
+            self.change(Change::new("POST", &path, outgoing.body()).of(&mailbox.address)).await?;
         self.sent(&mailbox, body).await
     }
 
@@ -120,16 +123,20 @@ impl Upstream {
         let mailbox = self.mailbox_of(id).await?;
         let path = ["v1", "mailboxes", mailbox.id.as_str(), "emails", id.as_str(), "retry"];
         let body = json!({ "recipient": recipient, "delay_secs": delay_secs });
-        let body: wire::RetryBody =
-            self.client.post(&path, &body).await.map_err(offered("trying a recipient again"))?;
+        let body: wire::RetryBody = self
+            .change(Change::new("POST", &path, body).of(&mailbox.address))
+            .await
+            .map_err(offered("trying a recipient again"))?;
         Ok(Retry { status: body.status.unwrap_or_default(), next_attempt_at: body.next_attempt_at })
     }
 
     /// Has an address written to no more.
     pub async fn suppress(&self, address: &str, reason: Option<&str>) -> Result<Suppression, UpstreamError> {
         let body = json!({ "address": address, "email_address": address, "reason": reason });
-        let body: wire::SuppressionBody =
-            self.client.post(&["v1", "suppression"], &body).await.map_err(offered("suppressing an address"))?;
+        let body: wire::SuppressionBody = self
+            .change(Change::new("POST", &["v1", "suppression"], body))
+            .await
+            .map_err(offered("suppressing an address"))?;
         body.suppression().ok_or(UpstreamError::Unreadable("a suppression without an address"))
     }
 

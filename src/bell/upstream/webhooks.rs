@@ -10,6 +10,7 @@ use crate::domain::{
     clock::UnixMillis,
     event::EventKind,
     id::{DeliveryId, WebhookId},
+    oversight::Change,
     secret::Secret,
 };
 
@@ -152,8 +153,13 @@ impl Upstream {
     /// Makes a webhook.
     pub async fn create_webhook(&self, new: &NewWebhook) -> Result<Created, UpstreamError> {
         let mut body = json!({ "url": new.endpoint_url, "events": new.events });
+        let mut mailbox = None;
         match &new.scope {
-            WebhookScope::Mailbox(address) => body["mailbox_id"] = json!(self.mailbox_at(address).await?.id),
+            WebhookScope::Mailbox(address) => {
+                let found = self.mailbox_at(address).await?;
+                body["mailbox_id"] = json!(found.id);
+                mailbox = Some(found.address.to_lowercase());
+            }
             WebhookScope::Domain(domain) => body["domain"] = json!(domain),
             WebhookScope::Account => {}
         }
@@ -163,7 +169,8 @@ impl Upstream {
         if let Some(secret) = &new.secret {
             body["secret"] = json!(secret.expose());
         }
-        let mut answer: wire::WebhookBody = self.client.post(&["v1", "webhooks"], &body).await?;
+        let change = Change { mailbox, ..Change::new("POST", &["v1", "webhooks"], body) };
+        let mut answer: wire::WebhookBody = self.change(change).await?;
         let secret = answer.signing_secret.take().map(Secret::new);
         let pending = answer.status.as_deref() == Some("pending_approval");
         match answer.webhook() {
@@ -188,7 +195,8 @@ impl Upstream {
 
     /// Removes a webhook.
     pub async fn delete_webhook(&self, id: &WebhookId) -> Result<(), UpstreamError> {
-        self.client.delete(&["v1", "webhooks", id.as_str()]).await.map_err(|error| no_webhook(id, error))
+        let change = Change::new("DELETE", &["v1", "webhooks", id.as_str()], serde_json::Value::Null);
+        self.change::<serde::de::IgnoredAny>(change).await.map(drop).map_err(|error| no_webhook(id, error))
     }
 
     /// A webhook with the secret that signs for it now.
@@ -246,12 +254,12 @@ impl Upstream {
         what: &str,
         body: &serde_json::Value,
     ) -> Result<T, UpstreamError> {
-        let done = self.client.post(&["v1", "webhooks", id.as_str(), what], body).await;
+        let done = self.change(Change::new("POST", &["v1", "webhooks", id.as_str(), what], body.clone())).await;
         done.map_err(|error| no_webhook(id, error))
     }
 
     async fn of_delivery(&self, id: &DeliveryId, what: &str) -> Result<Delivery, UpstreamError> {
-        let done = self.client.post(&["v1", "webhook-deliveries", id.as_str(), what], &json!({})).await;
+        let done = self.change(Change::new("POST", &["v1", "webhook-deliveries", id.as_str(), what], json!({}))).await;
         let body: wire::DeliveryBody =
             done.map_err(|error| if error.is_not_found() { UpstreamError::NoDelivery(id.clone()) } else { error })?;
         body.delivery().ok_or(UpstreamError::Unreadable("a delivery without an id"))

@@ -27,6 +27,7 @@ use schemars::{JsonSchema, Schema, json_schema};
 use super::{
     answer::{Answer, Either, Failure, Wrong},
     auth::Caller,
+    gating::PendingApproval,
     input::{At, JsonBody, LetterBody, Query},
 };
 
@@ -97,9 +98,29 @@ pub(super) fn head(api: TransformOpenApi<'_>) -> TransformOpenApi<'_> {
     for (path, item) in paths.into_iter().flat_map(|paths| &mut paths.paths) {
         let ReferenceOr::Item(item) = item else { continue };
         let names: Vec<_> = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
+        let changes = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        changes.into_iter().flatten().for_each(may_wait);
         item.parameters.extend(names.into_iter().map(|name| ReferenceOr::Item(part_of_path(name))));
     }
     api
+}
+
+/// Each change may have to wait for an operator, and is then answered before its handler hears of it.
+fn may_wait(operation: &mut Operation) {
+    let Some(responses) = operation.responses.as_mut().filter(|_| !operation.security.is_empty()) else { return };
+    let mut generator =
+        schemars::generate::SchemaSettings::openapi3().with(|settings| settings.inline_subschemas = true);
+    generator.meta_schema = None;
+    let waits = Schema::from(generator.into_generator().into_root_schema_for::<PendingApproval>());
+    let accepted = responses.responses.entry(StatusCode::Code(202));
+    let there =
+        accepted.or_insert_with(|| ReferenceOr::Item(response("It waits for an operator.", JSON, waits.clone())));
+    if let ReferenceOr::Item(there) = there
+        && let Some(schema) = there.content.get_mut(JSON).and_then(|media| media.schema.as_mut())
+        && schema.json_schema != waits
+    {
+        schema.json_schema = json_schema!({ "anyOf": [schema.json_schema, waits] });
+    }
 }
 
 fn part_of_path(name: &str) -> Parameter {

@@ -142,7 +142,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BodyTime(pub(super) Duration);
 
-async fn in_time(request: Request, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+pub(super) async fn in_time(request: Request, bytes_max: usize) -> Result<Vec<u8>, Failure> {
     let BodyTime(time) = request.extensions().get().copied().unwrap_or(BodyTime(BODY_TIME_MAX));
     let reading = tokio::time::timeout(time, read(request.into_body(), bytes_max));
     reading.await.unwrap_or(Err(Failure::TooSlow(time)))

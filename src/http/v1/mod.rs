@@ -18,9 +18,11 @@ mod document;
 mod domains;
 mod emails;
 mod flat;
+mod gating;
 mod input;
 mod mailboxes;
 mod oversight;
+mod previews;
 mod sending;
 mod service;
 mod shapes;
@@ -41,7 +43,7 @@ use aide::{
 use axum::{Extension, Router, middleware};
 use document::{Document, says};
 
-use crate::mail::api::Api;
+use crate::{bell::oversight::Oversight, mail::api::Api};
 
 /// The largest request body taken, in bytes: 1 MiB, far above a webhook or a map of tags.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
@@ -52,20 +54,28 @@ pub const LETTER_BYTES_MAX: usize = 36 << 20;
 /// nothing.
 pub const BODY_TIME_MAX: Duration = Duration::from_mins(1);
 
-/// The API. `allowed_hosts` are the names, beside `localhost` and any address, that a request may call us by.
-pub fn router(api: Arc<Api>, allowed_hosts: &[String]) -> Router {
-    router_within(api, allowed_hosts, BODY_TIME_MAX)
+/// The API, whose changes pass the gate of `oversight`. `allowed_hosts` are the names, beside `localhost` and any address, that a request may call us by.
+pub fn router(api: Arc<Api>, oversight: Arc<Oversight>, allowed_hosts: &[String]) -> Router {
+    router_within(api, oversight, allowed_hosts, BODY_TIME_MAX)
 }
 
 /// The same, where a request body may take `body_time` to come.
-pub fn router_within(api: Arc<Api>, allowed_hosts: &[String], body_time: Duration) -> Router {
-    let gate = Arc::new(auth::Gate::new(api.clone(), allowed_hosts, body_time));
+pub fn router_within(
+    api: Arc<Api>,
+    oversight: Arc<Oversight>,
+    allowed_hosts: &[String],
+    body_time: Duration,
+) -> Router {
+    let gate = Arc::new(auth::Gate::new(api.clone(), oversight.clone(), allowed_hosts, body_time));
+    let overseen = Arc::new(gating::Gate { api: api.clone(), oversight: oversight.clone() });
     let mut document = OpenApi::default();
     routes()
         .finish_api_with(&mut document, document::head)
         .fallback(answer::no_such_path)
         .method_not_allowed_fallback(answer::no_such_method)
         .layer(Extension(Document::of(&document)))
+        .layer(Extension(oversight))
+        .layer(middleware::from_fn_with_state(overseen, gating::pass))
         .layer(middleware::from_fn_with_state(gate, auth::pass))
         .layer(middleware::from_fn(auth::catch))
         .with_state(api)
@@ -81,6 +91,7 @@ fn routes() -> ApiRouter<Arc<Api>> {
         .merge(of_emails())
         .merge(of_webhooks())
         .merge(upkeep::routes())
+        .merge(oversight::routes())
 }
 
 fn of_the_account() -> ApiRouter<Arc<Api>> {
@@ -124,11 +135,6 @@ fn of_the_account() -> ApiRouter<Arc<Api>> {
             "/v1/domains/{domain}/verify",
             post_with(domains::show, says("verify_domain", "Shows what is known of a domain; no DNS is asked.")),
         )
-        .api_route(
-            "/v1/oversight/pending",
-            get_with(oversight::pending, says("list_pending", "Lists what waits for an operator.")),
-        )
-        .api_route("/v1/audit-log", get_with(oversight::audit_log, says("get_audit_log", "Lists what was done.")))
         .api_route(
             "/v1/suppression",
             get_with(suppressions::list, says("list_suppressions", "Lists the addresses that are not written to."))
@@ -206,6 +212,14 @@ fn of_mailboxes() -> ApiRouter<Arc<Api>> {
             post_with(sending::reply, says("reply_email", "Replies to an email, in its thread.")),
         )
         .api_route(
+            "/v1/mailboxes/{mailbox}/preview",
+            post_with(previews::of_send, says("preview_email", "Shows an email as it would be sent; sends nothing.")),
+        )
+        .api_route(
+            "/v1/mailboxes/{mailbox}/preview/{email}",
+            post_with(previews::of_reply, says("preview_reply", "Shows a reply as it would be sent; sends nothing.")),
+        )
+        .api_route(
             "/v1/mailboxes/{mailbox}/threads/{thread}",
             get_with(emails::thread, says("get_thread", "Shows a thread's emails, the oldest first.")),
         )
@@ -216,10 +230,6 @@ fn of_emails() -> ApiRouter<Arc<Api>> {
     ApiRouter::new()
         .api_route("/v1/inbox", get_with(flat::inbox, says("check_inbox", "Lists a mailbox's emails.")))
         .api_route("/v1/emails/inbox", get_with(flat::inbox, says("zapier_inbox", "The same as /v1/inbox.")))
-        .api_route(
-            "/v1/emails/pending",
-            get_with(oversight::pending, says("zapier_pending", "The same as /v1/oversight/pending.")),
-        )
         .api_route("/v1/emails/send", post_with(flat::send, says("zapier_send", "Sends an email.")))
         .api_route(
             "/v1/emails/thread/{thread}",

@@ -14,10 +14,10 @@ use super::{
     shapes::Moment,
 };
 use crate::{
-    domain::{clock::UnixMillis, id::MessageId, message::Status},
+    domain::{clock::UnixMillis, id::MessageId, key::ApiKey, message::Status},
     mail::{
         api::Api,
-        submission::{Change, GivenFile, Letter, RECIPIENTS_MAX, Taken},
+        submission::{Change, GivenFile, Letter, RECIPIENTS_MAX, Shown, Taken},
     },
 };
 
@@ -45,6 +45,9 @@ pub(super) struct LetterWords {
     #[schemars(with = "Option<Moment>")]
     send_at: Option<UnixMillis>,
     track_opens: Option<bool>,
+    /// Of what an operator was shown: the SHA-256 of its HTML. Only whoever does what was approved says it.
+    #[schemars(skip)]
+    shown_html_sha256: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -79,7 +82,23 @@ impl LetterWords {
         self.mailbox.as_deref()
     }
 
-    fn letter(self) -> Letter {
+    /// What to say so that exactly `letter` is sent.
+    pub(super) fn as_shown(letter: &Letter, html_sha256: String) -> Value {
+        let file = |file: &GivenFile| {
+            serde_json::json!({
+                "name": file.name, "content_type": file.content_type, "content_base64": file.content_base64,
+            })
+        };
+        serde_json::json!({
+            "to": letter.to, "cc": letter.cc, "bcc": letter.bcc, "subject": letter.subject, "markdown": letter.markdown,
+            "attachments": letter.files.iter().map(file).collect::<Vec<_>>(), "send_at": letter.send_at,
+            "track_opens": letter.track_opens, "shown_html_sha256": html_sha256,
+        })
+    }
+
+    /// The letter, as `key` may have it sent.
+    pub(super) fn letter(self, key: &ApiKey) -> Letter {
+        let shown = self.shown_html_sha256.filter(|_| key.does_approved());
         let file = |FileWords { name, content_base64, content_type }| GivenFile { name, content_type, content_base64 };
         Letter {
             to: self.to.unwrap_or_default(),
@@ -91,6 +110,7 @@ impl LetterWords {
             idempotency_key: self.idempotency_key,
             send_at: self.send_at,
             track_opens: self.track_opens,
+            shown: shown.map(|html_sha256| Shown { html_sha256 }),
         }
     }
 }
@@ -160,7 +180,7 @@ pub(super) async fn send(
     if words.subject.is_none() {
         return Err(Failure::Malformed("`subject` is missing; it may be empty, but it must be said".into()));
     }
-    Ok(taken(&api.send(&key, &mailbox, words.letter()).await?))
+    Ok(taken(&api.send(&key, &mailbox, words.letter(&key)).await?))
 }
 
 pub(super) async fn reply(
@@ -169,7 +189,7 @@ pub(super) async fn reply(
     At((mailbox, email)): At<(String, String)>,
     LetterBody(words): LetterBody<LetterWords>,
 ) -> Result<Posted, Failure> {
-    Ok(taken(&api.reply(&key, &mailbox, &MessageId::new(email), words.letter()).await?))
+    Ok(taken(&api.reply(&key, &mailbox, &MessageId::new(email), words.letter(&key)).await?))
 }
 
 /// Clients send it without a body.

@@ -13,7 +13,7 @@ use super::{
     input::{At, JsonBody, Query},
 };
 use crate::{
-    domain::id::MessageId,
+    domain::{id::MessageId, message::Mailbox},
     mail::api::{Api, Tags},
 };
 
@@ -80,6 +80,11 @@ pub(super) async fn remove(
 }
 
 /// A map of texts, or a list of keys, which stands for each with the value `true`.
+/// The tags that an email has; none where there is no such email.
+pub(super) async fn known(api: &Api, mailbox: &Mailbox, email: &str) -> Tags {
+    api.tags_of(mailbox, &MessageId::new(email)).await.unwrap_or_default()
+}
+
 pub(super) fn tags(value: Value) -> Result<Tags, Failure> {
     let pairs: Option<Tags> = match value {
         Value::Object(map) => map

@@ -168,7 +168,7 @@ impl Api {
         ))
     }
 
-    /// Whether `key` may see what waits for an operator. Nothing does.
+    /// Whether `key` may see what waits for an operator.
     pub fn pending(&self, key: &ApiKey) -> Result<(), ApiError> {
         must(key, KeyScope::OversightRead)
     }

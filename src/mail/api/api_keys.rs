@@ -77,7 +77,7 @@ impl Api {
                     .into(),
             ));
         }
-        match found.scopes.iter().find(|scope| !key.may(**scope)) {
+        match found.scopes.iter().find(|scope| !key.may_grant(**scope)) {
             Some(scope) => Err(ApiError::Forbidden(*scope)),
             None => Ok(found),
         }
@@ -103,7 +103,7 @@ fn scopes_of(key: &ApiKey, words: &[String]) -> Result<Vec<KeyScope>, ApiError> 
             "no key has both `send` and `oversight`: whoever sends does not approve what is sent; make two keys".into(),
         ));
     }
-    match scopes.iter().find(|scope| !key.may(**scope)) {
+    match scopes.iter().find(|scope| !key.may_grant(**scope)) {
         Some(scope) => Err(ApiError::Forbidden(*scope)),
         None => Ok(scopes),
     }

@@ -51,6 +51,7 @@ use crate::{
         mailroom::Mailrooms,
         submission::{Submission, SubmitError},
     },
+    signing::digest::sha256,
     store::{
         Refusal, StoreError, deliveries::Deliveries, mailroom::Mailroom, office::Office, opens::Opens,
         suppressions::Suppressions,
@@ -196,6 +197,8 @@ pub struct Api {
     tally: account::Tally,
     domains: Vec<String>,
     ids: Arc<Ids>,
+    /// The hash of the token of whoever does what was approved.
+    approvals: Option<[u8; 32]>,
 }
 
 impl Api {
@@ -237,12 +240,24 @@ impl Api {
             tally: account::Tally::default(),
             domains,
             ids,
+            approvals: None,
         }
+    }
+
+    /// The same, which knows by `token` whoever does what an operator has approved. It is made anew at each start and stands
+    /// in no file, so that no agent can read it.
+    #[must_use]
+    pub fn doing_approved(self, token: &Secret) -> Self {
+        Self { approvals: Some(sha256(token.expose().as_bytes())), ..self }
     }
 
     /// The key that `token` is.
     pub async fn authenticate(&self, token: Option<&str>) -> Result<ApiKey, ApiError> {
         let token = token.ok_or(ApiError::Unauthenticated)?;
+        // By its hash, so the time that takes tells nothing of it.
+        if self.approvals == Some(sha256(token.as_bytes())) {
+            return Ok(ApiKey::of_approvals());
+        }
         let key = self.keys.authenticate(token).await?.ok_or(ApiError::Unauthenticated)?;
         self.count_call().await;
         Ok(key)
@@ -264,7 +279,7 @@ impl Api {
     }
 
     /// The mailbox of that address or id.
-    async fn find(&self, named: &str) -> Result<Mailbox, ApiError> {
+    pub async fn find(&self, named: &str) -> Result<Mailbox, ApiError> {
         find_mailbox(&*self.mailroom, named).await?.ok_or_else(|| {
             let named: String = named.chars().take(ECHO_CHARS_MAX).collect();
             ApiError::NotFound(format!("there is no mailbox `{named}`; GET /v1/mailboxes lists those there are"))

@@ -8,8 +8,9 @@ use crate::{
         clock::UnixMillis,
         id::MessageId,
         key::{ApiKey, KeyScope},
+        message::Mailbox,
     },
-    mail::submission::{Change, Letter, Taken},
+    mail::submission::{Change, Letter, Preview, Taken},
 };
 
 impl Api {
@@ -19,6 +20,21 @@ impl Api {
         let mailbox = self.find(mailbox).await?;
         let letter = self.as_set(&mailbox, letter).await?;
         Ok(self.submission.send(&mailbox, letter).await?)
+    }
+
+    /// A letter from a mailbox as it would be sent, and that mailbox; with `answered`, as a reply to that message.
+    pub async fn preview(
+        &self,
+        key: &ApiKey,
+        mailbox: &str,
+        answered: Option<&MessageId>,
+        letter: Letter,
+    ) -> Result<(Mailbox, Preview), ApiError> {
+        must(key, KeyScope::Send)?;
+        let mailbox = self.find(mailbox).await?;
+        let letter = self.as_set(&mailbox, letter).await?;
+        let preview = self.submission.preview(&mailbox, answered, letter).await?;
+        Ok((mailbox, preview))
     }
 
     /// Takes in a reply to a message of a mailbox.

@@ -6,6 +6,7 @@ use super::{Api, ApiError, must, no_message};
 use crate::domain::{
     id::MessageId,
     key::{ApiKey, KeyScope},
+    message::Mailbox,
 };
 
 /// Tags by key.
@@ -25,6 +26,12 @@ impl Api {
         let mailbox = self.find(mailbox).await?;
         let message = self.mailroom.message(&mailbox.id, id).await?;
         Ok(message.ok_or_else(|| no_message(id, &mailbox))?.summary.tags)
+    }
+
+    /// The same, for the house's own rules; whoever asks need not be let read them.
+    pub async fn tags_of(&self, mailbox: &Mailbox, id: &MessageId) -> Result<Tags, ApiError> {
+        let message = self.mailroom.message(&mailbox.id, id).await?;
+        Ok(message.ok_or_else(|| no_message(id, mailbox))?.summary.tags)
     }
 
     /// Adds tags to an email, or with `replace` puts them in the place of all it has; answers with what it then has.

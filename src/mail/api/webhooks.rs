@@ -22,7 +22,11 @@ impl Api {
     /// Takes a webhook on; the answer holds its secret.
     pub async fn register(&self, key: &ApiKey, asked: NewWebhook) -> Result<(Webhook, Secret), ApiError> {
         must(key, KeyScope::Admin)?;
-        let by = if key.is_of_the_house() { Asker::House } else { Asker::Other };
+        let by = match key {
+            key if key.is_of_the_house() => Asker::House,
+            key if key.decides() => Asker::Operator,
+            _ => Asker::Other,
+        };
         Ok(self.registry.register(asked, by).await?)
     }
 

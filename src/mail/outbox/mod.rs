@@ -13,7 +13,10 @@ mod verdict;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{blobs::Blobs, reception::Reception, relay::Relay};
@@ -46,6 +49,8 @@ pub struct Parts {
     pub domains: Vec<String>,
     /// Where mail for elsewhere goes, if anywhere.
     pub relay: Option<Relay>,
+    /// While it is true, nothing is sent.
+    pub paused: watch::Receiver<bool>,
     /// Rung after something was queued.
     pub queued: Arc<Notify>,
     /// To be rung after events came to be owed to webhooks.
@@ -76,6 +81,7 @@ impl Worker {
     /// Sends until `shutdown`, then lets what is under way end, but not for long.
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut flying = Flying::default();
+        let mut paused = self.parts.paused.clone();
         while !shutdown.is_cancelled() {
             let pause = match self.launch(&mut flying).await {
                 Ok(next_at) => next_at.map(|at| span(self.parts.clock.now(), at)),
@@ -94,6 +100,7 @@ impl Worker {
             let failed = tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = self.parts.queued.notified() => false,
+                Ok(()) = paused.changed() => false,
                 failed = flying.landed() => failed,
                 () = sleep => false,
             };
@@ -130,7 +137,7 @@ impl Worker {
     /// Starts on what is due, as far as there is room; answers when the next is.
     async fn launch(&self, flying: &mut Flying) -> Result<Option<UnixMillis>, StoreError> {
         let room = IN_FLIGHT_MAX.saturating_sub(flying.busy.len());
-        if room == 0 {
+        if room == 0 || *self.parts.paused.borrow() {
             return Ok(None);
         }
         let limit = u32::try_from(room).unwrap_or(u32::MAX);

@@ -114,7 +114,7 @@ pub(super) struct Made {
 impl Submission {
     /// Composes a message and writes its bytes.
     pub(super) async fn make(&self, making: Making) -> Result<Made, SubmitError> {
-        check(&making)?;
+        check(&making.subject, &making.markdown, &making.files)?;
         let image = self.image(&making).await?;
         let bytes_max = self.with.message_bytes_max;
         // Base64 and HTML of megabytes take their time.
@@ -140,21 +140,21 @@ impl Submission {
     }
 }
 
-fn check(making: &Making) -> Result<(), SubmitError> {
+pub(super) fn check(subject: &str, markdown: &str, files: &[GivenFile]) -> Result<(), SubmitError> {
     let invalid = |text: String| Err(SubmitError::Invalid(text));
-    if making.subject.chars().count() > SUBJECT_CHARS_MAX || making.subject.chars().any(char::is_control) {
+    if subject.chars().count() > SUBJECT_CHARS_MAX || subject.chars().any(char::is_control) {
         return invalid(format!("`subject` has at most {SUBJECT_CHARS_MAX} characters and no line breaks"));
     }
-    if making.markdown.len() > MARKDOWN_BYTES_MAX {
+    if markdown.len() > MARKDOWN_BYTES_MAX {
         return invalid(format!("`markdown` has {MARKDOWN_BYTES_MAX} bytes at most; send the rest as an attachment"));
     }
-    if making.markdown.trim().is_empty() {
+    if markdown.trim().is_empty() {
         return invalid("`markdown` is empty; write the text of the message".into());
     }
-    if making.files.len() > ATTACHMENTS_MAX {
+    if files.len() > ATTACHMENTS_MAX {
         return invalid(format!("a message has {ATTACHMENTS_MAX} attachments at most"));
     }
-    for file in &making.files {
+    for file in files {
         let plain = |text: &str| {
             !text.is_empty() && text.chars().count() <= NAME_CHARS_MAX && !text.chars().any(char::is_control)
         };

@@ -16,7 +16,7 @@ pub use draft::{ATTACHMENTS_MAX, GivenFile, MARKDOWN_BYTES_MAX, RECIPIENTS_MAX, 
 pub use error::SubmitError;
 pub use later::{Change, RETRY_DELAY_MAX};
 
-use super::{blobs::Blobs, simulator, tracking::Tracking};
+use super::{blobs::Blobs, markdown, simulator, tracking::Tracking};
 use crate::{
     domain::{
         address::{Address, ascii_domain},
@@ -26,6 +26,7 @@ use crate::{
         return_path::{TOKEN_CHARS, return_path},
     },
     ids::Ids,
+    signing::digest::sha256_hex,
     store::{
         mailroom::Mailroom,
         outbox::{HourlyLimits, NewOutbound, Outbox, Reply, Submitted},
@@ -37,6 +38,8 @@ use crate::{
 pub const HOURLY_LIMITS: HourlyLimits = HourlyLimits { per_correspondent: 20, per_thread: 20 };
 /// How long an idempotency key holds, as the service documents it.
 const KEY_SPAN: Duration = Duration::from_hours(24);
+/// The same for what an operator has approved: whoever does it may be away for long between doing and noting it.
+const APPROVED_KEY_SPAN: Duration = Duration::from_hours(400 * 24);
 /// The longest idempotency key, in bytes.
 const KEY_BYTES_MAX: usize = 255;
 /// A message may be scheduled so far ahead; beyond it a wrong year is likelier than a plan.
@@ -92,6 +95,26 @@ pub struct Letter {
     pub send_at: Option<UnixMillis>,
     /// Whether it carries a tracking image; as its mailbox has it otherwise.
     pub track_opens: Option<bool>,
+    /// Of a letter that an operator has approved: what was shown. Nothing of the letter is then worked out anew.
+    pub shown: Option<Shown>,
+}
+
+/// What an operator was shown of a letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The SHA-256 of its HTML, in hexadecimal.
+    pub html_sha256: String,
+}
+
+/// A letter as it would be sent.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// The letter, with everybody it goes to, and its subject.
+    pub letter: Letter,
+    /// Its HTML.
+    pub html: String,
+    /// Why a reply is not sent without an operator, where that is so.
+    pub not_answerable: Option<&'static str>,
 }
 
 /// A letter that was taken in.
@@ -130,9 +153,39 @@ impl Submission {
         self.take(mailbox, letter, Place::default()).await
     }
 
+    /// A letter from `mailbox` as it would be sent; nothing is kept of it. A reply's recipients and subject follow from the
+    /// message `answered`.
+    pub async fn preview(
+        &self,
+        mailbox: &Mailbox,
+        answered: Option<&MessageId>,
+        mut letter: Letter,
+    ) -> Result<Preview, SubmitError> {
+        let mut not_answerable = None;
+        if let Some(answered) = answered {
+            let placed = self.place(mailbox, answered, &mut letter).await?;
+            not_answerable = placed.not_answerable;
+        }
+        let people = draft::People::read(&letter.to, &letter.cc, &letter.bcc)?;
+        due_at(letter.send_at, self.with.clock.now())?;
+        self.routable(&people.all)?;
+        draft::check(&letter.subject, &letter.markdown, &letter.files)?;
+        letter.track_opens = Some(self.with.tracking.is_wanted(&mailbox.id, letter.track_opens).await?);
+        let html = markdown::html(&letter.markdown);
+        Ok(Preview { letter, html, not_answerable })
+    }
+
     async fn take(&self, mailbox: &Mailbox, letter: Letter, place: Place) -> Result<Taken, SubmitError> {
         if letter.idempotency_key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES_MAX) {
             return Err(SubmitError::Invalid(format!("`idempotency_key` has 1 to {KEY_BYTES_MAX} bytes")));
+        }
+        let key_span = if letter.shown.is_some() { APPROVED_KEY_SPAN } else { KEY_SPAN };
+        if let Some(shown) = &letter.shown
+            && sha256_hex(markdown::html(&letter.markdown).as_bytes()) != shown.html_sha256
+        {
+            return Err(SubmitError::Invalid(
+                "this letter would now be sent as other HTML than the operator was shown, so it was not sent".into(),
+            ));
         }
         let now = self.with.clock.now();
         let due = due_at(letter.send_at, now)?;
@@ -183,7 +236,7 @@ impl Submission {
                 recipients: people.all,
                 due_at: due,
                 idempotency_key: letter.idempotency_key,
-                key_span: KEY_SPAN,
+                key_span,
                 reply: place.reply,
                 limits: HOURLY_LIMITS,
             })

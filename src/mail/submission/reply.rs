@@ -19,8 +19,24 @@ const SAME_SPAN: Duration = Duration::from_mins(1);
 const REFERENCES_MAX: usize = 30;
 
 impl Submission {
-    /// Takes in a reply to the message `id` of `mailbox`. Recipients and subject of `letter` follow from that message.
+    /// Takes in a reply to the message `id` of `mailbox`. Recipients and subject of `letter` follow from that message, unless an
+    /// operator was shown them.
     pub async fn reply(&self, mailbox: &Mailbox, id: &MessageId, mut letter: Letter) -> Result<Taken, SubmitError> {
+        let placed = self.place(mailbox, id, &mut letter).await?;
+        // An operator who was shown whom it goes to has answered that question.
+        if let Some(why) = placed.not_answerable.filter(|_| letter.shown.is_none()) {
+            return Err(SubmitError::NotAnswerable(why));
+        }
+        self.take(mailbox, letter, placed.place).await
+    }
+
+    /// Where a reply to the message `id` stands, and, in `letter`, to whom it goes and under which subject.
+    pub(super) async fn place(
+        &self,
+        mailbox: &Mailbox,
+        id: &MessageId,
+        letter: &mut Letter,
+    ) -> Result<Placed, SubmitError> {
         let no_message = || SubmitError::NoMessage(id.clone());
         let answered = self.with.mailroom.message(&mailbox.id, id).await?.ok_or_else(no_message)?;
         let blob = self.with.mailroom.blob_of(&mailbox.id, id).await?.ok_or_else(no_message)?;
@@ -28,34 +44,25 @@ impl Submission {
         let raw = Arc::new(self.with.blobs.get(&blob).await?);
         let reading = tokio::task::spawn_blocking(move || (mime::read(&raw), mime::answering(&raw)));
         let (reading, answering) = reading.await.map_err(|_| SubmitError::Compose)?;
-        if answered.summary.direction == Direction::Inbound {
-            if envelope_from.is_empty() {
-                return Err(SubmitError::NotAnswerable(
-                    "this message came from the null sender, as reports and automatic answers do; it must not be replied \
-                     to. Write to the person with send_email if there is one",
-                ));
+        let inbound = answered.summary.direction == Direction::Inbound;
+        let not_answerable = if inbound { why_not(&envelope_from, answering.auto, answering.bulk) } else { None };
+        if letter.shown.is_none() {
+            letter.to = if inbound {
+                answering.to
+            } else {
+                // A word more to whom the last one went.
+                answered.summary.to.clone()
+            };
+            if letter.to.is_empty() && !envelope_from.is_empty() && not_answerable.is_some() {
+                letter.to = vec![envelope_from.clone()];
             }
-            if answering.auto {
-                return Err(SubmitError::NotAnswerable(
-                    "this message was sent by a program (Auto-Submitted), and programs that answer each other never end; \
-                     write to the person with send_email if there is one",
-                ));
-            }
-            if answering.bulk {
-                return Err(SubmitError::NotAnswerable(
-                    "this message is a list's or bulk mail, and a reply would reach many or nobody; write to the person \
-                     with send_email if there is one",
-                ));
-            }
-            letter.to = answering.to;
-        } else {
-            // A word more to whom the last one went.
-            letter.to.clone_from(&answered.summary.to);
+            letter.subject = subject(&answered.summary.subject);
         }
         if letter.to.is_empty() {
-            return Err(SubmitError::NotAnswerable("this message names no sender to reply to"));
+            return Err(SubmitError::NotAnswerable(
+                not_answerable.unwrap_or("this message names no sender to reply to"),
+            ));
         }
-        letter.subject = subject(&answered.summary.subject);
         let digest = sha256(
             &serde_json::to_vec(&(
                 letter.markdown.as_str(),
@@ -73,8 +80,35 @@ impl Submission {
         }
         let reply = Reply { to: id.clone(), digest: digest.to_vec(), same_span: SAME_SPAN };
         let place = Place { in_reply_to: reading.internet_id, references, reply: Some(reply) };
-        self.take(mailbox, letter, place).await
+        Ok(Placed { place, not_answerable })
     }
+}
+
+/// A reply's place in its conversation.
+pub(super) struct Placed {
+    place: Place,
+    /// Why it is not sent without an operator, where that is so.
+    pub(super) not_answerable: Option<&'static str>,
+}
+
+/// Why a message that came in is not replied to, where that is so.
+fn why_not(envelope_from: &str, auto: bool, bulk: bool) -> Option<&'static str> {
+    if envelope_from.is_empty() {
+        return Some(
+            "this message came from the null sender, as reports and automatic answers do; it must not be replied to. \
+             Write to the person with send_email if there is one",
+        );
+    }
+    if auto {
+        return Some(
+            "this message was sent by a program (Auto-Submitted), and programs that answer each other never end; write to \
+             the person with send_email if there is one",
+        );
+    }
+    bulk.then_some(
+        "this message is a list's or bulk mail, and a reply would reach many or nobody; write to the person with \
+         send_email if there is one",
+    )
 }
 
 /// `Re: ` and the subject, once.

@@ -161,6 +161,14 @@ impl Registry {
         }
     }
 
+    /// Lets webhooks be sent to the hosts that operators have approved before this start.
+    pub async fn recall_approved(&self) -> Result<(), StoreError> {
+        for host in self.webhooks.approved_hosts().await? {
+            self.targets.approve(host);
+        }
+        Ok(())
+    }
+
     /// Every webhook, the oldest first.
     pub async fn list(&self) -> Result<Vec<Webhook>, StoreError> {
         self.webhooks.webhooks().await
@@ -203,6 +211,12 @@ impl Registry {
         match text.trim().parse()? {
             Endpoint::Url(url) if !self.is_own(&url) => {
                 self.targets.admit_resolved(&url, by).await?;
+                if by == Asker::Operator
+                    && let Some(host) = self.targets.to_approve(&url)
+                {
+                    self.webhooks.approve_host(&host).await?;
+                    self.targets.approve(host);
+                }
                 Ok(Endpoint::Url(url))
             }
             // The address of our own receiver can change from start to start; `self` cannot.

@@ -5,8 +5,9 @@
 //! `egress`), because a name can be pointed elsewhere between two looks.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use tokio::time::timeout;
@@ -23,6 +24,8 @@ pub const URL_BYTES_MAX: usize = 2048;
 pub enum Asker {
     /// The house's own `api` token, which only somebody at this machine can read.
     House,
+    /// The person in charge: every public host, which from then on may be sent to.
+    Operator,
     /// Any other key.
     Other,
 }
@@ -85,6 +88,8 @@ pub enum TargetRefusal {
 pub struct Targets {
     allow_hosts: AllowHosts,
     api_on_loopback: bool,
+    /// What operators have let webhooks be sent to, with the port; clones share it.
+    approved: Arc<RwLock<BTreeSet<String>>>,
     /// Asked at registration; none: only connections ask.
     names: Option<Arc<dyn Names>>,
 }
@@ -93,13 +98,29 @@ impl Targets {
     /// `allow_hosts` as in the settings: `name` for any port or `name:port`; `api_on_loopback`: whether the API listens
     /// on loopback only.
     pub fn new(allow_hosts: &[String], api_on_loopback: bool) -> Self {
-        Self { allow_hosts: AllowHosts::new(allow_hosts), api_on_loopback, names: None }
+        Self { allow_hosts: AllowHosts::new(allow_hosts), api_on_loopback, approved: Arc::default(), names: None }
     }
 
     /// The same, which also looks at what names stand for.
     #[must_use]
     pub fn resolving(self, names: Arc<dyn Names>) -> Self {
         Self { names: Some(names), ..self }
+    }
+
+    /// Lets webhooks be sent to this host and port, whatever the settings list.
+    pub fn approve(&self, host: String) {
+        self.approved.write().unwrap_or_else(PoisonError::into_inner).insert(host);
+    }
+
+    /// How the host of `url` is approved, where the settings do not list it and it is none of this machine's.
+    pub fn to_approve(&self, url: &Url) -> Option<String> {
+        let host = url.host()?;
+        (!self.allow_hosts.lists(url) && !is_loopback(&host)).then(|| with_port(url)).flatten()
+    }
+
+    fn is_approved(&self, url: &Url) -> bool {
+        let approved = self.approved.read().unwrap_or_else(PoisonError::into_inner);
+        with_port(url).is_some_and(|host| approved.contains(&host))
     }
 
     /// What [`Targets::admit`] says, and for a name what it stands for now: a webhook that could never be sent is better
@@ -131,7 +152,7 @@ impl Targets {
         if is_loopback(&host) {
             return match url.scheme() {
                 "https" => Err(TargetRefusal::LoopbackHttps),
-                _ if self.allow_hosts.lists(url) || (asker == Asker::House && self.api_on_loopback) => {
+                _ if self.allow_hosts.lists(url) || (asker != Asker::Other && self.api_on_loopback) => {
                     Ok(Reach::Loopback)
                 }
                 _ => Err(TargetRefusal::Loopback),
@@ -147,11 +168,15 @@ impl Targets {
         {
             return Err(TargetRefusal::Special(host.to_string()));
         }
-        if !self.allow_hosts.lists(url) {
+        if !self.allow_hosts.lists(url) && asker != Asker::Operator && !self.is_approved(url) {
             return Err(TargetRefusal::NotListed(host.to_string()));
         }
         if url.scheme() == "https" { Ok(Reach::Public) } else { Err(TargetRefusal::Scheme) }
     }
+}
+
+fn with_port(url: &Url) -> Option<String> {
+    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
 }
 
 /// The address that `host` is, where it is one. The URL standard has read its decimal, octal and hexadecimal spellings.

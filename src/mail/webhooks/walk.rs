@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::{
     dispatch::{Dispatch, Parcel},
     schedule::{self, Standing},
 };
 use crate::{
-    domain::clock::Clock,
+    domain::{clock::Clock, webhook::Endpoint},
     ids::Entropy,
     store::deliveries::{Deliveries, Owed, Recorded, Stay},
 };
@@ -19,6 +21,7 @@ const RUN_MAX: u32 = 32;
 pub(super) struct Walker {
     pub(super) deliveries: Arc<dyn Deliveries>,
     pub(super) dispatch: Arc<Dispatch>,
+    pub(super) paused: watch::Receiver<bool>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) lease_millis: i64,
@@ -29,6 +32,10 @@ impl Walker {
     /// the store fails, with a lease that runs out: then what was posted is posted again.
     pub(super) async fn walk(&self, mut owed: Owed) {
         for left in (0..RUN_MAX).rev() {
+            if *self.paused.borrow() && owed.endpoint != Endpoint::Own {
+                tracing::info!(delivery.id = %owed.id, "paused before a delivery; it is made when the pause and its lease are over");
+                return;
+            }
             if let Err(error) = self.deliveries.check_term().await {
                 tracing::warn!(delivery.id = %owed.id, %error, "did not post a delivery; it is made again when its lease is over");
                 return;

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -50,6 +53,8 @@ pub struct Parts {
     pub deliveries: Arc<dyn Deliveries>,
     /// The way out. Deliveries to our own receiver wait while it does not know where that is.
     pub dispatch: Arc<Dispatch>,
+    /// While it is true, nothing goes to others than our own receiver.
+    pub paused: watch::Receiver<bool>,
     /// Rung after something came to be owed.
     pub bell: Arc<Notify>,
     /// Time.
@@ -75,8 +80,8 @@ impl Worker {
         if lease < TIMEOUT + LEASE_MARGIN {
             return Err(LeaseTooShort { lease });
         }
-        let Parts { deliveries, dispatch, bell, clock, ids, entropy } = parts;
-        let walker = Walker { deliveries, dispatch, clock, entropy, lease_millis: millis(lease) };
+        let Parts { deliveries, dispatch, paused, bell, clock, ids, entropy } = parts;
+        let walker = Walker { deliveries, dispatch, paused, clock, entropy, lease_millis: millis(lease) };
         Ok(Self { walker: Arc::new(walker), bell, ids, looked: Mutex::new(None) })
     }
 
@@ -91,6 +96,7 @@ impl Worker {
         }
         let mut flying = JoinSet::new();
         let mut own = self.walker.dispatch.own().clone();
+        let mut paused = self.walker.paused.clone();
         while !shutdown.is_cancelled() {
             let pause = self.launch(&mut flying).await;
             let sleep = async {
@@ -104,6 +110,7 @@ impl Worker {
                 () = self.bell.notified() => {}
                 Some(walked) = flying.join_next() => note(walked),
                 Ok(()) = own.changed() => {}
+                Ok(()) = paused.changed() => {}
                 () = sleep => {}
             }
         }
@@ -153,17 +160,20 @@ impl Worker {
 
     async fn claim(&self, look: Look, room: usize) -> Result<ClaimedLines, crate::store::StoreError> {
         let passed = look.since(self.looked.lock().unwrap_or_else(PoisonError::into_inner).as_ref());
+        let paused = *self.walker.paused.borrow();
         let claim = ClaimLines {
             token: self.ids.next("lease_"),
             limit: u32::try_from(room).unwrap_or(u32::MAX),
             per_endpoint_max: IN_FLIGHT_PER_ENDPOINT_MAX,
             replays_per_endpoint_max: REPLAYS_PER_ENDPOINT_MAX,
             own_reachable: self.walker.dispatch.own().borrow().is_some(),
+            others: !paused,
             now: look.wall,
             boot: look.boot.clone(),
             lease_millis: self.walker.lease_millis,
             since: Since {
-                ran_millis: passed.ran,
+                // What is held back by a person is not given up for that.
+                ran_millis: if paused { 0 } else { passed.ran },
                 stepped_millis: passed.stepped,
                 tried_millis: millis(TRIED_FOR),
                 wait_millis_max: millis(WAIT_MAX),

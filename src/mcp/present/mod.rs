@@ -13,6 +13,8 @@ mod webhook;
 use rmcp::model::{CallToolResult, ReadResourceResult, ResourceContents};
 use serde_json::{Map, Value};
 
+use crate::bell::oversight::Held;
+
 pub use self::{
     alone::alone,
     fence::{Fence, Fenced, is_bare},
@@ -142,6 +144,27 @@ pub(super) fn result(fence: &Fence, body: &impl Shown) -> CallToolResult {
 pub(super) fn resource(fence: &Fence, uri: &str, body: &impl Shown) -> ReadResourceResult {
     let text = object(fence, body).into_value().to_string();
     ReadResourceResult::new(vec![ResourceContents::text(text, uri).with_mime_type("application/json")])
+}
+
+shown! {
+    struct Pending {
+        status: &'static str,
+        action_id: Fenced,
+        cursor: Fenced,
+        note: &'static str,
+    }
+}
+
+/// A change that waits for an operator.
+pub(super) fn pending(fence: &Fence, held: &Held, cursor: &str) -> CallToolResult {
+    let pending = Pending {
+        status: "pending_approval",
+        action_id: fence.code(held.action.as_str()),
+        cursor: fence.code(cursor),
+        note: "an operator decides. To hear of it, wait_for_event with this `action_id` and `cursor` as `after`; the event \
+               `approval` tells the outcome. Asking again changes nothing. Your lease goes on as it was",
+    };
+    result(fence, &pending)
 }
 
 #[cfg(test)]

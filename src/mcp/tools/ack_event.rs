@@ -39,7 +39,7 @@ pub(super) const TOOL: Tool = Tool {
         Output("parked", "strings", false),
     ],
     reach: Reach::Lease,
-    effect: Effect::Adds { idempotent: true },
+    effect: Effect::Marks { idempotent: true },
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 

@@ -40,12 +40,15 @@ use super::{
     progress::Progress,
     server::Rooms,
 };
-use crate::domain::{
-    consumer::{Held, Holder, LeaseToken},
-    grant::Mailboxes,
-    id::MessageId,
+use crate::{
+    bell::oversight,
+    domain::{
+        consumer::{Held, Holder, LeaseToken},
+        grant::Mailboxes,
+        id::MessageId,
+    },
+    store::audit::ToolCall,
 };
-use crate::store::audit::ToolCall;
 
 pub(super) use self::{
     get_thread::ThreadView, list_webhook_deliveries::page as deliveries_page, read_email::EmailPart,
@@ -70,11 +73,24 @@ pub(super) struct Output(&'static str, &'static str, bool);
 /// What every result may say of the fences around foreign words in it.
 const FENCED: [Output; 2] = [Output("fence", "string", false), Output("hidden_chars_removed", "integer", false)];
 
+/// What a change that waits for an operator answers with, in the place of all else.
+const WAITING: [Output; 4] = [
+    Output("status", "string", false),
+    Output("action_id", "string", false),
+    Output("cursor", "string", false),
+    Output("note", "string", false),
+];
+
 /// What a call changes, for the client's annotations.
 #[derive(Clone, Copy)]
 enum Effect {
     /// Nothing.
     Reads,
+    /// Leases, acks, or marks as read: never asked of an operator.
+    Marks {
+        /// Whether a second, equal call changes nothing more.
+        idempotent: bool,
+    },
     /// Adds or marks something; `again` says whether a second call changes more.
     Adds {
         /// Whether a second, equal call changes nothing more.
@@ -142,14 +158,14 @@ impl Tool {
 
     /// Whether a call changes anything outside the event log: what is in the log tells of itself.
     fn acts_outside(&self) -> bool {
-        self.changes() && !["wait_for_event", "ack_event", "read_email"].contains(&self.name)
+        matches!(self.effect, Effect::Adds { .. } | Effect::Removes)
     }
 
     /// As clients see it.
     pub(super) fn published(&self) -> rmcp::model::Tool {
         let annotations = match self.effect {
             Effect::Reads => ToolAnnotations::new().read_only(true).destructive(false).idempotent(true),
-            Effect::Adds { idempotent } => {
+            Effect::Marks { idempotent } | Effect::Adds { idempotent } => {
                 ToolAnnotations::new().read_only(false).destructive(false).idempotent(idempotent)
             }
             Effect::Removes => ToolAnnotations::new().read_only(false).destructive(true).idempotent(true),
@@ -162,9 +178,14 @@ impl Tool {
     }
 
     fn output_schema(&self) -> JsonObject {
+        let gated = !matches!(self.effect, Effect::Reads | Effect::Marks { .. });
+        // Said once where a tool says it of itself.
+        let waits =
+            WAITING.iter().filter(|Output(name, ..)| gated && !self.output.iter().any(|Output(said, ..)| said == name));
         let properties: JsonObject = self
             .output
             .iter()
+            .chain(waits)
             .chain(&FENCED)
             .map(|Output(name, kind, _)| {
                 let schema = match *kind {
@@ -176,7 +197,7 @@ impl Tool {
             })
             .collect();
         let required: Vec<&str> =
-            self.output.iter().filter(|Output(.., always)| *always).map(|Output(name, ..)| *name).collect();
+            self.output.iter().filter(|Output(.., always)| *always && !gated).map(|Output(name, ..)| *name).collect();
         JsonObject::from_iter([
             ("type".to_owned(), Value::from("object")),
             ("properties".to_owned(), properties.into()),
@@ -205,6 +226,7 @@ impl Tool {
         };
         let (result, refused) = match self.run(rooms, &fence, given, caller).await {
             Ok(result) => (result, false),
+            Err(ref failure) if let Some(held) = failure.held() => (waiting(rooms, &fence, held).await, false),
             Err(failure) => (present::failure(&fence, &failure.sentence(&fence)), record::is_refusal(&failure)),
         };
         told.end(self, rooms, &result, refused).await;
@@ -246,6 +268,18 @@ impl Tool {
                     .into(),
             )),
         }
+    }
+}
+
+/// What is told of a change that waits for an operator.
+async fn waiting(rooms: &Rooms, fence: &Fence, held: &oversight::Held) -> CallToolResult {
+    let cursor = match &held.after {
+        Some(cursor) => Ok(cursor.clone()),
+        None => rooms.waiting.head_cursor().await,
+    };
+    match cursor {
+        Ok(cursor) => present::pending(fence, held, &cursor.to_string()),
+        Err(error) => present::failure(fence, &Failure::from(error).sentence(fence)),
     }
 }
 

@@ -60,7 +60,7 @@ pub(super) const TOOL: Tool = Tool {
     ],
     // Reading marks it read at the service; that is what an agent expects of reading.
     reach: Reach::Message,
-    effect: Effect::Adds { idempotent: true },
+    effect: Effect::Marks { idempotent: true },
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 

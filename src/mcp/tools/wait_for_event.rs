@@ -73,7 +73,7 @@ pub(super) const TOOL: Tool = Tool {
         Output("next", "object", true),
     ],
     reach: Reach::Mailbox,
-    effect: Effect::Adds { idempotent: false },
+    effect: Effect::Marks { idempotent: false },
     run: |rooms, call| Box::pin(run(rooms, call)),
 };
 

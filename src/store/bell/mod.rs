@@ -15,6 +15,7 @@ mod lease;
 mod log;
 mod low_water;
 mod message_map;
+mod oversight;
 mod quarantine;
 mod removed;
 mod retention;

@@ -299,6 +299,38 @@ pub(super) const KEEP_HOSTED_MARK: &str = "INSERT INTO hosted_marks (api, mailbo
 pub(super) const DATA_VERSION: &str = "PRAGMA data_version";
 pub(super) const NEWS: &str = "SELECT seq, mailbox FROM events WHERE seq > ? ORDER BY seq LIMIT ?";
 
+/// The house's row has no mailbox.
+pub(super) const RULES: &str = "SELECT NULL AS mailbox, mode, paused, \
+     EXISTS (SELECT 1 FROM tokens WHERE scope = 'operator') AS operator FROM oversight \
+     UNION ALL SELECT mailbox, mode, 0, 0 FROM oversight_modes";
+pub(super) const SET_MODE: &str = "UPDATE oversight SET mode = ?";
+pub(super) const SET_MAILBOX_MODE: &str = "INSERT INTO oversight_modes (mailbox, mode) VALUES (?1, ?2) \
+     ON CONFLICT (mailbox) DO UPDATE SET mode = ?2";
+pub(super) const UNSET_MAILBOX_MODE: &str = "DELETE FROM oversight_modes WHERE mailbox = ?";
+pub(super) const SET_PAUSED: &str = "UPDATE oversight SET paused = ?";
+pub(super) const ALIKE: &str = "SELECT id FROM actions WHERE alike = ?1 \
+     AND (state IN ('pending', 'approved', 'running') OR (?2 AND named AND created_at > ?3)) ORDER BY n DESC LIMIT 1";
+pub(super) const WAITING: &str =
+    "SELECT count(*), coalesce(sum(length(effect)), 0) FROM actions WHERE state IN ('pending', 'approved', 'running')";
+pub(super) const KEEP_ACTION: &str = "INSERT INTO actions (id, state, effect, digest, alike, named, summary, asker, \
+     mailbox, created_at, expires_at) VALUES (?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+pub(super) const ACTION: &str = "SELECT id, state, effect, digest, summary, asker, mailbox, created_at, expires_at, \
+     decided_at, note FROM actions WHERE id = ?";
+pub(super) const ACTIONS_IN: &str = "SELECT id, state, CASE WHEN ?1 THEN effect END AS effect, digest, summary, asker, \
+     mailbox, created_at, expires_at, decided_at, note FROM actions WHERE state = ?2 ORDER BY n DESC LIMIT ?3";
+pub(super) const ACTIONS: &str = "SELECT id, state, CASE WHEN ?1 THEN effect END AS effect, digest, summary, asker, \
+     mailbox, created_at, expires_at, decided_at, note FROM actions ORDER BY n DESC LIMIT ?2";
+pub(super) const DECIDABLE: &str = "SELECT state, digest, expires_at FROM actions WHERE id = ?";
+pub(super) const MOVE_ACTION: &str = "UPDATE actions SET state = ?3, effect = CASE WHEN ?4 THEN NULL ELSE effect END, \
+     note = coalesce(?5, note), decided_at = coalesce(decided_at, ?6) WHERE id = ?1 AND state = ?2";
+pub(super) const KEEP_CODE: &str =
+    "INSERT INTO upgrade_codes (sha256, mailbox, mode, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
+pub(super) const USE_CODE: &str =
+    "DELETE FROM upgrade_codes WHERE sha256 = ? AND mailbox = ? AND expires_at > ? RETURNING mode";
+pub(super) const TOLD: &str = "SELECT upto FROM told WHERE what = ?";
+pub(super) const KEEP_TOLD: &str =
+    "INSERT INTO told (what, upto) VALUES (?1, ?2) ON CONFLICT (what) DO UPDATE SET upto = ?2";
+
 /// Every statement above; a test prepares each.
 #[cfg(test)]
 pub(super) const ALL: &[&str] = &[
@@ -406,4 +438,21 @@ pub(super) const ALL: &[&str] = &[
     HAS_SECRET_OF,
     DATA_VERSION,
     NEWS,
+    RULES,
+    SET_MODE,
+    SET_MAILBOX_MODE,
+    UNSET_MAILBOX_MODE,
+    SET_PAUSED,
+    ALIKE,
+    WAITING,
+    KEEP_ACTION,
+    ACTION,
+    ACTIONS_IN,
+    ACTIONS,
+    DECIDABLE,
+    MOVE_ACTION,
+    KEEP_CODE,
+    USE_CODE,
+    TOLD,
+    KEEP_TOLD,
 ];

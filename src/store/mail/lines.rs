@@ -61,7 +61,7 @@ fn endpoints_sql() -> String {
                     coalesce((SELECT min(l.due_at) FROM line l WHERE l.endpoint = known.endpoint AND l.replays = 1
                                                                  AND l.due_at IS NOT NULL), {NEVER})) AS due_at
          FROM known
-         WHERE known.endpoint IS NOT NULL AND (?3 OR known.endpoint <> 'self')
+         WHERE known.endpoint IS NOT NULL AND (?3 OR known.endpoint <> 'self') AND (?5 OR known.endpoint = 'self')
            AND EXISTS (SELECT 1 FROM line WHERE line.endpoint = known.endpoint AND replays IN (0, 1)
                                             AND due_at <= ?4 AND {FREE})
          ORDER BY due_at"
@@ -166,6 +166,7 @@ async fn endpoints(conn: &mut SqliteConnection, claim: &ClaimLines) -> Result<Ve
         .bind(claim.boot.millis)
         .bind(claim.own_reachable)
         .bind(claim.now.0)
+        .bind(claim.others)
         .fetch_all(conn)
         .await
         .map_err(failed("find the endpoints that are due"))?;

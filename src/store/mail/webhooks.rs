@@ -168,6 +168,23 @@ impl Webhooks for MailStore {
         write.await
     }
 
+    async fn approve_host(&self, host: &str) -> Result<(), StoreError> {
+        let host = host.to_owned();
+        let write = self.database.writer.write(move |conn| {
+            let host = host.clone();
+            Box::pin(async move {
+                let keep = sqlx::query("INSERT INTO approved_host (host) VALUES (?1) ON CONFLICT DO NOTHING");
+                keep.bind(host).execute(conn).await.map(drop).map_err(failed("keep an approved host"))
+            })
+        });
+        write.await
+    }
+
+    async fn approved_hosts(&self) -> Result<Vec<String>, StoreError> {
+        let hosts = sqlx::query_scalar("SELECT host FROM approved_host ORDER BY host");
+        hosts.fetch_all(&self.database.readers).await.map_err(failed("read the approved hosts"))
+    }
+
     async fn remove_webhooks_of(&self, mailbox: &MailboxId) -> Result<u32, StoreError> {
         let mailbox = mailbox.clone();
         let write = self.database.writer.write(move |conn| {

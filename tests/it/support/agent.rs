@@ -6,13 +6,14 @@ use mailbell::{
     bell::{
         consumers::Settling,
         hosted::{self, Hosted},
-        upstream::Upstream,
+        oversight::Oversight,
+        upstream::{Authority, Upstream},
         waiting::Waiting,
         webhooks::{OwnReceiver, SOURCE, Webhooks},
     },
     domain::{
         allow_hosts::AllowHosts,
-        clock::{Clock as _, UnixMillis},
+        clock::{Clock, UnixMillis},
         event::{Auth, Detail, NewEvent},
         id::{EventId, MessageId, SourceName, ThreadId},
         secret::Secret,
@@ -31,7 +32,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{clock::TestClock, entropy::Counting, mail_api};
+use super::{api::gate, clock::TestClock, entropy::Counting, mail_api};
 
 /// The bell wing.
 pub struct Wing {
@@ -73,13 +74,22 @@ impl Wing {
         }
     }
 
+    /// The gate before every change.
+    pub fn oversight(&self) -> Arc<Oversight> {
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        gate(&self.store, &self.bell, &self.ids, &clock, self.allowed.clone())
+    }
+
     pub fn upstream(&self) -> Arc<Upstream> {
         self.upstream_with_key(mail_api::KEY)
     }
 
     pub fn upstream_with_key(&self, key: &str) -> Arc<Upstream> {
         let (map, clock) = (Arc::new(self.store.clone()), Arc::new(self.clock.clone()));
-        Arc::new(Upstream::fixed(self.api.url.clone(), Secret::new(key), map, clock).unwrap())
+        Arc::new(
+            Upstream::fixed(self.api.url.clone(), Secret::new(key), map, clock, Authority::Agents(self.oversight()))
+                .unwrap(),
+        )
     }
 
     /// What looks after the mail API as a hosted one, which reaches us under `public_url`.
@@ -90,7 +100,6 @@ impl Wing {
             upstream.clone(),
             store.clone(),
             OwnReceiver::Hosted(public_url.clone()),
-            self.allowed.clone(),
             self.ids.clone(),
             clock.clone(),
         );
@@ -109,14 +118,7 @@ impl Wing {
             log: store.clone(),
             audit: store.clone(),
             settling: Settling::new(store.clone(), self.bell.clone(), clock.clone()),
-            webhooks: Webhooks::new(
-                upstream.clone(),
-                store,
-                self.receiver.clone(),
-                self.allowed.clone(),
-                self.ids.clone(),
-                clock.clone(),
-            ),
+            webhooks: Webhooks::new(upstream.clone(), store, self.receiver.clone(), self.ids.clone(), clock.clone()),
             upstream,
             ids: self.ids.clone(),
             clock,

@@ -2,18 +2,71 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use mailbell::{domain::key::KeyScope, http::v1, mail::api::Api};
+use mailbell::{
+    bell::oversight::{Oversight, Parts},
+    domain::{allow_hosts::AllowHosts, clock::Clock, key::KeyScope},
+    http::v1,
+    ids::Ids,
+    mail::api::Api,
+    signing::digest::sha256,
+    store::{
+        bell::BellStore,
+        sqlite::Schema,
+        tokens::{Principal, TokenScope, Tokens as _},
+    },
+    wake::Bell,
+};
 use reqwest::{Client, Method, RequestBuilder, header::HeaderValue};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
-use super::{hooks::HOUSE_TOKEN, openapi};
+use super::{clock::TestClock, entropy::Counting, hooks::HOUSE_TOKEN, openapi};
 
 /// The API, served.
 pub struct ApiServer {
     address: SocketAddr,
     api: Arc<Api>,
+    /// The gate before it, over a `bell.db` of its own.
+    pub oversight: Arc<Oversight>,
     client: Client,
+    _directory: tempfile::TempDir,
+}
+
+/// The operator's token.
+pub const OPERATOR_TOKEN: &str = "mb_operator_test";
+
+/// A gate over a new `bell.db`, with an operator, and the directory that it lies in.
+pub async fn oversight() -> (Arc<Oversight>, tempfile::TempDir) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let clock: Arc<dyn Clock> = Arc::new(TestClock::default());
+    let ids = Arc::new(Ids::new(clock.clone(), Arc::new(Counting::default())));
+    let path = directory.path().join("bell.db");
+    let store = BellStore::open(&path, Schema::Migrate, &ids, CancellationToken::new()).await.expect("opens");
+    let operator = Principal { name: "operator".into(), scope: TokenScope::Operator };
+    store.put_token(&operator, sha256(OPERATOR_TOKEN.as_bytes()), clock.now()).await.expect("kept");
+    (gate(&store, &Bell::default(), &ids, &clock, AllowHosts::default()), directory)
+}
+
+/// A gate over `store`.
+pub fn gate(
+    store: &BellStore,
+    bell: &Bell,
+    ids: &Arc<Ids>,
+    clock: &Arc<dyn Clock>,
+    allowed: AllowHosts,
+) -> Arc<Oversight> {
+    let store = Arc::new(store.clone());
+    let (bell, ids, clock) = (bell.clone(), ids.clone(), clock.clone());
+    Arc::new(Oversight::new(Parts {
+        store: store.clone(),
+        tokens: store.clone(),
+        log: store,
+        bell,
+        clock,
+        ids,
+        allowed,
+    }))
 }
 
 impl ApiServer {
@@ -23,10 +76,11 @@ impl ApiServer {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let router = v1::router(api.clone(), &["mail.internal".into()]);
+        let (oversight, directory) = oversight().await;
+        let router = v1::router(api.clone(), oversight.clone(), &["mail.internal".into()]);
         tokio::spawn(async move { axum::serve(listener, router).await });
         let client = Client::builder().no_proxy().tls_certs_only([]).build().expect("a client");
-        Self { address, api, client }
+        Self { address, api, oversight, client, _directory: directory }
     }
 
     /// A request without a key.
@@ -47,6 +101,11 @@ impl ApiServer {
     /// What the house gets for sending `body`.
     pub async fn send(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
         answer(self.request(method, path).json(&body)).await
+    }
+
+    /// What the operator gets for sending `body`.
+    pub async fn order(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        answer(self.bare(method, path).bearer_auth(OPERATOR_TOKEN).json(&body)).await
     }
 
     /// The token of a new key with these scopes.

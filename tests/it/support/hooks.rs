@@ -220,6 +220,7 @@ pub fn parts(
     Parts {
         deliveries: Arc::new(store.clone()),
         dispatch,
+        paused: watch::channel(false).1,
         bell,
         ids: Arc::new(Ids::new(clock.clone(), Arc::new(Counting::default()))),
         clock,

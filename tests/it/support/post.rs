@@ -146,6 +146,7 @@ impl Post {
             reception: reception.clone(),
             domains: domains.clone(),
             relay: relay_port.map(relay_at),
+            paused: watch::channel(false).1,
             queued: queued.clone(),
             owed: owed.clone(),
             clock: shared.clone(),

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::domain::{message, office::MailboxSettings};
+use crate::domain::{message, office::MailboxSettings, oversight::OversightMode};
 
 /// A mailbox. Flags are 0 or 1, as the service documents them.
 #[derive(Serialize, JsonSchema)]
@@ -31,14 +31,19 @@ pub(in super::super) struct Mailbox {
 }
 
 impl Mailbox {
-    pub(in super::super) fn of(mailbox: &message::Mailbox, settings: &MailboxSettings, track_opens: bool) -> Self {
+    pub(in super::super) fn of(
+        mailbox: &message::Mailbox,
+        settings: &MailboxSettings,
+        mode: OversightMode,
+        track_opens: bool,
+    ) -> Self {
         Self {
             id: mailbox.id.to_string(),
             mailbox_id: mailbox.id.to_string(),
             tenant_id: "local",
             address: mailbox.address.to_string(),
             display_name: mailbox.display_name.clone(),
-            oversight_mode: settings.oversight_mode.as_str(),
+            oversight_mode: mode.as_str(),
             auto_cc: settings.auto_cc.as_ref().map(ToString::to_string),
             auto_bcc: settings.auto_bcc.as_ref().map(ToString::to_string),
             forward_inbound: 0,

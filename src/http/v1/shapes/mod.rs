@@ -9,14 +9,14 @@ mod webhook;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub(super) use email::{Email, EmailPage, EmailSummary, Thread};
+pub(super) use email::{Email, EmailPage, Thread};
 pub(super) use mailbox::Mailbox;
 pub(super) use webhook::{Delivery, FaringWebhook, Webhook};
 
 use crate::domain::clock::UnixMillis;
 
 /// A moment: RFC 3339 with three decimals and `Z`.
-#[derive(Serialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]
 pub(super) struct Moment(#[schemars(with = "String", extend("format" = "date-time"))] UnixMillis);

@@ -11,12 +11,11 @@ use crate::{
     store::{StoreError, failed},
 };
 
-const OF: &str =
-    "SELECT oversight_mode, auto_cc, auto_bcc, signature_block FROM mailbox_settings WHERE mailbox_id = ?1";
+const OF: &str = "SELECT auto_cc, auto_bcc, signature_block FROM mailbox_settings WHERE mailbox_id = ?1";
 const NAME: &str = "UPDATE mailbox SET display_name = ?2 WHERE id = ?1";
-const PUT: &str = "INSERT INTO mailbox_settings (mailbox_id, oversight_mode, auto_cc, auto_bcc, signature_block)
-     SELECT id, ?2, ?3, ?4, ?5 FROM mailbox WHERE id = ?1
-     ON CONFLICT (mailbox_id) DO UPDATE SET oversight_mode = ?2, auto_cc = ?3, auto_bcc = ?4, signature_block = ?5";
+const PUT: &str = "INSERT INTO mailbox_settings (mailbox_id, auto_cc, auto_bcc, signature_block)
+     SELECT id, ?2, ?3, ?4 FROM mailbox WHERE id = ?1
+     ON CONFLICT (mailbox_id) DO UPDATE SET auto_cc = ?2, auto_bcc = ?3, signature_block = ?4";
 
 pub(super) async fn of<'e>(
     db: impl Executor<'e, Database = Sqlite>,
@@ -30,10 +29,6 @@ pub(super) async fn of<'e>(
         text.map(|text| text.parse()).transpose().map_err(|_| corrupt("an address is none"))
     };
     Ok(MailboxSettings {
-        oversight_mode: row
-            .get::<&str, _>("oversight_mode")
-            .parse()
-            .map_err(|_| corrupt("its oversight mode is none"))?,
         auto_cc: address("auto_cc")?,
         auto_bcc: address("auto_bcc")?,
         signature_block: row.get("signature_block"),
@@ -50,7 +45,6 @@ pub(super) async fn put(
     named.map_err(failed("name a mailbox"))?;
     sqlx::query(PUT)
         .bind(mailbox.as_str())
-        .bind(settings.oversight_mode.as_str())
         .bind(settings.auto_cc.as_ref().map(Address::as_str))
         .bind(settings.auto_bcc.as_ref().map(Address::as_str))
         .bind(settings.signature_block.as_deref())

@@ -1,0 +1,298 @@
+//! Oversight, as rows.
+
+use async_trait::async_trait;
+use sqlx::{Row as _, sqlite::SqliteRow};
+
+use super::{BellStore, sql};
+use crate::{
+    domain::{
+        clock::UnixMillis,
+        id::ActionId,
+        oversight::{ActionState, NotAMode, OversightMode, Rules},
+    },
+    store::{
+        StoreError, failed,
+        oversight::{Action, Decided, Decision, Kept, NewAction, Oversights, PENDING_BYTES_MAX, PENDING_MAX},
+    },
+};
+
+/// How long a name that an asker gave is known again, in milliseconds: a day, as at the mail API.
+const NAME_MILLIS: i64 = 86_400_000;
+
+#[async_trait]
+impl Oversights for BellStore {
+    async fn rules(&self) -> Result<Rules, StoreError> {
+        let doing = failed("read what the operator has set");
+        let rows = sqlx::query(sql::RULES).fetch_all(&self.database.readers).await.map_err(doing)?;
+        let mut rules = Rules::default();
+        for row in rows {
+            let mode = mode(row.get("mode"))?;
+            match row.get::<Option<String>, _>("mailbox") {
+                Some(mailbox) => {
+                    rules.mailboxes.insert(mailbox, mode);
+                }
+                None => {
+                    rules.mode = mode;
+                    rules.paused = row.get("paused");
+                    rules.operator = row.get("operator");
+                }
+            }
+        }
+        Ok(rules)
+    }
+
+    async fn set_mode(&self, mailbox: Option<&str>, mode: Option<OversightMode>) -> Result<(), StoreError> {
+        let mailbox = mailbox.map(str::to_lowercase);
+        let set = self.database.writer.write(move |conn| {
+            let (mailbox, mode) = (mailbox.clone(), mode.map(OversightMode::as_str));
+            Box::pin(async move {
+                let set = match (mailbox, mode) {
+                    (None, mode) => sqlx::query(sql::SET_MODE).bind(mode.unwrap_or(OversightMode::default().as_str())),
+                    (Some(mailbox), Some(mode)) => sqlx::query(sql::SET_MAILBOX_MODE).bind(mailbox).bind(mode),
+                    (Some(mailbox), None) => sqlx::query(sql::UNSET_MAILBOX_MODE).bind(mailbox),
+                };
+                set.execute(conn).await.map(drop).map_err(failed("set a mode"))
+            })
+        });
+        set.await
+    }
+
+    async fn set_paused(&self, paused: bool) -> Result<(), StoreError> {
+        let set = self.database.writer.write(move |conn| {
+            Box::pin(async move {
+                let set = sqlx::query(sql::SET_PAUSED).bind(paused).execute(conn).await;
+                set.map(drop).map_err(failed("pause or resume"))
+            })
+        });
+        set.await
+    }
+
+    async fn keep_action(&self, new: NewAction) -> Result<Kept, StoreError> {
+        let kept = self.database.writer.write(move |conn| {
+            let new = new.clone();
+            Box::pin(async move {
+                let alike: Option<String> = sqlx::query_scalar(sql::ALIKE)
+                    .bind(&new.alike)
+                    .bind(new.named)
+                    .bind(new.now.0.saturating_sub(NAME_MILLIS))
+                    .fetch_optional(&mut *conn)
+                    .await
+                    .map_err(failed("look for an action like it"))?;
+                if let Some(alike) = alike {
+                    return Ok(Kept::Alike(ActionId::new(alike)));
+                }
+                let (waiting, bytes): (i64, i64) =
+                    sqlx::query_as(sql::WAITING).fetch_one(&mut *conn).await.map_err(failed("count what waits"))?;
+                let most = i64::try_from(PENDING_BYTES_MAX).unwrap_or(i64::MAX);
+                let more = i64::try_from(new.effect.len()).unwrap_or(i64::MAX);
+                if waiting >= i64::from(PENDING_MAX) || bytes.saturating_add(more) > most {
+                    return Ok(Kept::Full);
+                }
+                sqlx::query(sql::KEEP_ACTION)
+                    .bind(new.id.as_str())
+                    .bind(&new.effect)
+                    .bind(&new.digest)
+                    .bind(&new.alike)
+                    .bind(new.named)
+                    .bind(&new.summary)
+                    .bind(&new.asker)
+                    .bind(&new.mailbox)
+                    .bind(new.now.0)
+                    .bind(new.expires_at.0)
+                    .execute(conn)
+                    .await
+                    .map_err(failed("keep an action"))?;
+                Ok(Kept::Fresh)
+            })
+        });
+        kept.await
+    }
+
+    async fn action(&self, id: &ActionId) -> Result<Option<Action>, StoreError> {
+        let row = sqlx::query(sql::ACTION).bind(id.as_str()).fetch_optional(&self.database.readers).await;
+        row.map_err(failed("read an action"))?.as_ref().map(read).transpose()
+    }
+
+    async fn actions(&self, state: Option<ActionState>, limit: u32, whole: bool) -> Result<Vec<Action>, StoreError> {
+        let rows = match state {
+            Some(state) => sqlx::query(sql::ACTIONS_IN).bind(whole).bind(state.as_str()),
+            None => sqlx::query(sql::ACTIONS).bind(whole),
+        };
+        let rows = rows.bind(limit).fetch_all(&self.database.readers).await.map_err(failed("list actions"))?;
+        rows.iter().map(read).collect()
+    }
+
+    async fn decide(
+        &self,
+        id: &ActionId,
+        decision: &Decision,
+        note: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<Decided, StoreError> {
+        let (id, decision, note) = (id.clone(), decision.clone(), note.map(str::to_owned));
+        let decided = self.database.writer.write(move |conn| {
+            let (id, decision, note) = (id.clone(), decision.clone(), note.clone());
+            Box::pin(async move {
+                let row: Option<(String, String, i64)> = sqlx::query_as(sql::DECIDABLE)
+                    .bind(id.as_str())
+                    .fetch_optional(&mut *conn)
+                    .await
+                    .map_err(failed("look at an action"))?;
+                let Some((state, digest, expires_at)) = row else { return Ok(Decided::Unknown) };
+                let state = state_of(&state)?;
+                if state != ActionState::Pending {
+                    return Ok(Decided::Over(state));
+                }
+                if expires_at <= now.0 {
+                    return Ok(Decided::Over(ActionState::Expired));
+                }
+                let to = match decision {
+                    Decision::Approve { digest: shown } if shown != digest => return Ok(Decided::OtherDigest),
+                    Decision::Approve { .. } => ActionState::Approved,
+                    Decision::Deny => ActionState::Denied,
+                };
+                let moved = sqlx::query(sql::MOVE_ACTION)
+                    .bind(id.as_str())
+                    .bind(ActionState::Pending.as_str())
+                    .bind(to.as_str())
+                    .bind(to.outcome().is_some())
+                    .bind(note)
+                    .bind(now.0);
+                moved.execute(conn).await.map_err(failed("decide on an action"))?;
+                Ok(Decided::Done)
+            })
+        });
+        decided.await
+    }
+
+    async fn move_action(
+        &self,
+        id: &ActionId,
+        from: ActionState,
+        to: ActionState,
+        note: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<bool, StoreError> {
+        let (id, note) = (id.clone(), note.map(str::to_owned));
+        let moved = self.database.writer.write(move |conn| {
+            let (id, note) = (id.clone(), note.clone());
+            Box::pin(async move {
+                let moved = sqlx::query(sql::MOVE_ACTION)
+                    .bind(id.as_str())
+                    .bind(from.as_str())
+                    .bind(to.as_str())
+                    .bind(to.outcome().is_some())
+                    .bind(note)
+                    .bind(now.0)
+                    .execute(conn)
+                    .await
+                    .map_err(failed("move an action"))?;
+                Ok(moved.rows_affected() == 1)
+            })
+        });
+        moved.await
+    }
+
+    async fn keep_code(
+        &self,
+        sha256: [u8; 32],
+        mailbox: &str,
+        mode: OversightMode,
+        expires_at: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let mailbox = mailbox.to_lowercase();
+        let kept = self.database.writer.write(move |conn| {
+            let mailbox = mailbox.clone();
+            Box::pin(async move {
+                let keep = sqlx::query(sql::KEEP_CODE)
+                    .bind(sha256.to_vec())
+                    .bind(mailbox)
+                    .bind(mode.as_str())
+                    .bind(expires_at.0);
+                keep.execute(conn).await.map(drop).map_err(failed("keep a code"))
+            })
+        });
+        kept.await
+    }
+
+    async fn use_code(
+        &self,
+        sha256: [u8; 32],
+        mailbox: &str,
+        now: UnixMillis,
+    ) -> Result<Option<OversightMode>, StoreError> {
+        let mailbox = mailbox.to_lowercase();
+        let used = self.database.writer.write(move |conn| {
+            let mailbox = mailbox.clone();
+            Box::pin(async move {
+                let found: Option<String> = sqlx::query_scalar(sql::USE_CODE)
+                    .bind(sha256.to_vec())
+                    .bind(&mailbox)
+                    .bind(now.0)
+                    .fetch_optional(&mut *conn)
+                    .await
+                    .map_err(failed("use a code"))?;
+                let Some(word) = found else { return Ok(None) };
+                let set = sqlx::query(sql::SET_MAILBOX_MODE).bind(&mailbox).bind(&word).execute(conn).await;
+                set.map_err(failed("set a mode"))?;
+                mode(&word).map(Some)
+            })
+        });
+        used.await
+    }
+
+    async fn told(&self, what: &str) -> Result<Option<i64>, StoreError> {
+        let row = sqlx::query_scalar(sql::TOLD).bind(what).fetch_optional(&self.database.readers).await;
+        row.map_err(failed("read how far the operator was told"))
+    }
+
+    async fn keep_told(&self, upto: Vec<(String, i64)>) -> Result<(), StoreError> {
+        let kept = self.database.writer.write(move |conn| {
+            let upto = upto.clone();
+            Box::pin(async move {
+                for (what, upto) in upto {
+                    let keep = sqlx::query(sql::KEEP_TOLD).bind(what).bind(upto).execute(&mut *conn).await;
+                    keep.map_err(failed("keep how far the operator was told"))?;
+                }
+                Ok(())
+            })
+        });
+        kept.await
+    }
+}
+
+fn mode(word: &str) -> Result<OversightMode, StoreError> {
+    word.parse().map_err(|_: NotAMode| StoreError::Corrupt {
+        table: "oversight",
+        row: word.to_owned(),
+        why: "it is no mode",
+    })
+}
+
+fn state_of(word: &str) -> Result<ActionState, StoreError> {
+    let corrupt = || StoreError::Corrupt { table: "actions", row: word.to_owned(), why: "it is no state" };
+    ActionState::ALL.into_iter().find(|state| state.as_str() == word).ok_or_else(corrupt)
+}
+
+fn read(row: &SqliteRow) -> Result<Action, StoreError> {
+    let id: String = row.get("id");
+    let effect: Option<Vec<u8>> = row.get("effect");
+    let effect = effect.map(|bytes| serde_json::from_slice(&bytes)).transpose().map_err(|_| StoreError::Corrupt {
+        table: "actions",
+        row: id.clone(),
+        why: "its effect cannot be read",
+    })?;
+    Ok(Action {
+        id: ActionId::new(id),
+        state: state_of(row.get("state"))?,
+        effect,
+        digest: row.get("digest"),
+        summary: row.get("summary"),
+        asker: row.get("asker"),
+        mailbox: row.get("mailbox"),
+        created_at: UnixMillis(row.get("created_at")),
+        expires_at: UnixMillis(row.get("expires_at")),
+        decided_at: row.get::<Option<i64>, _>("decided_at").map(UnixMillis),
+        note: row.get("note"),
+    })
+}

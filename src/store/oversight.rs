@@ -1,0 +1,159 @@
+//! Oversight: what the operator has set, and the actions that wait for a decision.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::{
+    clock::UnixMillis,
+    id::ActionId,
+    oversight::{ActionState, Effect, OversightMode, Rules},
+};
+
+/// Actions that may wait at once: no person looks through more, and an agent that asks for more is astray.
+pub const PENDING_MAX: u32 = 1_000;
+/// Bytes that what waits may hold together: 256 MiB, seven letters of the largest size.
+pub const PENDING_BYTES_MAX: u64 = 256 << 20;
+
+/// A change that an agent asked for and that somebody has to decide.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Action {
+    /// Its id.
+    pub id: ActionId,
+    /// How far it has come.
+    pub state: ActionState,
+    /// What is done; none once it is over.
+    pub effect: Option<Effect>,
+    /// The SHA-256 of the effect's bytes.
+    pub digest: String,
+    /// For people, in a line.
+    pub summary: String,
+    /// Who asked.
+    pub asker: String,
+    /// The mailbox it concerns, where it is one.
+    pub mailbox: Option<String>,
+    /// When it was asked for.
+    pub created_at: UnixMillis,
+    /// Until when somebody may decide.
+    pub expires_at: UnixMillis,
+    /// When somebody did.
+    pub decided_at: Option<UnixMillis>,
+    /// The operator's words, or why it failed.
+    pub note: Option<String>,
+}
+
+/// An action to be kept.
+#[derive(Debug, Clone)]
+pub struct NewAction {
+    /// Its id.
+    pub id: ActionId,
+    /// The effect, to the byte.
+    pub effect: Vec<u8>,
+    /// The SHA-256 of that.
+    pub digest: String,
+    /// Equal for two that ask for the same.
+    pub alike: String,
+    /// Whether the asker named it, so that it is known again even when it is over.
+    pub named: bool,
+    /// For people, in a line.
+    pub summary: String,
+    /// Who asks.
+    pub asker: String,
+    /// The mailbox it concerns.
+    pub mailbox: Option<String>,
+    /// Now.
+    pub now: UnixMillis,
+    /// Until when somebody may decide.
+    pub expires_at: UnixMillis,
+}
+
+/// What became of an action to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// It waits now.
+    Fresh,
+    /// This one asks for the same, and is not over, or has the same name.
+    Alike(ActionId),
+    /// As many wait as may.
+    Full,
+}
+
+/// An operator's decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Yes, to what has this digest.
+    Approve {
+        /// Of what was shown.
+        digest: String,
+    },
+    /// No.
+    Deny,
+}
+
+/// What became of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decided {
+    /// It stands.
+    Done,
+    /// There is no such action.
+    Unknown,
+    /// It is past deciding.
+    Over(ActionState),
+    /// What was shown is not what is kept.
+    OtherDigest,
+}
+
+/// What the operator has set, and what waits.
+#[async_trait]
+pub trait Oversights: Send + Sync + 'static {
+    /// What is set.
+    async fn rules(&self) -> Result<Rules, StoreError>;
+    /// Sets the mode of a mailbox, which without one follows the house again; or of the house, which then has one.
+    async fn set_mode(&self, mailbox: Option<&str>, mode: Option<OversightMode>) -> Result<(), StoreError>;
+    /// Has everything but taking mail in stand still, or go on.
+    async fn set_paused(&self, paused: bool) -> Result<(), StoreError>;
+
+    /// Keeps an action, unless one like it is there.
+    async fn keep_action(&self, new: NewAction) -> Result<Kept, StoreError>;
+    /// The action of that id.
+    async fn action(&self, id: &ActionId) -> Result<Option<Action>, StoreError>;
+    /// Actions in that state, or in any, the newest first, without their effects unless `whole`.
+    async fn actions(&self, state: Option<ActionState>, limit: u32, whole: bool) -> Result<Vec<Action>, StoreError>;
+    /// Decides on one that waits and has not expired.
+    async fn decide(
+        &self,
+        id: &ActionId,
+        decision: &Decision,
+        note: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<Decided, StoreError>;
+    /// Moves an action from one state to another; false if it was not in the first. What is over loses its effect.
+    async fn move_action(
+        &self,
+        id: &ActionId,
+        from: ActionState,
+        to: ActionState,
+        note: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<bool, StoreError>;
+
+    /// Keeps the hash of a word that changes a mailbox's mode once.
+    async fn keep_code(
+        &self,
+        sha256: [u8; 32],
+        mailbox: &str,
+        mode: OversightMode,
+        expires_at: UnixMillis,
+    ) -> Result<(), StoreError>;
+    /// Uses it up, and sets the mode; none if it is not one of this mailbox that still holds.
+    async fn use_code(
+        &self,
+        sha256: [u8; 32],
+        mailbox: &str,
+        now: UnixMillis,
+    ) -> Result<Option<OversightMode>, StoreError>;
+
+    /// How far the operator was told of `what`; none before the first time.
+    async fn told(&self, what: &str) -> Result<Option<i64>, StoreError>;
+    /// Keeps how far, of several things together.
+    async fn keep_told(&self, upto: Vec<(String, i64)>) -> Result<(), StoreError>;
+}
