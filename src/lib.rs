@@ -97,6 +97,14 @@
 //! surely. Only proof suppresses an address: a live answer, a report at the secret return path, or a complaint that a
 //! reporter named in `mail.arf_reporters` signed.
 //!
+//! ## One change that waits
+//!
+//! Every change, by a tool or by a key, is a request to the mail API, and [`domain::oversight`] judges it as one: by the
+//! mailbox's mode, kept in `bell.db`, and by what it weighs; what it does not know weighs as a change. [`bell::oversight`] lets
+//! it pass, refuses it, or keeps it: a letter first goes to `/v1/mailboxes/{mailbox}/preview`, which tells all of it as it would be
+//! sent. An operator approves the digest of what is kept. The keeper's [`bell::oversight::Errands`] then do it, with a key that is
+//! made anew each term and written nowhere, under the name of its action, and tell the outcome as an `approval` event.
+//!
 //! ## A mail service elsewhere
 //!
 //! With `mail.base_url` there is no mail wing. [`bell::hosted`] registers one webhook there for everything, and at every start
@@ -119,8 +127,10 @@
 //!   ids stay behind, so that what is told again is known.
 //! - A tool that acts under a lease makes sure of the lease first; a command of `mailbell on` ends with the process that leased.
 //! - A route of `/v1` is written once; the router makes the document at `/v1/openapi.json`, and stories hold each answer to it.
-//! - No API key makes, changes or ends one that may more than itself; a mailbox's oversight mode only gets stricter without
-//!   the scope `oversight`, and where it asks for an approval nothing is sent, since nobody can give one yet.
+//! - No API key makes, changes or ends one that may more than itself. Keys and modes are an operator's to make and to change.
+//! - No change is asked of the mail API without a [`bell::oversight::Pass`], and no request that changes something reaches a
+//!   handler of `/v1` before the same gate. What is approved is done from the bytes that were shown, once; no letter twice.
+//! - While paused, nothing goes out but to our own receiver, and that time counts for no delivery.
 //! - No later event of a mailbox is first sent to an endpoint before the earlier one is delivered or dead. A replay goes beside
 //!   that line and holds up nothing in it.
 //! - Time in which the worker does not run, asleep or stopped, counts for no delivery, and a try ends each.

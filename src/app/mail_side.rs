@@ -83,6 +83,7 @@ pub(super) struct MailSide {
 
 impl MailSide {
     /// Opens the service's database and makes its parts.
+    #[expect(clippy::too_many_lines, reason = "one list of parts, in the order in which they need each other")]
     pub(super) async fn open(inside: Inside<'_>) -> Result<Self, StartError> {
         let Inside {
             dir,

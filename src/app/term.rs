@@ -75,6 +75,7 @@ pub(super) struct Term {
 
 impl Term {
     /// Opens the doors of `resident`'s house. Returns the operator's token where this start made one for the terminal.
+    #[expect(clippy::too_many_lines, reason = "one list of parts, in the order in which they need each other")]
     pub(super) async fn begin(resident: &Resident, entry: Entry) -> Result<(Self, Option<Secret>), StartError> {
         let Entry { lock, loaded, publish, yields, busy, operator } = entry;
         let Resident { dir, bell, clock, ids, entropy, api_token, proof, disk_failed, .. } = resident;

@@ -88,7 +88,8 @@ impl Word {
 #[derive(Args)]
 pub(super) struct Mode {
     /// `read_only`, `gated_all`, `gated_send`, `monitored`, `autonomous`, or for a mailbox `default`; shows them without
-    mode: Option<String>,
+    #[arg(value_name = "MODE")]
+    wanted: Option<String>,
     /// The address of the mailbox; the house without
     mailbox: Option<String>,
     /// Change nothing, and print a code by which an agent may change that mailbox to it, once, within a day
@@ -100,8 +101,8 @@ pub(super) struct Mode {
 
 impl Mode {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let Self { mode, mailbox, code, word } = self;
-        let Some(wanted) = mode else {
+        let Self { wanted, mailbox, code, word } = self;
+        let Some(wanted) = wanted else {
             let rules = word.look().await?.rules().await?;
             say(format_args!("{}{}", rules.mode, if rules.paused { "  (paused)" } else { "" }))?;
             for (mailbox, mode) in &rules.mailboxes {
@@ -278,6 +279,7 @@ fn show(action: &Action) -> Result<(), Failure> {
 
 /// JSON in which every character that is not plain ASCII is escaped, so that nothing in it looks like something else.
 fn ascii(json: &str) -> String {
+    use std::fmt::Write as _;
     let mut shown = String::with_capacity(json.len());
     for char in json.chars() {
         if char.is_ascii() {
@@ -285,7 +287,7 @@ fn ascii(json: &str) -> String {
         } else {
             let mut units = [0; 2];
             for unit in char.encode_utf16(&mut units) {
-                shown.push_str(&format!("\\u{unit:04x}"));
+                let _ = write!(shown, "\\u{unit:04x}");
             }
         }
     }

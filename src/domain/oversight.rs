@@ -192,9 +192,14 @@ impl Change {
         let says = |name: &str| self.body.get(name).is_some();
         let names = || self.body.as_object().into_iter().flat_map(serde_json::Map::keys);
         match (self.method.as_str(), self.segments().as_slice()) {
-            ("POST", ["v1", "mailboxes", _, "send"] | ["v1", "mailboxes", _, "reply", _])
-            | ("POST", ["v1", "emails", "send"] | ["v1", "emails", _, "reply"])
-            | ("POST", ["v1", "mailboxes", _, "emails", _, "retry"])
+            (
+                "POST",
+                ["v1", "mailboxes", _, "send"]
+                | ["v1", "mailboxes", _, "reply", _]
+                | ["v1", "emails", "send"]
+                | ["v1", "emails", _, "reply"]
+                | ["v1", "mailboxes", _, "emails", _, "retry"],
+            )
             | ("PATCH", ["v1", "mailboxes", _, "emails", _, "schedule"]) => Weight::Sends,
             ("PUT", ["v1", "mailboxes", _, "emails", _, "tags"]) | ("POST", ["v1", "emails", _, "tag"]) => {
                 if self.only_handles(&facts.tags) { Weight::Free } else { Weight::Changes }

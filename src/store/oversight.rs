@@ -151,9 +151,4 @@ pub trait Oversights: Send + Sync + 'static {
         mailbox: &str,
         now: UnixMillis,
     ) -> Result<Option<OversightMode>, StoreError>;
-
-    /// How far the operator was told of `what`; none before the first time.
-    async fn told(&self, what: &str) -> Result<Option<i64>, StoreError>;
-    /// Keeps how far, of several things together.
-    async fn keep_told(&self, upto: Vec<(String, i64)>) -> Result<(), StoreError>;
 }

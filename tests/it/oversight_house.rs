@@ -111,11 +111,11 @@ impl House {
     async fn mail(&self, subject: &str, headers: &str) -> String {
         let mut peer = TcpStream::connect(self.ready["smtp"].as_str().unwrap()).await.unwrap();
         let letter = format!(
-            "From: bob@example.com\r\nTo: agent@mailbell.test\r\nSubject: {subject}\r\n{headers}\r\nHello\r\n.\r\n"
+            "From: delivered@simulator.mailbell.test\r\nTo: agent@mailbell.test\r\nSubject: {subject}\r\n{headers}\r\nHello\r\n.\r\n"
         );
         let said = [
             "EHLO x\r\n",
-            "MAIL FROM:<bob@example.com>\r\n",
+            "MAIL FROM:<delivered@simulator.mailbell.test>\r\n",
             "RCPT TO:<agent@mailbell.test>\r\n",
             "DATA\r\n",
             &letter,

@@ -86,9 +86,10 @@ async fn what_is_refused_says_why_in_a_status_that_clients_know() {
     let reply = |id: &mailbell::domain::id::MessageId| format!("/v1/mailboxes/agent@mailbell.test/reply/{id}");
     let hi = json!({ "markdown": "Hi" });
     assert_eq!(server.send(Method::POST, &reply(&asked), hi.clone()).await.0, 202);
+    let (status, held) = server.send(Method::POST, &reply(&auto), hi.clone()).await;
+    assert_eq!((status, &held["status"]), (202, &json!("pending_approval")), "an operator decides");
     let cases = [
         (reply(&asked), hi.clone(), 409, "the same reply"),
-        (reply(&auto), hi.clone(), 422, "by a program"),
         (reply(&mailbell::domain::id::MessageId::new("em_none")), hi, 404, "no email"),
         (SEND.into(), json!({ "to": ["a@b.test"], "markdown": "x" }), 400, "`subject`"),
         (SEND.into(), with(&json!({ "to": "x@elsewhere.test" })), 422, "mail.relay.host"),

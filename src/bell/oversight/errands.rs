@@ -74,7 +74,9 @@ impl Errands {
         for action in self.oversight.actions(Some(ActionState::Running), AT_ONCE, true).await? {
             let again = action.effect.as_ref().is_some_and(|effect| effect.change.is_repeatable());
             if again {
-                self.finish(&action).await?;
+                // The next round does it, unless the house is paused.
+                let (from, to) = (ActionState::Running, ActionState::Approved);
+                self.oversight.parts.store.move_action(&action.id, from, to, None, self.clock.now()).await?;
             } else {
                 let note = "it was cut off while it was done; look whether it was, and ask again if not";
                 self.end(&action, ActionState::Failed, Some(note)).await?;

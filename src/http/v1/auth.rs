@@ -86,7 +86,10 @@ async fn authenticate(gate: &Gate, token: Option<&str>) -> Result<ApiKey, ApiErr
         known => return known,
     }
     match token.filter(|token| token.len() <= TOKEN_BYTES_MAX) {
-        Some(token) if gate.oversight.is_operator(&Secret::new(token)).await? => Ok(ApiKey::operator()),
+        Some(token) if gate.oversight.is_operator(&Secret::new(token)).await? => {
+            gate.api.count_call().await;
+            Ok(ApiKey::operator())
+        }
         _ => Err(ApiError::Unauthenticated),
     }
 }

@@ -108,10 +108,8 @@ pub(super) fn head(api: TransformOpenApi<'_>) -> TransformOpenApi<'_> {
 /// Each change may have to wait for an operator, and is then answered before its handler hears of it.
 fn may_wait(operation: &mut Operation) {
     let Some(responses) = operation.responses.as_mut().filter(|_| !operation.security.is_empty()) else { return };
-    let mut generator =
-        schemars::generate::SchemaSettings::openapi3().with(|settings| settings.inline_subschemas = true);
-    generator.meta_schema = None;
-    let waits = Schema::from(generator.into_generator().into_root_schema_for::<PendingApproval>());
+    let settings = schemars::generate::SchemaSettings::draft2020_12().with(|settings| settings.meta_schema = None);
+    let waits = settings.into_generator().into_root_schema_for::<PendingApproval>();
     let accepted = responses.responses.entry(StatusCode::Code(202));
     let there =
         accepted.or_insert_with(|| ReferenceOr::Item(response("It waits for an operator.", JSON, waits.clone())));

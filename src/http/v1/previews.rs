@@ -83,7 +83,7 @@ async fn previewed(
     let Preview { letter, html, not_answerable } = preview;
     let attachments = letter.files.iter().map(file).collect::<Result<_, Failure>>()?;
     let send_at = letter.send_at.map(|at| at.to_string());
-    let send = LetterWords::as_shown(&letter, sha256_hex(html.as_bytes()));
+    let send = LetterWords::as_shown(&letter, &sha256_hex(html.as_bytes()));
     Ok(Previewed {
         from: mailbox.address.to_string(),
         to: letter.to,

@@ -83,7 +83,7 @@ impl LetterWords {
     }
 
     /// What to say so that exactly `letter` is sent.
-    pub(super) fn as_shown(letter: &Letter, html_sha256: String) -> Value {
+    pub(super) fn as_shown(letter: &Letter, html_sha256: &str) -> Value {
         let file = |file: &GivenFile| {
             serde_json::json!({
                 "name": file.name, "content_type": file.content_type, "content_base64": file.content_base64,

@@ -74,7 +74,7 @@ pub struct DomainView {
 
 impl Api {
     /// Counts a request. That must not fail it, so a store that takes no writes loses the count.
-    pub(super) async fn count_call(&self) {
+    pub async fn count_call(&self) {
         if let Some((day, calls)) = self.tally.count(self.clock.now(), 1, false)
             && let Err(error) = self.office.count_calls(day, calls).await
         {

@@ -160,20 +160,20 @@ impl Worker {
 
     async fn claim(&self, look: Look, room: usize) -> Result<ClaimedLines, crate::store::StoreError> {
         let passed = look.since(self.looked.lock().unwrap_or_else(PoisonError::into_inner).as_ref());
-        let paused = *self.walker.paused.borrow();
+        let held_back = *self.walker.paused.borrow();
         let claim = ClaimLines {
             token: self.ids.next("lease_"),
             limit: u32::try_from(room).unwrap_or(u32::MAX),
             per_endpoint_max: IN_FLIGHT_PER_ENDPOINT_MAX,
             replays_per_endpoint_max: REPLAYS_PER_ENDPOINT_MAX,
             own_reachable: self.walker.dispatch.own().borrow().is_some(),
-            others: !paused,
+            others: !held_back,
             now: look.wall,
             boot: look.boot.clone(),
             lease_millis: self.walker.lease_millis,
             since: Since {
                 // What is held back by a person is not given up for that.
-                ran_millis: if paused { 0 } else { passed.ran },
+                ran_millis: if held_back { 0 } else { passed.ran },
                 stepped_millis: passed.stepped,
                 tried_millis: millis(TRIED_FOR),
                 wait_millis_max: millis(WAIT_MAX),

@@ -27,15 +27,12 @@ impl Oversights for BellStore {
         let mut rules = Rules::default();
         for row in rows {
             let mode = mode(row.get("mode"))?;
-            match row.get::<Option<String>, _>("mailbox") {
-                Some(mailbox) => {
-                    rules.mailboxes.insert(mailbox, mode);
-                }
-                None => {
-                    rules.mode = mode;
-                    rules.paused = row.get("paused");
-                    rules.operator = row.get("operator");
-                }
+            if let Some(mailbox) = row.get::<Option<String>, _>("mailbox") {
+                rules.mailboxes.insert(mailbox, mode);
+            } else {
+                rules.mode = mode;
+                rules.paused = row.get("paused");
+                rules.operator = row.get("operator");
             }
         }
         Ok(rules)
@@ -239,25 +236,6 @@ impl Oversights for BellStore {
             })
         });
         used.await
-    }
-
-    async fn told(&self, what: &str) -> Result<Option<i64>, StoreError> {
-        let row = sqlx::query_scalar(sql::TOLD).bind(what).fetch_optional(&self.database.readers).await;
-        row.map_err(failed("read how far the operator was told"))
-    }
-
-    async fn keep_told(&self, upto: Vec<(String, i64)>) -> Result<(), StoreError> {
-        let kept = self.database.writer.write(move |conn| {
-            let upto = upto.clone();
-            Box::pin(async move {
-                for (what, upto) in upto {
-                    let keep = sqlx::query(sql::KEEP_TOLD).bind(what).bind(upto).execute(&mut *conn).await;
-                    keep.map_err(failed("keep how far the operator was told"))?;
-                }
-                Ok(())
-            })
-        });
-        kept.await
     }
 }
 

@@ -327,9 +327,6 @@ pub(super) const KEEP_CODE: &str =
     "INSERT INTO upgrade_codes (sha256, mailbox, mode, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
 pub(super) const USE_CODE: &str =
     "DELETE FROM upgrade_codes WHERE sha256 = ? AND mailbox = ? AND expires_at > ? RETURNING mode";
-pub(super) const TOLD: &str = "SELECT upto FROM told WHERE what = ?";
-pub(super) const KEEP_TOLD: &str =
-    "INSERT INTO told (what, upto) VALUES (?1, ?2) ON CONFLICT (what) DO UPDATE SET upto = ?2";
 
 /// Every statement above; a test prepares each.
 #[cfg(test)]
@@ -453,6 +450,4 @@ pub(super) const ALL: &[&str] = &[
     MOVE_ACTION,
     KEEP_CODE,
     USE_CODE,
-    TOLD,
-    KEEP_TOLD,
 ];

@@ -203,6 +203,7 @@ fn dispatch(clock: &TestClock, targets: Targets, own: watch::Receiver<Option<Soc
     // As `main` does, once for the process.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let egress = Egress::new(clock.clone()).expect("a client");
     Arc::new(Dispatch::new(egress, targets, own, clock))
 }

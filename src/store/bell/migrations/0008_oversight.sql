@@ -38,9 +38,3 @@ CREATE TABLE upgrade_codes (
     mode       TEXT NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-
--- How far the operator was told of each kind of thing.
-CREATE TABLE told (
-    what TEXT PRIMARY KEY,
-    upto INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
