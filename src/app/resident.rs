@@ -78,7 +78,12 @@ impl Resident {
         let api_token = token(tokens::API)?.ok_or(StartError::NoApiToken)?;
         let proof = token(tokens::PROOF)?.ok_or(StartError::NoApiToken)?;
         let (api_at, silent) = (watch::Sender::new(None), watch::Sender::new(None));
-        let oversight = Arc::new(bell.oversight(AllowHosts::new(&loaded.config.webhooks.allow_hosts)));
+        let mut allowed = AllowHosts::new(&loaded.config.webhooks.allow_hosts);
+        // A hosted service reaches our own receiver by this.
+        if let (Some(_), Some(own)) = (&loaded.config.mail.base_url, &loaded.config.hooks.public_url) {
+            allowed = allowed.and(own);
+        }
+        let oversight = Arc::new(bell.oversight(allowed));
         let agents = Authority::Agents(oversight.clone());
         let upstream = if let Some(api) = hosted(&loaded.config) {
             agent_side::upstream(&bell, api, agents)?

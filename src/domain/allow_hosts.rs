@@ -14,6 +14,15 @@ impl AllowHosts {
         Self(listed.iter().map(|host| host.trim().to_ascii_lowercase()).collect())
     }
 
+    /// These, and the host and port of `url`, where our own receiver is reached from a hosted service.
+    #[must_use]
+    pub fn and(mut self, url: &Url) -> Self {
+        if let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) {
+            self.0.push(format!("{host}:{port}"));
+        }
+        self
+    }
+
     /// Whether the host of `url` is among them, with its port where they name one.
     pub fn lists(&self, url: &Url) -> bool {
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return false };

@@ -78,8 +78,8 @@ async fn a_mode_is_an_operator_s_to_change() {
     let operator = server.key("operator", &[KeyScope::Admin, KeyScope::Oversight]).await;
     let by_operator = server.bare(Method::PATCH, AGENT).bearer_auth(&operator).json(&set("monitored"));
     assert_eq!(answer(by_operator).await.0, 200);
-    let (status, sent) = server.send(Method::POST, SEND, letter()).await;
-    assert_eq!((status, &sent["status"]), (202, &json!("pending_scan")));
+    let (status, taken) = server.send(Method::POST, SEND, letter()).await;
+    assert_eq!((status, &taken["status"]), (202, &json!("pending_scan")));
 }
 
 #[tokio::test]

@@ -77,11 +77,21 @@ impl Wing {
     /// The gate before every change.
     pub fn oversight(&self) -> Arc<Oversight> {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        gate(&self.store, &self.bell, &self.ids, &clock, self.allowed.clone())
+        let mut allowed = self.allowed.clone();
+        if let OwnReceiver::Hosted(Some(own)) = &self.receiver {
+            allowed = allowed.and(own);
+        }
+        gate(&self.store, &self.bell, &self.ids, &clock, allowed)
     }
 
     pub fn upstream(&self) -> Arc<Upstream> {
         self.upstream_with_key(mail_api::KEY)
+    }
+
+    fn upstream_of_the_house(&self) -> Arc<Upstream> {
+        let (map, clock) = (Arc::new(self.store.clone()), Arc::new(self.clock.clone()));
+        let (base, key) = (self.api.url.clone(), Secret::new(mail_api::KEY));
+        Arc::new(Upstream::fixed(base, key, map, clock, Authority::House).unwrap())
     }
 
     pub fn upstream_with_key(&self, key: &str) -> Arc<Upstream> {
@@ -94,7 +104,8 @@ impl Wing {
 
     /// What looks after the mail API as a hosted one, which reaches us under `public_url`.
     pub fn hosted(&self, public_url: Option<&str>) -> Hosted {
-        let (store, clock, upstream) = (Arc::new(self.store.clone()), Arc::new(self.clock.clone()), self.upstream());
+        let (store, clock, upstream) =
+            (Arc::new(self.store.clone()), Arc::new(self.clock.clone()), self.upstream_of_the_house());
         let public_url = public_url.map(|url| url.parse().unwrap());
         let webhooks = Webhooks::new(
             upstream.clone(),
