@@ -51,7 +51,7 @@ async fn a_passing_failure_is_tried_again() {
 #[tokio::test]
 async fn what_may_have_begun_is_not_asked_for_twice() {
     let wing = Wing::start().await;
-    let upstream = wing.upstream();
+    let upstream = wing.upstream_of_the_house();
     wing.api.answer_next(500, None, json!({}));
     let failed = upstream.create_webhook(&webhook()).await.unwrap_err();
     assert!(matches!(failed, UpstreamError::Failed { status: 500 }), "{failed}");

@@ -88,7 +88,7 @@ impl Wing {
         self.upstream_with_key(mail_api::KEY)
     }
 
-    fn upstream_of_the_house(&self) -> Arc<Upstream> {
+    pub fn upstream_of_the_house(&self) -> Arc<Upstream> {
         let (map, clock) = (Arc::new(self.store.clone()), Arc::new(self.clock.clone()));
         let (base, key) = (self.api.url.clone(), Secret::new(mail_api::KEY));
         Arc::new(Upstream::fixed(base, key, map, clock, Authority::House).unwrap())
