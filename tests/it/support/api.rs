@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use mailbell::{
     bell::oversight::{Oversight, Parts},
-    domain::{allow_hosts::AllowHosts, clock::Clock, key::KeyScope},
+    domain::{allow_hosts::AllowHosts, clock::Clock, grant::Grant, key::KeyScope},
     http::v1,
     ids::Ids,
     mail::api::Api,
@@ -41,7 +41,7 @@ pub async fn oversight() -> (Arc<Oversight>, tempfile::TempDir) {
     let ids = Arc::new(Ids::new(clock.clone(), Arc::new(Counting::default())));
     let path = directory.path().join("bell.db");
     let store = BellStore::open(&path, Schema::Migrate, &ids, CancellationToken::new()).await.expect("opens");
-    let operator = Principal { name: "operator".into(), scope: TokenScope::Operator };
+    let operator = Principal { name: "operator".into(), scope: TokenScope::Operator, grant: Grant::default() };
     store.put_token(&operator, sha256(OPERATOR_TOKEN.as_bytes()), clock.now()).await.expect("kept");
     let allowed = AllowHosts::new(&["hooks.example.com".into()]);
     (gate(&store, &Bell::default(), &ids, &clock, allowed), directory)
