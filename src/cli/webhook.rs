@@ -31,9 +31,9 @@ pub(super) enum Webhook {
     Secret(One),
     /// Make a new secret; the old one signs beside it for a while, in `webhook-signature`
     Rotate(Rotate),
-    /// Send nothing more to a webhook; what it was still owed becomes dead letters
+    /// Send nothing more to a webhook; what it is still owed waits, for a day of running time at most
     Disable(One),
-    /// Tell a webhook of what happens from now on
+    /// Send to a webhook again, first what it is still owed
     Enable(One),
     /// Send a signed probe now, and show what came of it
     Test(One),
@@ -156,14 +156,14 @@ impl Webhook {
             Self::Disable(one) => {
                 one.with("webhook disable", async |api, id| {
                     api.switch_webhook(&id, false).await?;
-                    say(format!("{id} is off; what it was still owed are dead letters: `mailbell webhook deliveries --status failed`"))
+                    say(format!("{id} is off; what it is still owed waits, and is a dead letter after 24 hours in which the service ran"))
                 })
                 .await
             }
             Self::Enable(one) => {
                 one.with("webhook enable", async |api, id| {
                     api.switch_webhook(&id, true).await?;
-                    say(format!("{id} is on; `mailbell webhook replay` repeats what it missed"))
+                    say(format!("{id} is on, and gets first what it is still owed"))
                 })
                 .await
             }

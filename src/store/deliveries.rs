@@ -136,7 +136,7 @@ pub enum Verdict {
         /// When the line's next head may be sent, if it has time left.
         next_at: UnixMillis,
     },
-    /// The endpoint is gone for good: its webhooks are disabled, and all that it was owed is given up.
+    /// The endpoint says that it is gone: its webhooks are disabled, and what they are owed is set aside.
     Gone,
 }
 
@@ -187,7 +187,7 @@ pub struct Delivery {
     pub created_at: UnixMillis,
     /// When it was last tried.
     pub last_attempt_at: Option<UnixMillis>,
-    /// When it is tried next, if it heads its line.
+    /// When it is tried next, if it heads its line and its webhook is on.
     pub next_attempt_at: Option<UnixMillis>,
     /// The last tries, the oldest first, at most [`ATTEMPTS_SHOWN_MAX`].
     pub tries: Vec<Attempt>,

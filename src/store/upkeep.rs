@@ -90,11 +90,12 @@ pub trait Upkeep: Send + Sync + 'static {
         live_max: u32,
     ) -> Result<Rotated, StoreError>;
 
-    /// Has nothing more sent to a webhook; what it was still owed becomes dead letters. False if there is none such.
+    /// Has nothing more sent to a webhook. What it is still owed is set aside: it stays pending, its time goes on, and where
+    /// that is over it becomes a dead letter. False if there is none such.
     async fn disable(&self, webhook: &WebhookId, why: &str, now: UnixMillis) -> Result<bool, StoreError>;
 
-    /// Has a webhook told of what happens from now on. False if there is none such.
-    async fn enable(&self, webhook: &WebhookId) -> Result<bool, StoreError>;
+    /// Has a webhook told of what it is still owed, in order, and of what happens from now on. False if there is none such.
+    async fn enable(&self, webhook: &WebhookId, now: UnixMillis) -> Result<bool, StoreError>;
 
     /// A delivery with its last tries.
     async fn delivery(&self, id: &DeliveryId) -> Result<Option<Delivery>, StoreError>;

@@ -62,6 +62,7 @@ mod waiting_workers;
 mod webhooks_leases;
 mod webhooks_mail;
 mod webhooks_order;
+mod webhooks_pauses;
 mod webhooks_retries;
 mod webhooks_running;
 mod webhooks_targets;

@@ -84,7 +84,7 @@ async fn a_response_without_end_is_cut_and_its_status_counts() {
 }
 
 #[tokio::test]
-async fn a_410_disables_the_endpoint_s_webhooks_and_gives_up_what_they_were_owed() {
+async fn a_410_switches_the_endpoint_s_webhooks_off_and_what_they_are_owed_waits() {
     let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
     let receiver = Receiver::answering(hooks.clock.clone(), [Reply::Status(410)]).await;
     let other = Receiver::answering(hooks.clock.clone(), []).await;
@@ -93,20 +93,29 @@ async fn a_410_disables_the_endpoint_s_webhooks_and_gives_up_what_they_were_owed
     let ann = mailbox("ann@mailbell.test");
     hooks.happen(&ann, "evt_1").await;
     hooks.happen(&ann, "evt_2").await;
-    assert_eq!(hooks.worker.run_until_idle().await, None);
+    hooks.worker.run_until_idle().await;
 
     assert_eq!(receiver.hits().len(), 1);
     assert_eq!(other.event_ids(), ["evt_1", "evt_2"]);
     let (webhook, _) = hooks.store.webhook(&gone.id).await.unwrap().expect("still there");
-    assert!(webhook.disabled.expect("disabled").why.contains("410"));
-    let dead = hooks.deliveries().await.into_iter().filter(|delivery| delivery.webhook == gone.id);
-    assert!(dead.into_iter().all(|delivery| delivery.state == State::Dead));
+    let why = webhook.disabled.expect("disabled").why;
+    assert!(why.contains("gone") && why.contains("410"), "{why}");
+    let states = async || {
+        let owed = hooks.deliveries().await.into_iter().filter(|delivery| delivery.webhook == gone.id);
+        owed.map(|delivery| (delivery.state, delivery.next_attempt_at)).collect::<Vec<_>>()
+    };
+    assert_eq!(states().await, [(State::Pending, None); 2], "it waits, and nothing is planned");
     assert_eq!(hooks.happen(&ann, "evt_3").await, 1, "only the other is still told");
 
-    hooks.register(&receiver.url()).await;
+    let (anew, _) = hooks.register(&receiver.url()).await;
     hooks.happen(&ann, "evt_4").await;
     hooks.worker.run_until_idle().await;
     assert_eq!(receiver.event_ids(), ["evt_1", "evt_4"], "a new registration begins anew");
+    hooks.api.registry().remove(&anew.id).await.unwrap();
+    hooks.upkeep().enable(&gone.id).await.unwrap();
+    assert_eq!(hooks.worker.run_until_idle().await, None);
+    assert_eq!(receiver.event_ids(), ["evt_1", "evt_4", "evt_1", "evt_2"], "and the old one goes on, in order");
+    assert_eq!(states().await, [(State::Delivered, None); 2]);
 }
 
 #[tokio::test]

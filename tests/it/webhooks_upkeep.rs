@@ -220,31 +220,3 @@ async fn a_rotated_secret_signs_beside_the_new_one_and_is_then_forgotten() {
     let (status, said) = post(&api, &format!("/v1/webhooks/{}/rotate", own.id)).await;
     assert!(status == 409 && said["error"].as_str().unwrap().contains("mailbell webhook rotate"), "{said}");
 }
-
-#[tokio::test]
-async fn a_webhook_that_is_off_is_told_nothing_until_it_is_on_again() {
-    let (hooks, api) = start().await;
-    let receiver = Receiver::answering(hooks.clock.clone(), [Reply::Status(500)]).await;
-    let (webhook, _) = hooks.register(&receiver.url()).await;
-    let ann = mailbox("ann@mailbell.test");
-    hooks.happen(&ann, "evt_1").await;
-    hooks.worker.run_until_idle().await;
-    let at = |what: &str| format!("/v1/webhooks/{}/{what}", webhook.id);
-    let (status, off) = post(&api, &at("disable")).await;
-    assert_eq!((status, &off["status"]), (200, &json!("disabled")));
-    assert!(off["disabled_reason"].as_str().unwrap().contains("mailbell webhook enable"));
-    assert_eq!(hooks.happen(&ann, "evt_2").await, 0);
-    assert_eq!(hooks.worker.run_until_idle().await, None);
-    let dead = hooks.deliveries().await[0].id.clone();
-    assert_eq!(post(&api, &format!("/v1/webhook-deliveries/{dead}/replay")).await.0, 409);
-    assert_eq!(post(&api, &at("test")).await.1["delivered"], true, "a probe shows that it can be on");
-
-    assert_eq!(post(&api, &at("enable")).await.1["status"], "enabled");
-    assert_eq!(hooks.happen(&ann, "evt_3").await, 1);
-    assert_eq!(post(&api, &format!("/v1/webhook-deliveries/{dead}/replay")).await.0, 201);
-    hooks.worker.run_until_idle().await;
-    let ids: Vec<_> = receiver.event_ids().into_iter().filter(|id| !id.ends_with("evt_2")).collect();
-    assert_eq!((ids.first().unwrap().as_str(), ids.len()), ("evt_1", 4), "the try, the probe, the new one, the replay");
-    assert_eq!(post(&api, "/v1/webhooks/wh_none/enable").await.0, 404);
-    assert_eq!(post(&api, "/v1/webhooks/wh_none/disable").await.0, 404);
-}

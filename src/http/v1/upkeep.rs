@@ -39,11 +39,14 @@ pub(super) fn routes() -> ApiRouter<Arc<Api>> {
         )
         .api_route(
             "/v1/webhooks/{webhook}/disable",
-            post_with(disable, says("disable_webhook", "Stops sending to a webhook.")),
+            post_with(
+                disable,
+                says("disable_webhook", "Stops sending to a webhook; what it is owed waits for 24 hours at most."),
+            ),
         )
         .api_route(
             "/v1/webhooks/{webhook}/enable",
-            post_with(enable, says("enable_webhook", "Sends to a webhook again.")),
+            post_with(enable, says("enable_webhook", "Sends to a webhook again, first what it is owed.")),
         )
         .api_route(
             "/v1/webhook-deliveries/{delivery}",

@@ -55,13 +55,13 @@ impl Api {
         Ok(self.upkeep.rotate(id, secret, overlap).await?)
     }
 
-    /// Has nothing more sent to a webhook.
+    /// Has nothing more sent to a webhook; what it is owed waits.
     pub async fn disable_webhook(&self, key: &ApiKey, id: &WebhookId) -> Result<Webhook, ApiError> {
         must(key, KeyScope::Admin)?;
         Ok(self.upkeep.disable(id).await?)
     }
 
-    /// Has a webhook told of what happens from now on.
+    /// Has a webhook told of what it is owed, and of what happens from now on.
     pub async fn enable_webhook(&self, key: &ApiKey, id: &WebhookId) -> Result<Webhook, ApiError> {
         must(key, KeyScope::Admin)?;
         Ok(self.upkeep.enable(id).await?)

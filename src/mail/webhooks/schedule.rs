@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_2xx_delivers_and_only_a_410_ends_the_endpoint() {
+    fn only_a_2xx_delivers_and_only_a_410_switches_the_endpoint_off() {
         for status in [200, 201, 202, 204, 299] {
             assert_eq!(verdict(responded(status), FRESH, NOW, 0), Verdict::Delivered, "{status}");
         }

@@ -85,7 +85,9 @@ pub enum UpkeepError {
     )]
     ManySecrets,
     /// A delivery that is still owed.
-    #[error("delivery `{0}` is still owed and will be tried again by itself; only one that is over can be replayed")]
+    #[error(
+        "delivery `{0}` is still owed and will be tried again by itself, once its webhook is on; only one that is over can be replayed"
+    )]
     StillOwed(DeliveryId),
     /// A delivery that is over.
     #[error("delivery `{0}` is over; only one that is still pending can be given up")]
@@ -169,15 +171,17 @@ impl Upkeep {
         }
     }
 
-    /// Has nothing more sent to a webhook; what it was still owed becomes dead letters.
+    /// Has nothing more sent to a webhook. What it is still owed waits until it is on again, each for its 24 hours of
+    /// running time, and is a dead letter then.
     pub async fn disable(&self, id: &WebhookId) -> Result<Webhook, UpkeepError> {
         self.store.disable(id, SWITCHED_OFF, self.clock.now()).await?;
         self.webhook(id).await
     }
 
-    /// Has a webhook told of what happens from now on; its dead letters can be replayed.
+    /// Has a webhook told of what it is still owed, in order, and of what happens from now on.
     pub async fn enable(&self, id: &WebhookId) -> Result<Webhook, UpkeepError> {
-        self.store.enable(id).await?;
+        self.store.enable(id, self.clock.now()).await?;
+        self.bell.notify_one();
         self.webhook(id).await
     }
 

@@ -25,8 +25,9 @@ use crate::{
 pub(super) const COLUMNS: &str = "d.seq, d.webhook_id, l.endpoint, l.mailbox, d.event_id, d.event_type, d.state, d.attempts, \
                        d.created_at, d.last_attempt_at, d.replay_of, \
                        (SELECT o.created_at FROM delivery o WHERE o.seq = d.replay_of) AS replay_of_created_at, \
-                       CASE WHEN d.state = 'pending' AND NOT EXISTS \
-                           (SELECT 1 FROM delivery e WHERE e.line_id = d.line_id AND e.state = 'pending' AND e.seq < d.seq) \
+                       CASE WHEN d.state = 'pending' AND d.paused = 0 AND NOT EXISTS \
+                           (SELECT 1 FROM delivery e WHERE e.line_id = d.line_id AND e.state = 'pending' \
+                                                       AND e.paused = 0 AND e.seq < d.seq) \
                        THEN l.due_at END AS next_attempt_at";
 
 pub(super) fn delivery(row: &SqliteRow, tries: Vec<Attempt>) -> Result<Delivery, StoreError> {

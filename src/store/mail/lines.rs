@@ -31,7 +31,8 @@ const NEXT_DUE: &str = "SELECT min(due_at) FROM line WHERE due_at IS NOT NULL AN
 const NEXT_EXPIRY: &str =
     "SELECT min(lease_until) FROM line WHERE lease_token IS NOT NULL AND lease_boot = ?1 AND lease_until > ?2";
 const HEAD: &str = "UPDATE delivery SET attempts = attempts + 1
-         WHERE seq = (SELECT seq FROM delivery WHERE line_id = ?1 AND state = 'pending' ORDER BY seq LIMIT 1)
+         WHERE seq = (SELECT seq FROM delivery WHERE line_id = ?1 AND state = 'pending' AND paused = 0
+                      ORDER BY seq LIMIT 1)
          RETURNING seq, webhook_id, event_id, attempts, created_at, body, replay_of,
                    coalesce(expires_at <= (SELECT millis FROM running_time WHERE id = 1), FALSE) AS last,
                    (SELECT o.created_at FROM delivery o WHERE o.seq = delivery.replay_of) AS replay_of_created_at,
@@ -41,7 +42,7 @@ const HEAD: &str = "UPDATE delivery SET attempts = attempts + 1
 const NEXT_RETIREMENT: &str = "SELECT min(retires_at) FROM webhook_secret WHERE retires_at IS NOT NULL";
 const WAITING: &str = "SELECT EXISTS (SELECT 1 FROM delivery WHERE state = 'pending')";
 const SETTLE: &str = "UPDATE line SET due_at = NULL, failures = 0, failing_since = NULL
-         WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE line_id = ?1 AND state = 'pending')";
+         WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE line_id = ?1 AND state = 'pending' AND paused = 0)";
 
 fn endpoints_sql() -> String {
     format!(
@@ -243,7 +244,7 @@ pub(super) async fn give_up_all_of(conn: &mut SqliteConnection, webhook: &str) -
     Ok(())
 }
 
-/// After deliveries were given up from outside: a line with nothing pending comes to rest, its failures forgotten. Whoever
+/// After deliveries were given up or set aside from outside: a line with nothing pending comes to rest, its failures forgotten. Whoever
 /// holds it still does, and will find nothing more to do.
 pub(super) async fn settle(conn: &mut SqliteConnection, line: i64) -> Result<(), StoreError> {
     sqlx::query(SETTLE).bind(line).execute(conn).await.map_err(failed("bring a line to rest"))?;
@@ -265,7 +266,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::store::mail::MailStore;
+    use crate::store::mail::{MailStore, pauses};
 
     async fn plan(store: &MailStore, sql: String) -> String {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
@@ -296,7 +297,11 @@ mod tests {
             }
         }
         // These walk an index that holds nothing else than what they are about, or stop at its first entry.
-        for (sql, index) in [(WAITING, "USING COVERING INDEX delivery_"), (running::BEGIN, "delivery_unlooked")] {
+        for (sql, index) in [
+            (WAITING, "USING COVERING INDEX delivery_"),
+            (running::BEGIN, "delivery_unlooked"),
+            (pauses::EXPIRE, "delivery_paused"),
+        ] {
             let plan = plan(&store, sql.to_owned()).await;
             assert!(plan.contains(index), "{plan}");
         }

@@ -10,6 +10,7 @@ mod messages;
 mod office;
 mod opens;
 mod outbox;
+mod pauses;
 mod recipients;
 mod record;
 mod retention;

@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::lines::head;
+use super::{lines::head, pauses};
 use crate::{
     domain::clock::UnixMillis,
     store::{
@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// Why a webhook whose endpoint answered 410 is disabled.
-const GONE: &str = "the endpoint answered 410 Gone; register a new webhook once it is back";
+const GONE: &str =
+    "the endpoint is gone: it answered 410; once it is back, `mailbell webhook enable ID` goes on with what is owed";
 
 pub(super) async fn record(
     conn: &mut SqliteConnection,
@@ -43,7 +44,7 @@ pub(super) async fn record(
         }
         Verdict::RetryAt(at) => {
             failed_again(conn, owed.line, attempt).await?;
-            // Given up by hand while it was under way: the next does not wait for it.
+            // Given up or set aside by hand while it was under way: the next does not wait for it.
             let at = if is_pending(conn, owed).await? { *at } else { attempt.at };
             rest(conn, owed.line, at).await?;
         }
@@ -57,7 +58,7 @@ pub(super) async fn record(
             rest(conn, owed.line, if expired { attempt.at } else { *next_at }).await?;
         }
         Verdict::Gone => {
-            disable(conn, owed, attempt.at).await?;
+            pauses::switch_off_all_to(conn, &owed.endpoint.to_string(), GONE, attempt.at).await?;
             rest(conn, owed.line, attempt.at).await?;
         }
     }
@@ -133,7 +134,7 @@ async fn give_up(conn: &mut SqliteConnection, owed: &Owed) -> Result<(), StoreEr
 }
 
 async fn is_pending(conn: &mut SqliteConnection, owed: &Owed) -> Result<bool, StoreError> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM delivery WHERE seq = ?1 AND state = 'pending')")
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM delivery WHERE seq = ?1 AND state = 'pending' AND paused = 0)")
         .bind(owed.seq)
         .fetch_one(conn)
         .await
@@ -144,37 +145,13 @@ async fn is_pending(conn: &mut SqliteConnection, owed: &Owed) -> Result<bool, St
 async fn next_is_expired(conn: &mut SqliteConnection, line: i64) -> Result<bool, StoreError> {
     sqlx::query_scalar(
         "SELECT coalesce((SELECT expires_at <= (SELECT millis FROM running_time WHERE id = 1)
-                          FROM delivery WHERE line_id = ?1 AND state = 'pending' ORDER BY seq LIMIT 1), FALSE)",
+                          FROM delivery WHERE line_id = ?1 AND state = 'pending' AND paused = 0
+                          ORDER BY seq LIMIT 1), FALSE)",
     )
     .bind(line)
     .fetch_one(conn)
     .await
     .map_err(failed("look at the next head of a line"))
-}
-
-async fn disable(conn: &mut SqliteConnection, owed: &Owed, at: UnixMillis) -> Result<(), StoreError> {
-    let endpoint = owed.endpoint.to_string();
-    sqlx::query("UPDATE webhook SET disabled_at = ?2, disabled_why = ?3 WHERE endpoint = ?1 AND disabled_at IS NULL")
-        .bind(&endpoint)
-        .bind(at.0)
-        .bind(GONE)
-        .execute(&mut *conn)
-        .await
-        .map_err(failed("disable the webhooks of an endpoint"))?;
-    sqlx::query(
-        "UPDATE delivery SET state = 'dead'
-         WHERE state = 'pending' AND line_id IN (SELECT id FROM line WHERE endpoint = ?1)",
-    )
-    .bind(&endpoint)
-    .execute(&mut *conn)
-    .await
-    .map_err(failed("give up what an endpoint was owed"))?;
-    sqlx::query("UPDATE line SET due_at = NULL, failures = 0, failing_since = NULL WHERE endpoint = ?1")
-        .bind(endpoint)
-        .execute(conn)
-        .await
-        .map_err(failed("bring the lines of an endpoint to rest"))?;
-    Ok(())
 }
 
 /// The line works.
@@ -224,7 +201,7 @@ async fn rest(conn: &mut SqliteConnection, line: i64, at: UnixMillis) -> Result<
              failures = CASE WHEN waits THEN failures ELSE 0 END,
              failing_since = CASE WHEN waits THEN failing_since END,
              lease_token = NULL, lease_boot = NULL, lease_until = NULL
-         FROM (SELECT EXISTS (SELECT 1 FROM delivery WHERE line_id = ?1 AND state = 'pending') AS waits)
+         FROM (SELECT EXISTS (SELECT 1 FROM delivery WHERE line_id = ?1 AND state = 'pending' AND paused = 0) AS waits)
          WHERE id = ?1",
     )
     .bind(line)

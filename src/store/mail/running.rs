@@ -2,6 +2,7 @@
 
 use sqlx::SqliteConnection;
 
+use super::pauses;
 use crate::store::{
     StoreError,
     deliveries::{ClaimLines, Since},
@@ -25,6 +26,7 @@ pub(super) async fn pass_time(conn: &mut SqliteConnection, claim: &ClaimLines) -
     let Since { ran_millis, stepped_millis, tried_millis, wait_millis_max } = claim.since;
     sqlx::query(RUN).bind(ran_millis).execute(&mut *conn).await.map_err(failed("count the running time"))?;
     sqlx::query(BEGIN).bind(tried_millis).execute(&mut *conn).await.map_err(failed("give deliveries their time"))?;
+    sqlx::query(pauses::EXPIRE).execute(&mut *conn).await.map_err(failed("end what has waited for too long"))?;
     if stepped_millis != 0 {
         sqlx::query(STEP)
             .bind(stepped_millis)

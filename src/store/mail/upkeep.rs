@@ -8,7 +8,7 @@ use sqlx::{Row as _, SqliteConnection};
 use super::{
     MailStore,
     deliveries::{COLUMNS, delivery},
-    lines,
+    lines, pauses,
 };
 use crate::{
     domain::{
@@ -75,21 +75,6 @@ async fn rotate(
     .await
     .map_err(failed("store the new secret of a webhook"))?;
     Ok(Rotated::Done { beside })
-}
-
-async fn disable(conn: &mut SqliteConnection, id: &str, why: &str, now: UnixMillis) -> Result<bool, StoreError> {
-    // One that is off keeps the time and the reason it went off for.
-    let known = sqlx::query(
-        "UPDATE webhook SET disabled_at = coalesce(disabled_at, ?2), disabled_why = coalesce(disabled_why, ?3) WHERE id = ?1",
-    )
-    .bind(id)
-    .bind(now.0)
-    .bind(why)
-    .execute(&mut *conn)
-    .await
-    .map_err(failed("disable a webhook"))?;
-    lines::give_up_all_of(conn, id).await?;
-    Ok(known.rows_affected() == 1)
 }
 
 /// A delivery as it stands inside the transaction, without its tries.
@@ -253,23 +238,16 @@ impl Upkeep for MailStore {
         let (webhook, why) = (webhook.clone(), why.to_owned());
         let write = self.database.writer.write(move |conn| {
             let (webhook, why) = (webhook.clone(), why.clone());
-            Box::pin(async move { disable(conn, webhook.as_str(), &why, now).await })
+            Box::pin(async move { pauses::switch_off(conn, webhook.as_str(), &why, now).await })
         });
         write.await
     }
 
-    async fn enable(&self, webhook: &WebhookId) -> Result<bool, StoreError> {
+    async fn enable(&self, webhook: &WebhookId, now: UnixMillis) -> Result<bool, StoreError> {
         let webhook = webhook.clone();
         let write = self.database.writer.write(move |conn| {
             let webhook = webhook.clone();
-            Box::pin(async move {
-                let known = sqlx::query("UPDATE webhook SET disabled_at = NULL, disabled_why = NULL WHERE id = ?1")
-                    .bind(webhook.as_str())
-                    .execute(conn)
-                    .await
-                    .map_err(failed("enable a webhook"))?;
-                Ok(known.rows_affected() == 1)
-            })
+            Box::pin(async move { pauses::switch_on(conn, webhook.as_str(), now).await })
         });
         write.await
     }

@@ -136,6 +136,13 @@ impl Hooks {
         parts(&self.store, &self.clock, Targets::new(&[], true), self.own.subscribe(), self.bell.clone())
     }
 
+    /// What people do by hand.
+    pub fn upkeep(&self) -> Upkeep {
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let ids = Arc::new(Ids::new(clock, Arc::new(Counting::default())));
+        upkeep(&Arc::new(self.store.clone()), &self.clock, &ids, self.bell.clone())
+    }
+
     /// A webhook for the events `inbound` and `bounce` of every mailbox.
     pub async fn register(&self, url: &str) -> (Webhook, Secret) {
         let events = vec!["inbound".into(), "bounce".into()];
