@@ -129,6 +129,9 @@ pub struct MessageSummary {
     pub delivered_at: Option<UnixMillis>,
     /// Its worst bounce; none for one that came in.
     pub bounced: Option<Bounced>,
+    /// Whether it is a report on another message (a DSN, a complaint, a receipt), of which an event of its own told: none of
+    /// kind `inbound` does.
+    pub report: bool,
 }
 
 /// The bounce that a message is remembered by: a hard one before a soft one, then the latest. A soft one is forgotten once

@@ -267,6 +267,7 @@ impl Reception {
                 // A report that says nothing worth an event, such as of a delay, is mail like any other.
                 if !tells.is_empty() {
                     message.tells = tells;
+                    message.message.summary.report = true;
                 }
             }
             new.push(message);
@@ -354,6 +355,7 @@ impl Reception {
             tags: BTreeMap::new(),
             delivered_at: None,
             bounced: None,
+            report: false,
         };
         NewMessage {
             message: Message { summary, text: reading.text.clone(), notes, verdict: verdict.clone() },

@@ -5,13 +5,10 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use mailbell::{
     app::{
         data_dir::DataDir,
-        house::{House, Plan},
-        listeners::BusyDefault,
+        house::House,
         system::{SystemClock, SystemEntropy},
-        tokens::ShowOperatorToken,
     },
     bell::waiting::{ListRequest, Position},
-    config::load::{Overrides, load},
     domain::event::{Auth, Event, EventFilter},
     store::{
         hosted::{HostedApi, HostedApis as _},
@@ -21,6 +18,7 @@ use mailbell::{
 use serde_json::{Value, json};
 
 use crate::support::{
+    house::house_in,
     http::{self, Answer},
     receiver::{Hit, Receiver, Reply},
     smtp_peer::SmtpPeer,
@@ -30,26 +28,6 @@ const AGENT: &str = "agent@mailbell.test";
 /// Far more than anything here takes, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-async fn house(dir: &Path, settings: Vec<(&'static str, String)>) -> House {
-    // As `main` does; another test may have done it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let addrs = ["mcp.addr", "hooks.addr", "api.addr", "smtp.addr", "lmtp.addr", "console.addr"];
-    let mut values: Vec<_> = addrs.into_iter().map(|key| (key, ":0".to_owned())).collect();
-    values.extend(settings);
-    let dir = DataDir::open(Some(dir.to_owned())).unwrap();
-    let plan = Plan {
-        lock: dir.keep().await.unwrap(),
-        dir,
-        loaded: load(Overrides { values, ..Overrides::default() }).unwrap(),
-        publish: true,
-        busy: BusyDefault::Fail,
-        operator: ShowOperatorToken::Nowhere,
-        clock: Arc::new(SystemClock::new()),
-        entropy: Arc::new(SystemEntropy),
-    };
-    House::start(plan).await.unwrap().0
-}
-
 /// The service and its key.
 struct Service {
     house: House,
@@ -58,7 +36,7 @@ struct Service {
 
 impl Service {
     async fn start(dir: &Path) -> Self {
-        let house = house(dir, Vec::new()).await;
+        let house = house_in(dir, Vec::new(), SystemClock::new()).await;
         let key = DataDir::open(Some(dir.to_owned())).unwrap().token("api").unwrap().unwrap();
         Self { house, key }
     }
@@ -94,7 +72,7 @@ impl Service {
         let mut settings = vec![("mail.base_url", self.url()), ("mail.api_key", self.key.clone())];
         settings.extend(public_url.map(|it| ("hooks.public_url", format!("http://{}", it.address()))));
         let before = looked(dir, &self.url()).await;
-        let client = house(dir, settings).await;
+        let client = house_in(dir, settings, SystemClock::new()).await;
         let store = client.bell().store.clone();
         let looking = async {
             loop {
@@ -239,6 +217,31 @@ async fn the_default_webhook_follows_the_public_url_and_outlives_a_lost_log() {
     service.mail("told to a new log").await;
     new.wait_for(1).await;
     assert_eq!(hand_over(&new.hits()[0], &client).await, json!({ "received": 1, "duplicates": 0 }));
+    client.close().await;
+    service.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_came_in_while_a_house_was_away_is_not_told_as_mail() {
+    let (at_service, at_client) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let service = Service::start(at_service.path()).await;
+    let (client, _) = service.client(at_client.path(), None).await;
+    client.close().await;
+    let smtp = service.house.addresses().smtp.as_deref().unwrap().parse().unwrap();
+    let report = format!(
+        "From: MAILER-DAEMON@mx.example.com\r\nTo: {AGENT}\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n\
+         --b\r\n\r\nIt did not arrive.\r\n\
+         --b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example.com\r\n\r\n\
+         Final-Recipient: rfc822; bob@example.com\r\nAction: failed\r\nStatus: 5.1.1\r\n\
+         Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n\r\n--b--\r\n"
+    );
+    let report = SmtpPeer::hello(smtp).await.deliver(&[AGENT], &report).await;
+    let listed = service.api("GET", &format!("/v1/mailboxes/{AGENT}/emails")).await;
+    assert_eq!((&listed["emails"][0]["id"], &listed["emails"][0]["report"]), (&json!(report), &json!(true)));
+    let mail = service.mail("a mail like any other").await;
+    let (client, _) = service.client(at_client.path(), None).await;
+    assert_eq!(messages(&events(&client).await), [mail]);
     client.close().await;
     service.house.close().await;
 }

@@ -196,3 +196,55 @@ async fn what_may_pass_is_tried_again_beside_what_only_the_operator_can_mend() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn a_service_that_refuses_opens_gets_a_webhook_without_them_and_it_is_said() {
+    let wing = Wing::start().await;
+    let mut hosted = wing.hosted(PUBLIC_URL);
+    // The list of webhooks, then what it says to one for all five kinds.
+    wing.api.answer_next(200, None, json!({ "subscriptions": [] }));
+    wing.api.answer_next(400, None, json!({ "error": "unknown event: open" }));
+    for _ in 0..2 {
+        let [trouble] = &hosted.look().await[..] else { panic!("one trouble") };
+        assert!(trouble.to_string().contains("opens are not told"), "{trouble}");
+    }
+    let posts: Vec<_> = wing.api.asked().into_iter().filter(|asked| !asked.body.is_null()).collect();
+    let kinds: Vec<_> = posts.iter().map(|asked| asked.body["events"].clone()).collect();
+    assert_eq!(
+        kinds,
+        [
+            json!(["inbound", "delivery", "bounce", "complaint", "open"]),
+            json!(["inbound", "delivery", "bounce", "complaint"])
+        ],
+        "asked once with them and once without"
+    );
+    let known = wing.store.hosted_in_use().await.unwrap().unwrap();
+    assert!(known.webhook.is_some() && known.looked_at.is_some());
+    assert!(known.trouble.unwrap().contains("everything else is"));
+}
+
+#[tokio::test]
+async fn a_service_that_refuses_the_webhook_for_another_reason_is_not_told_off_for_opens() {
+    let wing = Wing::start().await;
+    let mut hosted = wing.hosted(PUBLIC_URL);
+    wing.api.answer_next(200, None, json!({ "subscriptions": [] }));
+    for _ in 0..2 {
+        wing.api.answer_next(400, None, json!({ "error": "this URL is not allowed" }));
+    }
+    let [trouble] = &hosted.look().await[..] else { panic!("one trouble") };
+    assert_eq!(trouble.to_string(), "the mail API refused this (HTTP 400)");
+    assert_eq!(wing.store.hosted_in_use().await.unwrap().unwrap().webhook, None);
+}
+
+#[tokio::test]
+async fn a_report_on_another_message_is_no_mail_that_was_missed() {
+    let wing = Wing::start().await;
+    let mut hosted = wing.hosted(PUBLIC_URL);
+    assert!(hosted.look().await.is_empty());
+    let mut report = message(1);
+    report["report"] = true.into();
+    wing.api.add_email("mbx_1", report);
+    wing.api.add_email("mbx_1", message(2));
+    assert!(hosted.look().await.is_empty());
+    assert_eq!(messages(&wing).await, ["em_2"]);
+}

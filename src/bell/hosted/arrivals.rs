@@ -149,7 +149,8 @@ fn mark_of(newest: Option<&Summary>) -> Mark {
 
 /// The event that tells of `message`, read as the webhook's body would be: with the same words and the same limits.
 fn event(message: &Summary, now: UnixMillis) -> Option<NewEvent> {
-    if message.status.as_deref().is_some_and(|status| WITHHELD.contains(&status)) {
+    // What a report reports is gone with its webhook: a list does not hold it.
+    if message.report || message.status.as_deref().is_some_and(|status| WITHHELD.contains(&status)) {
         return None;
     }
     let body = serde_json::json!({

@@ -8,9 +8,9 @@ use super::Trouble;
 use crate::{
     bell::{
         upstream::{Upstream, UpstreamError, Webhook, WebhookScope},
-        webhooks::{Registration, SOURCE, Webhooks, receiver_url},
+        webhooks::{Registration, SOURCE, WebhookError, Webhooks, receiver_url},
     },
-    domain::{clock::Clock, event::EventKind, id::SourceName},
+    domain::{clock::Clock, event::EventKind, id::SourceName, webhook::Vocabulary},
     store::{hosted::HostedApis, sources::Sources},
 };
 
@@ -62,7 +62,7 @@ impl Endpoint {
                 if kept.as_ref() != Some(&webhook.id) {
                     self.apis.keep_webhook(&self.api, Some(&webhook.id)).await?;
                 }
-                return Ok(());
+                return opens(webhook);
             }
             // All it sends would be refused.
             self.webhooks.delete(&webhook.id).await?;
@@ -70,19 +70,28 @@ impl Endpoint {
         if self.asked {
             return Err(Trouble::PendingApproval);
         }
-        let registration = Registration {
-            scope: WebhookScope::Account,
-            events: EventKind::OF_WEBHOOKS.to_vec(),
-            description: Some(DESCRIPTION.to_owned()),
-            endpoint_url: None,
+        let everything = EventKind::OF_WEBHOOKS.to_vec();
+        let registered = match self.webhooks.register(registration(everything.clone())).await {
+            // The service documents `open`, and one that does not know it after all refuses the whole webhook.
+            Err(WebhookError::Upstream(UpstreamError::Refused { status: 400 | 422, said })) => {
+                let rest = everything.into_iter().filter(|kind| *kind != EventKind::Open).collect();
+                let without = self.webhooks.register(registration(rest)).await;
+                without.map_err(|error| match error {
+                    WebhookError::Upstream(UpstreamError::Refused { status, .. }) => {
+                        WebhookError::Upstream(UpstreamError::Refused { status, said })
+                    }
+                    error => error,
+                })
+            }
+            registered => registered,
         };
-        let Some(webhook) = self.webhooks.register(registration).await? else {
+        let Some(webhook) = registered? else {
             self.asked = true;
             return Err(Trouble::PendingApproval);
         };
         tracing::info!(webhook.id = %webhook.id, "registered a webhook to this receiver at the mail API");
         self.apis.keep_webhook(&self.api, Some(&webhook.id)).await?;
-        Ok(())
+        opens(&webhook)
     }
 
     /// Has our receiver know the secret of a webhook that an earlier log of ours registered, if the service tells it.
@@ -95,4 +104,14 @@ impl Endpoint {
         self.sources.add_secret(&SourceName::new(SOURCE), &secret, Some(&webhook.id), self.clock.now()).await?;
         Ok(true)
     }
+}
+
+fn registration(events: Vec<EventKind>) -> Registration {
+    Registration { scope: WebhookScope::Account, events, description: Some(DESCRIPTION.to_owned()), endpoint_url: None }
+}
+
+/// Says of a webhook without opens that none are told. One whose kinds the service does not tell is taken to have all.
+fn opens(webhook: &Webhook) -> Result<(), Trouble> {
+    let has = |word: &String| matches!(Vocabulary::read(word), Ok((EventKind::Open, _)));
+    if webhook.events.is_empty() || webhook.events.iter().any(has) { Ok(()) } else { Err(Trouble::NoOpens) }
 }

@@ -49,6 +49,11 @@ pub enum Trouble {
     /// The service makes webhooks only with an operator's approval.
     #[error("the webhook to this receiver waits for an operator's approval at the mail API; approve it there")]
     PendingApproval,
+    /// The service has no opens to tell of.
+    #[error(
+        "the mail API refuses a webhook for `open`, so this one does without: opens are not told, everything else is"
+    )]
+    NoOpens,
     /// The mail API did not do it.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -75,7 +80,7 @@ impl From<WebhookError> for Trouble {
 impl Trouble {
     /// Whether it may pass without anybody doing something here.
     fn may_pass(&self) -> bool {
-        !matches!(self, Self::NoPublicUrl | Self::PendingApproval)
+        !matches!(self, Self::NoPublicUrl | Self::PendingApproval | Self::NoOpens)
     }
 }
 

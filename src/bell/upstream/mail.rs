@@ -51,6 +51,8 @@ pub struct Summary {
     pub auto: Option<bool>,
     /// Whether its sender was written to before, where the API tells it.
     pub sender_written_to_before: Option<bool>,
+    /// Whether it is a report on another message, of which another event tells; only an API such as ours says so.
+    pub report: bool,
     /// Whether files came with it.
     pub has_attachments: bool,
     /// Tags by key; none where the API does not tell them here.

@@ -228,6 +228,7 @@ fn composed(making: Making, image: Option<&str>, bytes_max: usize) -> Result<(Ve
         tags: BTreeMap::new(),
         delivered_at: None,
         bounced: None,
+        report: false,
     };
     Ok((raw, Message { summary, text: making.markdown, notes: Vec::new(), verdict: None }))
 }

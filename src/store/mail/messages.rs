@@ -13,8 +13,8 @@ use crate::{
 
 const INSERT: &str = "INSERT INTO message (id, mailbox_id, thread_id, direction, status, sender, sender_name, \
      recipients, cc, subject, snippet, received_at, auto, attachment_count, attachments, internet_id, envelope_from, \
-     blob, size_bytes, notes, sender_folded, subject_folded, text) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)";
+     blob, size_bytes, notes, sender_folded, subject_folded, text, report) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)";
 const MAILBOX_OF: &str = "SELECT mailbox_id FROM message WHERE id = ?1";
 const BLOB_OF: &str = "SELECT blob FROM message WHERE id = ?1 AND mailbox_id = ?2";
 const MARK_READ: &str = "UPDATE message SET status = 'read' WHERE id = ?1 AND mailbox_id = ?2 AND status = 'unread'";
@@ -72,6 +72,7 @@ pub(super) async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread
         .bind(sender)
         .bind(summary.subject.to_lowercase())
         .bind(text)
+        .bind(summary.report)
         .execute(&mut *conn)
         .await
         .map_err(failed("store a message"))?;

@@ -16,7 +16,7 @@ use crate::{
 
 /// The columns of a [`SummaryRow`], from a message called `m`.
 pub(super) const SUMMARY: &str = "m.id, m.mailbox_id, m.thread_id, m.direction, m.status, m.sender, m.sender_name, \
-     m.recipients, m.cc, m.subject, m.snippet, m.received_at, m.auto, m.attachments, \
+     m.recipients, m.cc, m.subject, m.snippet, m.received_at, m.auto, m.report, m.attachments, \
      (SELECT json_group_object(own.key, own.value) FROM tag own WHERE own.seq = m.seq) AS tags, \
      (SELECT min(r.delivered_at) FROM recipient r WHERE r.message_id = m.id) AS delivered_at, \
      (SELECT max(r.bounced_at) FROM recipient r WHERE r.message_id = m.id AND r.bounce_type = 'hard') AS hard_at, \
@@ -61,6 +61,7 @@ pub(super) struct SummaryRow {
     snippet: String,
     received_at: i64,
     auto: bool,
+    report: bool,
     attachments: String,
     tags: String,
     delivered_at: Option<i64>,
@@ -93,6 +94,7 @@ impl SummaryRow {
             snippet: self.snippet,
             received_at: UnixMillis(self.received_at),
             auto: self.auto,
+            report: self.report,
             attachments,
             tags,
             delivered_at: self.delivered_at.map(UnixMillis),

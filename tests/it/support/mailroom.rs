@@ -55,6 +55,7 @@ pub fn message(id: &str, mailbox: &Mailbox, thread: &str) -> Message {
             tags: BTreeMap::new(),
             delivered_at: None,
             bounced: None,
+            report: false,
         },
         text: format!("The text of {id}"),
         notes: vec![],

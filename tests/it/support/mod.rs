@@ -10,6 +10,7 @@ pub mod foreign;
 pub mod fuzz;
 pub mod hooks;
 pub mod hostile;
+pub mod house;
 pub mod http;
 pub mod mail;
 pub mod mail_api;

@@ -45,6 +45,8 @@ pub(in super::super) struct EmailSummary {
     created_at: UnixMillis,
     /// Whether it is an automatic reply (RFC 3834).
     auto: bool,
+    /// Whether it is a report on another email (a bounce, a complaint, a receipt), of which an event of its own kind told.
+    report: bool,
     has_attachments: bool,
     attachments: Vec<Attachment>,
     tags: BTreeMap<String, String>,
@@ -158,6 +160,7 @@ impl From<&message::MessageSummary> for EmailSummary {
             received_at: email.received_at,
             created_at: email.received_at,
             auto: email.auto,
+            report: email.report,
             has_attachments: !email.attachments.is_empty(),
             attachments: email.attachments.iter().map(Attachment::from).collect(),
             tags: email.tags.clone(),
