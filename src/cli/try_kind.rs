@@ -131,6 +131,7 @@ impl Inbound {
             cc: &[],
             html: None,
             auto: false,
+            ai_disclosure: false,
             subject: &self.subject,
             text: &self.text,
             date: clock.now(),

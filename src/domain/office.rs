@@ -1,6 +1,8 @@
 //! What the mail API keeps beside mail: how a mailbox is set, contacts, the account, and what was used.
 
-use super::{address::Address, clock::UnixMillis};
+use std::str::FromStr;
+
+use super::{address::Address, clock::UnixMillis, id::WebhookId, webhook::Endpoint};
 
 /// How a mailbox is set, beside its address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,6 +13,70 @@ pub struct MailboxSettings {
     pub auto_bcc: Option<Address>,
     /// What stands under all it sends.
     pub signature_block: Option<String>,
+    /// What else it has.
+    pub features: MailboxFeatures,
+}
+
+/// What a mailbox has beside its copies and its signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxFeatures {
+    /// The webhook that is told of everything that happens to it, and where that leads.
+    pub webhook: Option<(WebhookId, Endpoint)>,
+    /// Where an operator wants to be told of what waits for them.
+    pub oversight_webhook: Option<Endpoint>,
+    /// What comes first where a letter is to be sent later and needs an approval.
+    pub gate_timing: Option<GateTiming>,
+    /// Whether it may send later.
+    pub scheduling: bool,
+    /// Whether what it sends says that an AI wrote it.
+    pub ai_disclosure: bool,
+    /// Whether it was set up. MultiMail's MCP server asks for a setup in every result where it was not.
+    pub mcp_configured: bool,
+}
+
+impl Default for MailboxFeatures {
+    fn default() -> Self {
+        Self {
+            webhook: None,
+            oversight_webhook: None,
+            gate_timing: None,
+            scheduling: true,
+            ai_disclosure: false,
+            mcp_configured: true,
+        }
+    }
+}
+
+/// What comes first where a letter is to be sent later and needs an approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GateTiming {
+    /// The approval; then it waits for its moment.
+    GateFirst,
+    /// The moment; then it waits for the approval.
+    ScheduleFirst,
+}
+
+impl GateTiming {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::GateFirst => "gate_first",
+            Self::ScheduleFirst => "schedule_first",
+        }
+    }
+}
+
+/// A word that names no order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`default_gate_timing` must be gate_first or schedule_first, or empty")]
+pub struct NotAGateTiming;
+
+impl FromStr for GateTiming {
+    type Err = NotAGateTiming;
+
+    fn from_str(text: &str) -> Result<Self, NotAGateTiming> {
+        [Self::GateFirst, Self::ScheduleFirst].into_iter().find(|one| one.as_str() == text).ok_or(NotAGateTiming)
+    }
 }
 
 /// Somebody to write to.

@@ -7,6 +7,9 @@ use mail_builder::{
 
 use crate::domain::{address::Address, clock::UnixMillis};
 
+/// The header by which a message says that an AI wrote it.
+pub const AI_DISCLOSURE: &str = "X-AI-Disclosure";
+
 /// A message to be built. Its texts need no escaping: what a header cannot carry is encoded.
 #[derive(Debug, Clone)]
 pub struct Draft<'a> {
@@ -26,6 +29,8 @@ pub struct Draft<'a> {
     pub html: Option<&'a str>,
     /// Whether it is a program's answer to a message (RFC 3834 section 5), which no program should answer.
     pub auto: bool,
+    /// Whether it says that an AI wrote it.
+    pub ai_disclosure: bool,
     /// When it is written.
     pub date: UnixMillis,
     /// Its Message-ID, without angle brackets.
@@ -71,6 +76,9 @@ pub fn compose(draft: &Draft<'_>) -> Vec<u8> {
     if draft.auto {
         builder = builder.header("Auto-Submitted", Raw::new("auto-replied"));
     }
+    if draft.ai_disclosure {
+        builder = builder.header(AI_DISCLOSURE, Raw::new("ai-generated"));
+    }
     if let Some(answered) = draft.in_reply_to {
         builder = builder.in_reply_to(answered);
     }
@@ -101,6 +109,7 @@ mod tests {
             cc: &[],
             html: None,
             auto: false,
+            ai_disclosure: true,
             subject: "Größe – 見積もり, with a text that is long enough to be folded over more than one line of it",
             text: "Grüße\n.\nfrom me",
             date: UnixMillis(1_795_514_400_000),
@@ -122,5 +131,6 @@ mod tests {
         let text = String::from_utf8_lossy(&raw);
         assert!(text.contains("Date: Tue, 24 Nov 2026 10:00:00 +0000\r\n"), "{text}");
         assert!(text.contains("Message-ID: <3@a.test>\r\n"), "{text}");
+        assert!(text.contains("X-AI-Disclosure: ai-generated\r\n"), "{text}");
     }
 }

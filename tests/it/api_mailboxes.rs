@@ -21,6 +21,10 @@ async fn story() -> (Post, ApiServer, TempDir) {
     (post, server, dir)
 }
 
+async fn operator(server: &ApiServer) -> String {
+    server.key("operator", &[KeyScope::Admin, KeyScope::Oversight]).await
+}
+
 fn letter() -> Value {
     json!({ "to": ["agent@mailbell.test"], "subject": "Hello", "markdown": "Hi" })
 }
@@ -28,13 +32,16 @@ fn letter() -> Value {
 #[tokio::test]
 async fn what_a_mailbox_sends_carries_its_name_its_copies_and_its_signature() {
     let (post, server, _dir) = story().await;
+    let operator = operator(&server).await;
     let change = json!({ "display_name": "Agent Smith", "auto_cc": "agent@mailbell.test",
-        "auto_bcc": "other@mailbell.test", "signature_block": "Agent Smith, Example", "forward_inbound": 1 });
-    let (status, changed) = server.order(Method::PATCH, AGENT, change).await;
+        "auto_bcc": "other@mailbell.test", "signature_block": "Agent Smith, Example", "favourite_colour": "blue" });
+    let (status, changed) = answer(server.bare(Method::PATCH, AGENT).bearer_auth(&operator).json(&change)).await;
     assert_eq!(
         (status, &changed["status"], &changed["ignored"]),
-        (200, &json!("updated"), &json!(["forward_inbound"]))
+        (200, &json!("updated"), &json!(["favourite_colour"]))
     );
+    // What is so already widens nothing.
+    assert_eq!(server.send(Method::PATCH, AGENT, change).await.0, 200);
     let (_, shown) = server.get(AGENT).await;
     assert_eq!(
         (&shown["display_name"], &shown["signature_block"]),
@@ -75,7 +82,7 @@ async fn a_mode_is_an_operator_s_to_change() {
     let (status, refused) = server.send(Method::POST, SEND, letter()).await;
     assert_eq!(status, 403);
     assert!(refused["error"].as_str().unwrap().contains("read_only"), "{refused}");
-    let operator = server.key("operator", &[KeyScope::Admin, KeyScope::Oversight]).await;
+    let operator = operator(&server).await;
     let by_operator = server.bare(Method::PATCH, AGENT).bearer_auth(&operator).json(&set("monitored"));
     assert_eq!(answer(by_operator).await.0, 200);
     let (status, taken) = server.send(Method::POST, SEND, letter()).await;
@@ -87,7 +94,9 @@ async fn what_cannot_be_set_is_refused_whole() {
     let (_post, server, _dir) = story().await;
     for wrong in [
         json!({}),
-        json!({ "forward_inbound": 1 }),
+        json!({ "favourite_colour": "blue" }),
+        json!({ "scheduling_enabled": 2 }),
+        json!({ "default_gate_timing": "later" }),
         json!({ "oversight_mode": "free" }),
         json!({ "auto_cc": "nobody" }),
         json!({ "signature_block": "x".repeat(201) }),

@@ -173,6 +173,7 @@ async fn what_is_composed_is_handed_over_and_every_recipient_has_an_answer() {
         cc: &[],
         html: None,
         auto: false,
+        ai_disclosure: false,
         subject: "Grüße",
         text: ".first line begins with a dot\n.\nend",
         date: UnixMillis(1_795_514_400_000),

@@ -4,6 +4,7 @@
 
 mod api_attachments;
 mod api_emails;
+mod api_features;
 mod api_flat;
 mod api_gate;
 mod api_mailboxes;

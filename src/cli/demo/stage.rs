@@ -72,6 +72,7 @@ impl Stage {
             cc: &[],
             html: None,
             auto: false,
+            ai_disclosure: false,
             subject,
             text,
             date: bell.clock.now(),

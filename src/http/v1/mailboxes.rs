@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Extension, extract::State};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     bell::oversight::Oversight,
     domain::message::Mailbox,
-    mail::api::{Api, ApiError, MailboxChange},
+    mail::api::{Api, ApiError, FeatureChange, MailboxChange},
 };
 
 /// The API's documentation says `address_local`, its SDK says `address`.
@@ -26,6 +26,8 @@ pub(super) struct NewMailbox {
     address_local: Option<String>,
     address: Option<String>,
     display_name: Option<String>,
+    /// Where all that happens to it is told.
+    webhook_url: Option<String>,
 }
 
 /// Every mailbox, by address.
@@ -57,7 +59,7 @@ pub(super) async fn add(
             "`address` is missing: give a whole address, or the part before the @ as `address_local`".into(),
         )
     })?;
-    let mailbox = api.add_mailbox(&key, &address, new.display_name).await?;
+    let mailbox = api.add_mailbox(&key, &address, new.display_name, new.webhook_url).await?;
     Ok(Answer(shape(&api, &oversight, &mailbox).await?))
 }
 
@@ -92,7 +94,32 @@ pub(super) struct Changes {
     #[serde(default, deserialize_with = "text")]
     signature_block: Option<String>,
     track_opens: Option<bool>,
-    /// What the service documents and this one does not have: it is named in the answer, and changes nothing.
+    /// Where all that happens to it is told, as by a webhook of its own.
+    #[serde(default, deserialize_with = "text")]
+    webhook_url: Option<String>,
+    /// Kept; nothing is posted to it yet.
+    #[serde(default, deserialize_with = "text")]
+    oversight_webhook_url: Option<String>,
+    /// 0; this service does not forward.
+    #[serde(default, deserialize_with = "flag")]
+    #[schemars(schema_with = "flag_schema")]
+    forward_inbound: Option<bool>,
+    /// `gate_first` or `schedule_first`.
+    #[serde(default, deserialize_with = "text")]
+    default_gate_timing: Option<String>,
+    /// 0: `send_at` is refused.
+    #[serde(default, deserialize_with = "flag")]
+    #[schemars(schema_with = "flag_schema")]
+    scheduling_enabled: Option<bool>,
+    /// 1: what it sends has the header `X-AI-Disclosure` and a line under its text.
+    #[serde(default, deserialize_with = "flag")]
+    #[schemars(schema_with = "flag_schema")]
+    ai_disclosure: Option<bool>,
+    /// Whether it was set up, for clients that ask.
+    #[serde(default, deserialize_with = "flag")]
+    #[schemars(schema_with = "flag_schema")]
+    mcp_configured: Option<bool>,
+    /// What this service does not know: it is named in the answer, and changes nothing.
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
@@ -100,6 +127,22 @@ pub(super) struct Changes {
 /// A text; null is an empty one, and a name that is left out is none.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(Some(Option::<String>::deserialize(deserializer)?.unwrap_or_default()))
+}
+
+/// A flag, as the service writes it: 0 or 1; true and false will do.
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(None),
+        Value::Bool(on) => Ok(Some(on)),
+        Value::Number(number) if number.as_u64().is_some_and(|number| number < 2) => {
+            Ok(Some(number.as_u64() == Some(1)))
+        }
+        _ => Err(serde::de::Error::custom("a flag of a mailbox is 0 or 1")),
+    }
+}
+
+fn flag_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": [0, 1, true, false, null] })
 }
 
 /// What became of a change.
@@ -111,8 +154,7 @@ pub(super) struct Changed {
     ignored: Vec<String>,
 }
 
-/// Changes what there is to change; the service documents more, which this one does not have. It names what it did not
-/// change, so that nobody takes silence for consent.
+/// Changes what there is to change, and names what there is not, so that nobody takes silence for consent.
 pub(super) async fn change(
     State(api): State<Arc<Api>>,
     Extension(oversight): Extension<Arc<Oversight>>,
@@ -120,14 +162,29 @@ pub(super) async fn change(
     At(mailbox): At<String>,
     JsonBody(changes): JsonBody<Changes>,
 ) -> Result<Done<Changed>, Failure> {
-    let Changes { display_name, oversight_mode, auto_cc, auto_bcc, signature_block, track_opens, rest } = changes;
-    let change = MailboxChange { display_name, auto_cc, auto_bcc, signature_block, track_opens };
-    // The setup of MultiMail's own MCP server may come with nothing but that it was done.
-    let mode = oversight_mode.as_deref().map(mode).transpose()?;
-    if change == MailboxChange::default() && mode.is_none() && !rest.contains_key("mcp_configured") {
+    let rest = changes.rest;
+    let change = MailboxChange {
+        display_name: changes.display_name,
+        auto_cc: changes.auto_cc,
+        auto_bcc: changes.auto_bcc,
+        signature_block: changes.signature_block,
+        track_opens: changes.track_opens,
+        features: FeatureChange {
+            webhook_url: changes.webhook_url,
+            oversight_webhook_url: changes.oversight_webhook_url,
+            forward_inbound: changes.forward_inbound,
+            default_gate_timing: changes.default_gate_timing,
+            scheduling_enabled: changes.scheduling_enabled,
+            ai_disclosure: changes.ai_disclosure,
+            mcp_configured: changes.mcp_configured,
+        },
+    };
+    let mode = changes.oversight_mode.as_deref().map(mode).transpose()?;
+    if change == MailboxChange::default() && mode.is_none() {
         return Err(Failure::Malformed(
-            "give at least one of `display_name`, `oversight_mode`, `auto_cc`, `auto_bcc`, `signature_block` and \
-             `track_opens` (true or false); nothing else of a mailbox changes"
+            "give at least one of `display_name`, `oversight_mode`, `auto_cc`, `auto_bcc`, `signature_block`, \
+             `track_opens`, `webhook_url`, `oversight_webhook_url`, `forward_inbound`, `default_gate_timing`, \
+             `scheduling_enabled`, `ai_disclosure` and `mcp_configured`; nothing else of a mailbox changes"
                 .into(),
         ));
     }

@@ -111,6 +111,7 @@ impl LetterWords {
             send_at: self.send_at,
             track_opens: self.track_opens,
             shown: shown.map(|html_sha256| Shown { html_sha256 }),
+            ai_disclosure: false,
         }
     }
 }
@@ -216,7 +217,9 @@ pub(super) async fn change(
     }
     let LetterWords { to, cc, bcc, subject, markdown, send_at, .. } = words;
     let id = MessageId::new(email);
-    let send_at = api.change(&key, &mailbox, &id, Change { to, cc, bcc, subject, markdown, send_at }).await?;
+    let send_at = api
+        .change(&key, &mailbox, &id, Change { to, cc, bcc, subject, markdown, send_at, ..Change::default() })
+        .await?;
     let send_at = Some(send_at.into());
     Ok(Answer(Waiting { id: id.to_string(), message_id: id.to_string(), status: "scheduled", send_at }))
 }

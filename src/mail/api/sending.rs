@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Api, ApiError, must};
+use super::{Api, ApiError, must, settings::may_schedule};
 use crate::{
     domain::{
         clock::UnixMillis,
@@ -62,6 +62,9 @@ impl Api {
     ) -> Result<UnixMillis, ApiError> {
         must(key, KeyScope::Send)?;
         let mailbox = self.find(mailbox).await?;
+        let settings = self.settings(&mailbox).await?;
+        may_schedule(&mailbox, &settings, change.send_at.is_some())?;
+        change.ai_disclosure = settings.features.ai_disclosure;
         if let Some(markdown) = change.markdown.take() {
             let letter = self.as_set(&mailbox, Letter { markdown, ..Letter::default() }).await?;
             change.markdown = Some(letter.markdown);

@@ -18,16 +18,20 @@ use crate::{
 /// Deliveries in a page, at most.
 pub const DELIVERIES_MAX: u32 = 100;
 
+/// Who asks for a target, where it is `key` that asks.
+pub(super) fn asker(key: &ApiKey) -> Asker {
+    match key {
+        key if key.is_of_the_house() => Asker::House,
+        key if key.decides() => Asker::Operator,
+        _ => Asker::Other,
+    }
+}
+
 impl Api {
     /// Takes a webhook on; the answer holds its secret.
     pub async fn register(&self, key: &ApiKey, asked: NewWebhook) -> Result<(Webhook, Secret), ApiError> {
         must(key, KeyScope::Admin)?;
-        let by = match key {
-            key if key.is_of_the_house() => Asker::House,
-            key if key.decides() => Asker::Operator,
-            _ => Asker::Other,
-        };
-        Ok(self.registry.register(asked, by).await?)
+        Ok(self.registry.register(asked, asker(key)).await?)
     }
 
     /// Every webhook, the oldest first.

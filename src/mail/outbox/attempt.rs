@@ -234,6 +234,7 @@ async fn play(
                 text: "I am away and will read your mail when I am back.\n",
                 html: None,
                 auto: true,
+                ai_disclosure: false,
                 date: now,
                 internet_id: &format!("{}@{}", parts.ids.next("away-"), simulator::DOMAIN),
                 in_reply_to: Some(&sent.internet_id),

@@ -99,6 +99,8 @@ pub(super) struct Making {
     pub(super) auto: bool,
     /// Whether it carries a tracking image; as its mailbox has it otherwise.
     pub(super) track_opens: Option<bool>,
+    /// Whether its head says that an AI wrote it.
+    pub(super) ai_disclosure: bool,
     pub(super) thread: ThreadId,
     pub(super) status: Status,
     pub(super) at: UnixMillis,
@@ -197,6 +199,7 @@ fn composed(making: Making, image: Option<&str>, bytes_max: usize) -> Result<(Ve
         text: &making.markdown,
         html: Some(&html),
         auto: making.auto,
+        ai_disclosure: making.ai_disclosure,
         date: making.at,
         internet_id: &making.internet_id,
         in_reply_to: making.in_reply_to.as_deref(),

@@ -34,6 +34,8 @@ pub struct Change {
     pub markdown: Option<String>,
     /// When to send it.
     pub send_at: Option<UnixMillis>,
+    /// Whether its head says from now on that an AI wrote it.
+    pub ai_disclosure: bool,
 }
 
 impl Submission {
@@ -99,6 +101,7 @@ impl Submission {
                 references: reading.references,
                 auto: message.summary.auto,
                 track_opens: standing.track_opens,
+                ai_disclosure: change.ai_disclosure,
                 thread: message.summary.thread_id,
                 status: Status::Scheduled,
                 at: now,

@@ -95,6 +95,8 @@ pub struct Letter {
     pub send_at: Option<UnixMillis>,
     /// Whether it carries a tracking image; as its mailbox has it otherwise.
     pub track_opens: Option<bool>,
+    /// Whether its head says that an AI wrote it.
+    pub ai_disclosure: bool,
     /// Of a letter that an operator has approved: what was shown. Nothing of the letter is then worked out anew.
     pub shown: Option<Shown>,
 }
@@ -207,6 +209,7 @@ impl Submission {
                 references: place.references.clone(),
                 auto: place.reply.is_some(),
                 track_opens: letter.track_opens,
+                ai_disclosure: letter.ai_disclosure,
                 thread: ThreadId::new(self.with.ids.next("thr_")),
                 status,
                 at: now,

@@ -189,12 +189,12 @@ impl Registry {
         self.webhooks.remove_webhooks_of(&mailbox.id).await
     }
 
-    /// What the webhooks to our own receiver are signed with, the oldest webhook first.
+    /// What the webhooks to our own receiver are signed with, the oldest webhook first, and of each the newest secret first.
     pub async fn own_secrets(&self) -> Result<Vec<Secret>, StoreError> {
         let mut own = Vec::new();
         for webhook in self.list().await?.into_iter().filter(|webhook| webhook.endpoint == Endpoint::Own) {
             let signing = self.webhook(&webhook.id).await?;
-            own.extend(signing.and_then(|(_, secrets)| secrets.into_iter().next()));
+            own.extend(signing.into_iter().flat_map(|(_, secrets)| secrets));
         }
         Ok(own)
     }
@@ -207,7 +207,8 @@ impl Registry {
         }
     }
 
-    async fn endpoint(&self, text: &str, by: Asker) -> Result<Endpoint, RegisterError> {
+    /// Where `text` leads, if webhooks may be sent there on behalf of `by`.
+    pub async fn endpoint(&self, text: &str, by: Asker) -> Result<Endpoint, RegisterError> {
         match text.trim().parse()? {
             Endpoint::Url(url) if !self.is_own(&url) => {
                 self.targets.admit_resolved(&url, by).await?;

@@ -63,6 +63,8 @@ impl FreeSpace for Roomy {
 
 /// The server in front whose word on signatures is believed.
 pub const FRONT: &str = "mx.front.test";
+/// Where webhooks may be sent, beside this machine.
+pub const ALLOWED_HOSTS: [&str; 3] = ["one.example.com", "two.example.com", "boss.example.com"];
 /// Whose complaints are believed, once they are signed.
 pub const REPORTER: &str = "fbl.provider.test";
 
@@ -156,7 +158,7 @@ impl Post {
         let registry = Registry::new(
             store.clone(),
             store.clone(),
-            Targets::new(&[], true),
+            Targets::new(&ALLOWED_HOSTS.map(str::to_owned), true),
             watch::channel(None).1,
             shared.clone(),
             ids.clone(),

@@ -1,6 +1,7 @@
 //! The rows of what the API keeps beside mail.
 
 mod contacts;
+mod features;
 mod settings;
 mod spam;
 mod usage;
@@ -24,7 +25,8 @@ use crate::{
 #[async_trait]
 impl Office for MailStore {
     async fn settings(&self, mailbox: &MailboxId) -> Result<MailboxSettings, StoreError> {
-        settings::of(&self.database.readers, mailbox).await
+        let features = features::of(&self.database.readers, mailbox).await?;
+        Ok(MailboxSettings { features, ..settings::of(&self.database.readers, mailbox).await? })
     }
 
     async fn set(
@@ -36,7 +38,10 @@ impl Office for MailStore {
         let asked = (mailbox.clone(), display_name.map(str::to_owned), settings.clone());
         let write = self.database.writer.write(move |conn| {
             let (mailbox, display_name, settings) = asked.clone();
-            Box::pin(async move { settings::put(conn, &mailbox, display_name.as_deref(), &settings).await })
+            Box::pin(async move {
+                settings::put(conn, &mailbox, display_name.as_deref(), &settings).await?;
+                features::put(conn, &mailbox, &settings.features).await
+            })
         });
         write.await
     }

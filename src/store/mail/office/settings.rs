@@ -6,7 +6,7 @@ use crate::{
     domain::{
         address::Address,
         id::MailboxId,
-        office::{Account, MailboxSettings},
+        office::{Account, MailboxFeatures, MailboxSettings},
     },
     store::{StoreError, failed},
 };
@@ -17,6 +17,7 @@ const PUT: &str = "INSERT INTO mailbox_settings (mailbox_id, auto_cc, auto_bcc, 
      SELECT id, ?2, ?3, ?4 FROM mailbox WHERE id = ?1
      ON CONFLICT (mailbox_id) DO UPDATE SET auto_cc = ?2, auto_bcc = ?3, signature_block = ?4";
 
+/// Without its features.
 pub(super) async fn of<'e>(
     db: impl Executor<'e, Database = Sqlite>,
     mailbox: &MailboxId,
@@ -32,6 +33,7 @@ pub(super) async fn of<'e>(
         auto_cc: address("auto_cc")?,
         auto_bcc: address("auto_bcc")?,
         signature_block: row.get("signature_block"),
+        features: MailboxFeatures::default(),
     })
 }
 
