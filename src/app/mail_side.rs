@@ -38,7 +38,7 @@ use crate::{
             worker::{LEASE, Parts, Worker},
         },
     },
-    store::{StoreError, mail::MailStore},
+    store::mail::MailStore,
 };
 
 /// The local part of the mailbox that a new service has, at each first of its domains.
@@ -234,9 +234,9 @@ impl MailSide {
         self.tracking.clone()
     }
 
-    /// What the service signs with for our own receiver.
-    pub(super) async fn own_secrets(&self) -> Result<Vec<Secret>, StoreError> {
-        self.api.registry().own_secrets().await
+    /// Its use cases.
+    pub(super) fn api(&self) -> Arc<Api> {
+        self.api.clone()
     }
 
     /// Starts serving on `sockets`, until `shutdown`. The API's listener also proves by `proof` that it is the keeper's, to

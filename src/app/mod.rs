@@ -14,6 +14,7 @@ pub mod keeper;
 pub mod listeners;
 pub mod local_socket;
 mod mail_side;
+mod own_secrets;
 pub mod resident;
 mod retention;
 mod roll;

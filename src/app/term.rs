@@ -15,6 +15,7 @@ use super::{
     listeners::{BusyDefault, Listeners, reachable},
     local_socket,
     mail_side::{self, MailSide},
+    own_secrets,
     resident::Resident,
     retention,
     roll::Roll,
@@ -137,7 +138,8 @@ impl Term {
             let mail = MailSide::open(inside).await?;
             mail.furnish(api_token, &own_secret).await?;
             tracking = Some(mail.tracking());
-            know_secrets(bell, mail.own_secrets().await?).await?;
+            own_secrets::settle(bell, &mail.api()).await?;
+            parts.spawn(own_secrets::keep(bell.clone(), mail.api(), shutdown.clone()));
             parts.spawn(watch_the_term(mail.store(), clock.clone(), superseded.clone(), shutdown.clone()));
             mail.open_doors(sockets, (proof.clone(), base), &parts, &shutdown);
             let api = MailApi { base: watch::channel(Some(Url::clone(&url))).1, key: approvals };
@@ -308,22 +310,6 @@ async fn own_secret(bell: &BellSide) -> Result<Secret, StartError> {
         added => added?,
     }
     Ok(fresh)
-}
-
-/// Has our receiver know what the service signs with for it. It does, unless its source was removed or its log is a new
-/// one; then every delivery would be refused, for as long as it is tried.
-async fn know_secrets(bell: &BellSide, signing: Vec<Secret>) -> Result<(), StartError> {
-    let name = SourceName::new(SOURCE);
-    let source = bell.store.source(&name).await.map_err(SourceError::Store)?;
-    let mut known = source.map(|source| source.secrets).unwrap_or_default();
-    for secret in signing {
-        if known.iter().any(|one| one.expose() == secret.expose()) {
-            continue;
-        }
-        bell.store.add_secret(&name, &secret, None, bell.clock.now()).await?;
-        known.push(secret);
-    }
-    Ok(())
 }
 
 async fn own_secret_kept(bell: &BellSide, name: &SourceName) -> Result<Option<Secret>, StartError> {

@@ -25,7 +25,7 @@ use crate::{
 /// The source that the mail service posts to; it exists from the first start.
 pub const SOURCE: &str = "multimail";
 /// What a signing secret of ours begins with, as the mail API's do.
-const SECRET_PREFIX: &str = "whsec_";
+pub const SECRET_PREFIX: &str = "whsec_";
 
 /// How our own receiver is reached from the mail service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,15 +194,35 @@ pub async fn rotate(
     overlap: Option<Duration>,
 ) -> Result<Rotation, WebhookError> {
     let (webhook, _) = upstream.webhook(id).await?;
-    let chosen = if webhook.endpoint_url == Endpoint::OWN {
-        let secret = Secret::new(ids.secret(SECRET_PREFIX));
-        // Tied to no webhook: the next one to our receiver is signed with it too.
-        sources.add_secret(&SourceName::new(SOURCE), &secret, None, now).await?;
-        Some(secret)
-    } else {
-        None
-    };
-    Ok(upstream.rotate_webhook(id, chosen.as_ref(), overlap).await?)
+    if webhook.endpoint_url != Endpoint::OWN {
+        return Ok(upstream.rotate_webhook(id, None, overlap).await?);
+    }
+    settle(upstream, sources, now).await?;
+    let (name, secret) = (SourceName::new(SOURCE), Secret::new(ids.secret(SECRET_PREFIX)));
+    // Tied to no webhook: the next one to our receiver is signed with it too.
+    sources.add_secret(&name, &secret, None, now).await?;
+    let rotated = upstream.rotate_webhook(id, Some(&secret), overlap).await;
+    if let Err(UpstreamError::Refused { .. } | UpstreamError::NoWebhook(_)) = &rotated {
+        // It will never sign. Where nobody knows, it stays: a later rotation settles it.
+        sources.remove_secret(&name, &secret).await?;
+    }
+    let rotation = rotated?;
+    settle(upstream, sources, now).await?;
+    Ok(rotation)
+}
+
+/// Has our receiver know what the embedded service signs with for it, and nothing that it signed with before.
+async fn settle(upstream: &Upstream, sources: &dyn Sources, now: UnixMillis) -> Result<(), WebhookError> {
+    let mut live = Vec::new();
+    for webhook in upstream.webhooks().await?.into_iter().filter(|webhook| webhook.endpoint_url == Endpoint::OWN) {
+        match upstream.webhook_secrets(&webhook.id).await {
+            Ok(secrets) => live.extend(secrets),
+            // It went meanwhile.
+            Err(UpstreamError::NoWebhook(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(sources.settle_secrets(&SourceName::new(SOURCE), &live, SECRET_PREFIX, now).await?)
 }
 
 /// Where a hosted service reaches our receiver.

@@ -72,6 +72,20 @@ pub trait Sources: Send + Sync + 'static {
     /// Removes the secret tied to `webhook`; false if there was none.
     async fn remove_secret_of(&self, webhook: &WebhookId) -> Result<bool, StoreError>;
 
+    /// Removes a secret that no webhook is tied to; false if there was none.
+    async fn remove_secret(&self, name: &SourceName, secret: &Secret) -> Result<bool, StoreError>;
+
+    /// Has a source hold each of `live`, which stand newest first. It forgets those beginning with `prefix` that no webhook
+    /// is tied to, are none of `live`, and are older than the newest of these that it held: one that is newer may be about
+    /// to be signed with.
+    async fn settle_secrets(
+        &self,
+        name: &SourceName,
+        live: &[Secret],
+        prefix: &'static str,
+        now: UnixMillis,
+    ) -> Result<(), SourceError>;
+
     /// Removes a source with its secrets; false if there was none. Its events stay.
     async fn remove_source(&self, name: &SourceName) -> Result<bool, StoreError>;
 

@@ -63,6 +63,7 @@ mod waiting_workers;
 mod webhooks_leases;
 mod webhooks_mail;
 mod webhooks_order;
+mod webhooks_own_secrets;
 mod webhooks_pauses;
 mod webhooks_retries;
 mod webhooks_running;

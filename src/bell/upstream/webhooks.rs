@@ -193,6 +193,14 @@ impl Upstream {
         Ok(body.signing_secret.take().filter(|secret| !secret.is_empty()).map(Secret::new))
     }
 
+    /// Every secret that a webhook signs with now, the newest first.
+    pub async fn webhook_secrets(&self, id: &WebhookId) -> Result<Vec<Secret>, UpstreamError> {
+        let answer = self.client.get::<wire::WebhookBody>(&["v1", "webhooks", id.as_str()], &[]).await;
+        let body = answer.map_err(|error| no_webhook(id, error))?;
+        let secrets = body.signing_secrets.ok_or(UpstreamError::NotOffered("a list of a webhook's secrets"))?;
+        Ok(secrets.into_iter().map(Secret::new).collect())
+    }
+
     /// Removes a webhook.
     pub async fn delete_webhook(&self, id: &WebhookId) -> Result<(), UpstreamError> {
         let change = Change::new("DELETE", &["v1", "webhooks", id.as_str()], serde_json::Value::Null);

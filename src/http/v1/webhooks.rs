@@ -58,7 +58,7 @@ pub(super) async fn register(
         signature_format: new.signature_format,
     };
     let (webhook, secret) = api.register(&key, asked).await?;
-    Ok(Answer(shapes::Webhook::from(&webhook).with_secret(Some(&secret))))
+    Ok(Answer(shapes::Webhook::from(&webhook).with_secrets(&[secret])))
 }
 
 /// Every webhook, and how it fares, under both of the names that clients look for.
@@ -83,7 +83,7 @@ pub(super) async fn show(
     At(id): At<String>,
 ) -> Result<Done<shapes::Webhook>, Failure> {
     let (webhook, secrets) = api.webhook(&key, &WebhookId::new(id)).await?;
-    Ok(Answer(shapes::Webhook::from(&webhook).with_secret(secrets.first())))
+    Ok(Answer(shapes::Webhook::from(&webhook).with_secrets(&secrets)))
 }
 
 pub(super) async fn remove(

@@ -83,6 +83,62 @@ impl Sources for BellStore {
         self.remove(sql::REMOVE_SECRET_OF, webhook.as_str().to_owned()).await
     }
 
+    async fn remove_secret(&self, name: &SourceName, secret: &Secret) -> Result<bool, StoreError> {
+        let (name, secret) = (name.clone(), secret.clone());
+        let write = self.database.writer.write(move |conn| {
+            let (name, secret) = (name.clone(), secret.clone());
+            Box::pin(async move {
+                let gone = sqlx::query(sql::REMOVE_SECRET).bind(name.as_str()).bind(secret.expose());
+                let gone = gone.execute(&mut *conn).await.map_err(failed("remove a secret"))?.rows_affected() > 0;
+                if gone {
+                    raise_version(conn).await?;
+                }
+                Ok(gone)
+            })
+        });
+        write.await
+    }
+
+    async fn settle_secrets(
+        &self,
+        name: &SourceName,
+        live: &[Secret],
+        prefix: &'static str,
+        now: UnixMillis,
+    ) -> Result<(), SourceError> {
+        let mut conn = self.database.readers.acquire().await.map_err(failed("read a source"))?;
+        let known = read(&mut conn, name).await?.ok_or_else(|| SourceError::Unknown(name.clone()))?;
+        let kept = live.iter().all(|secret| known.secrets.iter().any(|one| one.expose() == secret.expose()));
+        if kept && stale(&mut conn, name, live, prefix).await?.is_empty() {
+            // As nearly always: nothing to write.
+            return Ok(());
+        }
+        drop(conn);
+        let (name, live) = (name.clone(), live.to_vec());
+        self.change(move |conn| {
+            let (name, live) = (name.clone(), live.clone());
+            Box::pin(async move {
+                for id in stale(conn, &name, &live, prefix).await? {
+                    let forget = sqlx::query(sql::FORGET_SECRET).bind(id).execute(&mut *conn).await;
+                    forget.map_err(failed("forget a secret"))?;
+                }
+                for secret in live.iter().rev() {
+                    if secrets(conn, name.as_str()).await?.iter().any(|one| one == secret.expose()) {
+                        continue;
+                    }
+                    if let Some(refused) = secret_refused(conn, &name, secret).await? {
+                        // What was done before it holds in any case.
+                        raise_version(conn).await?;
+                        return Ok(Err(refused));
+                    }
+                    insert_secret(conn, &name, secret, None, now).await?;
+                }
+                raise_version(conn).await.map(Ok)
+            })
+        })
+        .await
+    }
+
     async fn remove_source(&self, name: &SourceName) -> Result<bool, StoreError> {
         self.remove(sql::REMOVE_SOURCE, name.as_str().to_owned()).await
     }
@@ -168,6 +224,26 @@ async fn secrets(conn: &mut SqliteConnection, source: &str) -> Result<Vec<String
         }
     }
     Ok(once)
+}
+
+/// The rows of secrets that were `live` once and are no more.
+async fn stale(
+    conn: &mut SqliteConnection,
+    source: &SourceName,
+    live: &[Secret],
+    prefix: &str,
+) -> Result<Vec<i64>, StoreError> {
+    let rows: Vec<(i64, String, Option<String>)> = sqlx::query_as(sql::SECRETS_WITH_TIES)
+        .bind(source.as_str())
+        .fetch_all(conn)
+        .await
+        .map_err(failed("read secrets"))?;
+    let lives = |secret: &str| live.iter().any(|one| one.expose() == secret);
+    let newest = rows.iter().filter(|(_, secret, _)| lives(secret)).map(|(id, ..)| *id).max().unwrap_or(0);
+    let gone = rows.iter().filter(|(id, secret, webhook)| {
+        *id < newest && webhook.is_none() && secret.starts_with(prefix) && !lives(secret)
+    });
+    Ok(gone.map(|(id, ..)| *id).collect())
 }
 
 /// Why `secret` may not be added to the source, if so. Two webhooks of one source may share a secret.

@@ -216,6 +216,9 @@ pub(super) const SOURCES: &str = "SELECT name, dialect, created_at FROM sources 
 pub(super) const SECRETS: &str = "SELECT secret FROM secrets WHERE source = ? ORDER BY id DESC";
 pub(super) const SECRET_ELSEWHERE: &str = "SELECT source FROM secrets WHERE secret = ? AND source <> ? LIMIT 1";
 pub(super) const ADD_SECRET: &str = "INSERT INTO secrets (source, secret, webhook_id, created_at) VALUES (?, ?, ?, ?)";
+pub(super) const SECRETS_WITH_TIES: &str = "SELECT id, secret, webhook_id FROM secrets WHERE source = ?";
+pub(super) const REMOVE_SECRET: &str = "DELETE FROM secrets WHERE source = ? AND secret = ? AND webhook_id IS NULL";
+pub(super) const FORGET_SECRET: &str = "DELETE FROM secrets WHERE id = ?";
 pub(super) const HAS_SECRET_OF: &str = "SELECT 1 FROM secrets WHERE webhook_id = ? LIMIT 1";
 pub(super) const REMOVE_SECRET_OF: &str = "DELETE FROM secrets WHERE webhook_id = ?";
 
@@ -386,6 +389,9 @@ pub(super) const ALL: &[&str] = &[
     SECRET_ELSEWHERE,
     ADD_SECRET,
     REMOVE_SECRET_OF,
+    REMOVE_SECRET,
+    SECRETS_WITH_TIES,
+    FORGET_SECRET,
     PUT_TOKEN,
     HAS_TOKEN,
     PRINCIPAL,

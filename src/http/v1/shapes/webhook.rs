@@ -43,6 +43,9 @@ pub(in super::super) struct Webhook {
     /// Only where one webhook is made or shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     signing_secret: Option<String>,
+    /// Every secret that signs now, the newest first; an older one until its overlap ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signing_secrets: Option<Vec<String>>,
 }
 
 /// A webhook, and how it fares.
@@ -124,14 +127,16 @@ impl From<&webhook::Webhook> for Webhook {
             disabled_reason: webhook.disabled.as_ref().map(|disabled| disabled.why.clone()),
             created_at: webhook.created_at,
             signing_secret: None,
+            signing_secrets: None,
         }
     }
 }
 
 impl Webhook {
-    /// The same with the secret that it signs with.
-    pub(in super::super) fn with_secret(self, secret: Option<&Secret>) -> Self {
-        Self { signing_secret: secret.map(|secret| secret.expose().to_owned()), ..self }
+    /// The same with the secrets that it signs with, the newest first.
+    pub(in super::super) fn with_secrets(self, secrets: &[Secret]) -> Self {
+        let secrets: Vec<_> = secrets.iter().map(|secret| secret.expose().to_owned()).collect();
+        Self { signing_secret: secrets.first().cloned(), signing_secrets: Some(secrets), ..self }
     }
 }
 
