@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, middleware};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -13,6 +13,8 @@ use hyper_util::{
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
+
+use super::drain;
 
 /// Connections at once on a listener; more wait in the kernel's queue. Each costs a file descriptor and some 10 KiB.
 pub const CONNECTIONS_MAX: usize = 4_096;
@@ -27,6 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `router` on `listener` until `shutdown`; then lets the requests in progress end, for a few seconds.
 pub async fn serve(name: &'static str, listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    let router = router.layer(middleware::from_fn(drain::pass));
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);

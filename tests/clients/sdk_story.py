@@ -31,7 +31,7 @@ NOT_YET = {"decide", "decide_email"}
 MAY_REFUSE = {
     "add_domain": {422},
     "delete_domain": {422},
-    "delete_account": {403, 405, 409, 422, 501},
+    "delete_account": {405},
     "remove_suppression": {403},
 }
 PATIENCE_SECS = 20

@@ -20,6 +20,7 @@ mod hosted_houses;
 mod hosted_looks;
 mod hostile_mailer;
 mod house_process;
+mod http_bodies;
 mod intake_answers;
 mod intake_commits;
 mod leases_walk;

@@ -21,8 +21,6 @@ use crate::mail::api::ApiError;
 
 /// The longest query string, in bytes: room for every filter at its longest.
 const QUERY_BYTES_MAX: usize = 8 * 1024;
-/// How much of a body over the limit is read and dropped, in bytes, so that its sender sees the answer and not a reset.
-const DRAIN_BYTES_MAX: usize = 4 << 20;
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Failure;
@@ -151,17 +149,12 @@ pub(super) async fn in_time(request: Request, bytes_max: usize) -> Result<Vec<u8
 async fn read(body: Body, bytes_max: usize) -> Result<Vec<u8>, Failure> {
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
-    let mut dropped = 0;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| Failure::Malformed("the body ended before its end".into()))?;
-        if dropped > 0 || bytes.len() + chunk.len() > bytes_max {
-            dropped += chunk.len();
-            if dropped > DRAIN_BYTES_MAX {
-                break;
-            }
-        } else {
-            bytes.extend_from_slice(&chunk);
+        if bytes.len() + chunk.len() > bytes_max {
+            return Err(Failure::TooLarge(bytes_max));
         }
+        bytes.extend_from_slice(&chunk);
     }
-    if dropped > 0 { Err(Failure::TooLarge(bytes_max)) } else { Ok(bytes) }
+    Ok(bytes)
 }
