@@ -1,16 +1,19 @@
 //! The document at `/v1/openapi.json`: it tells of every route that is served, and of none else. That each answer has the
 //! shape that it tells is asserted wherever a story asks the API (`support::api::answer`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use mailbell::http::v1;
+use mailbell::{domain::key::KeyScope, http::v1};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::support::{
     api::{ApiServer, oversight},
+    clock::TestClock,
     hooks::Hooks,
     mailroom::MemoryMailroom,
+    post::{Post, letter},
 };
 
 /// Methods that a route may have.
@@ -73,4 +76,72 @@ async fn the_document_is_whole() {
     for reference in text.split("\"$ref\":\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
     }
+}
+
+/// What is sent for every operation: all the names that any of them asks for.
+fn body(path: &str) -> Value {
+    let tags = if path == "/v1/contacts" { json!([]) } else { json!({ "a": "b" }) };
+    json!({ "address": "new@mailbell.test", "name": "n", "email": "n@a.test", "tags": tags, "to": ["agent@mailbell.test"],
+        "subject": "s", "markdown": "m", "mailbox": "agent@mailbell.test", "url": "http://127.0.0.1:9/",
+        "events": ["inbound"], "recipient": "n@a.test", "display_name": "n" })
+}
+
+#[tokio::test]
+async fn the_scope_that_each_operation_names_is_the_one_that_it_needs() {
+    let dir = TempDir::new().unwrap();
+    let post = Post::open(dir.path(), &TestClock::default(), None).await;
+    let api = ApiServer::start(post.api.clone()).await;
+    post.send(letter(&["agent@mailbell.test"])).await;
+    while post.go_on().await {}
+    let mail = &post.inbox("agent@mailbell.test").await[0];
+    let (id, thread) = (mail.id.to_string(), mail.thread_id.to_string());
+    let there = |path: &str| {
+        let named = [("{mailbox}", "agent@mailbell.test"), ("{email}", &id), ("{thread}", &thread)];
+        let path = named.into_iter().fold(path.to_owned(), |path, (part, value)| path.replace(part, value));
+        path.split('/').map(|part| if part.starts_with('{') { "none" } else { part }).collect::<Vec<_>>().join("/")
+    };
+    let (mut with, mut without) = (BTreeMap::new(), BTreeMap::new());
+    for scope in KeyScope::ALL {
+        with.insert(scope.as_str(), api.key(&format!("only {scope}"), &[scope]).await);
+        let covers = |one: &KeyScope| {
+            *one == scope
+                || matches!(
+                    (*one, scope),
+                    (KeyScope::Admin, KeyScope::Read) | (KeyScope::Oversight, KeyScope::OversightRead)
+                )
+        };
+        let others: Vec<_> = KeyScope::ALL.into_iter().filter(|one| !covers(one)).collect();
+        without.insert(scope.as_str(), api.key(&format!("all but {scope}"), &others).await);
+    }
+    let document: Value = api.bare(Method::GET, "/v1/openapi.json").send().await.unwrap().json().await.unwrap();
+    let mut told = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in METHODS {
+            let Some(operation) = item.get(method).filter(|operation| operation.get("security").is_some()) else {
+                continue;
+            };
+            let description = operation["description"].as_str().unwrap();
+            let Some((_, scope)) = description.split_once("the scope `") else {
+                assert_eq!(description, "Needs a key.", "{method} {path}");
+                continue;
+            };
+            let scope = scope.trim_end_matches("`.");
+            let ask = async |key: &str, path: &str| {
+                let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+                let asked = api.bare(method, path).bearer_auth(key).json(&body(path)).send().await.unwrap();
+                let status = asked.status().as_u16();
+                (status, asked.text().await.unwrap())
+            };
+            let needs = format!("needs a key with the scope `{scope}`");
+            let (status, said) = ask(&without[scope], &there(path)).await;
+            assert!(status == 403 && said.contains(&needs), "{method} {path} without `{scope}`: {status} {said}");
+            // Of what is not there, so that the walk leaves all as it was.
+            let nowhere: Vec<_> =
+                path.split('/').map(|part| if part.starts_with('{') { "none" } else { part }).collect();
+            let (_, said) = ask(&with[scope], &nowhere.join("/")).await;
+            assert!(!said.contains("needs a key with the scope"), "{method} {path} with `{scope}`: {said}");
+            told += 1;
+        }
+    }
+    assert!(told > 50, "{told} operations");
 }

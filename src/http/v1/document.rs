@@ -29,6 +29,7 @@ use super::{
     auth::Caller,
     gating::PendingApproval,
     input::{At, JsonBody, LetterBody, Query},
+    scopes,
 };
 
 const JSON: &str = "application/json";
@@ -101,6 +102,8 @@ pub(super) fn head(api: TransformOpenApi<'_>) -> TransformOpenApi<'_> {
         let changes = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
         changes.into_iter().flatten().for_each(may_wait);
         item.parameters.extend(names.into_iter().map(|name| ReferenceOr::Item(part_of_path(name))));
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+        operations.into_iter().flatten().for_each(scopes::tell);
     }
     api
 }

@@ -23,6 +23,7 @@ mod input;
 mod mailboxes;
 mod oversight;
 mod previews;
+mod scopes;
 mod sending;
 mod service;
 mod shapes;
