@@ -61,6 +61,7 @@ mod support;
 mod waiting_onlookers;
 mod waiting_processes;
 mod waiting_workers;
+mod webhooks_day;
 mod webhooks_leases;
 mod webhooks_mail;
 mod webhooks_order;
