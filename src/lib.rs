@@ -131,9 +131,12 @@
 //! - No change is asked of the mail API without a [`bell::oversight::Pass`], and no request that changes something reaches a
 //!   handler of `/v1` before the same gate. What is approved is done from the bytes that were shown, once; no letter twice.
 //! - While paused, nothing goes out but to our own receiver, and that time counts for no delivery.
+//! - Who learns of a mailbox's mail beside it (its copies, its `webhook_url`) is set with the scope `oversight` only.
 //! - No later event of a mailbox is first sent to an endpoint before the earlier one is delivered or dead. A replay goes beside
 //!   that line and holds up nothing in it.
-//! - Time in which the worker does not run, asleep or stopped, counts for no delivery, and a try ends each.
+//! - Time in which the worker does not run, asleep or stopped, counts for no delivery, and a try ends each. What is owed to a
+//!   webhook that is off is on no line, and its time goes on; where that ends, no try does.
+//! - A request's body is read to its end before the answer, or the answer ends the connection and says so.
 //! - stdout belongs to the MCP wire in stdio mode. Secrets, bodies and addresses reach no log line.
 //! - Foreign text reaches a model only inside a fence whose name is random per result: a result and a sentence are made of
 //!   types that no bare text has ([`mcp::present`]). Sixty hostile mails are read through every tool to see it.
