@@ -47,10 +47,10 @@ impl Api {
         let mailbox = self.find(named).await?;
         let mut settings = self.office.settings(&mailbox.id).await?;
         if let Some(text) = change.auto_cc {
-            settings.auto_cc = copied(key, "auto_cc", &text, settings.auto_cc)?;
+            settings.auto_cc = copied(key, "auto_cc", &text, settings.auto_cc.as_ref())?;
         }
         if let Some(text) = change.auto_bcc {
-            settings.auto_bcc = copied(key, "auto_bcc", &text, settings.auto_bcc)?;
+            settings.auto_bcc = copied(key, "auto_bcc", &text, settings.auto_bcc.as_ref())?;
         }
         if let Some(text) = change.signature_block {
             let text = text.trim_end();
@@ -126,9 +126,9 @@ pub(super) fn may_schedule(mailbox: &Mailbox, settings: &MailboxSettings, later:
 }
 
 /// Who gets a copy from now on.
-fn copied(key: &ApiKey, name: &str, text: &str, before: Option<Address>) -> Result<Option<Address>, ApiError> {
+fn copied(key: &ApiKey, name: &str, text: &str, before: Option<&Address>) -> Result<Option<Address>, ApiError> {
     let address = address(name, text)?;
-    if address.is_some() && address != before {
+    if address.is_some() && address.as_ref() != before {
         decides(key, name)?;
     }
     Ok(address)
