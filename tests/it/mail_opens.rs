@@ -151,9 +151,9 @@ async fn images_are_off_until_the_mailbox_or_the_message_wants_them() {
     assert_eq!((wanted(None).await, wanted(Some(true)).await), (false, true));
     let path = "/v1/mailboxes/agent@mailbell.test";
     let (status, answer) =
-        api.send(reqwest::Method::PATCH, path, json!({ "track_opens": true, "forward_inbound": 1 })).await;
-    assert_eq!((status, &answer["ignored"]), (200, &json!(["forward_inbound"])));
+        api.send(reqwest::Method::PATCH, path, json!({ "track_opens": true, "favourite_colour": 1 })).await;
+    assert_eq!((status, &answer["ignored"]), (200, &json!(["favourite_colour"])));
     assert_eq!((wanted(None).await, wanted(Some(false)).await), (true, false));
     assert_eq!(api.get(path).await.1["track_opens"], true);
-    assert_eq!(api.send(reqwest::Method::PATCH, path, json!({ "forward_inbound": 0 })).await.0, 400);
+    assert_eq!(api.send(reqwest::Method::PATCH, path, json!({ "favourite_colour": 1 })).await.0, 400);
 }
