@@ -33,6 +33,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("reqwest", &["bell::upstream", "mail::webhooks::egress", "mcp::bridge"]),
     ("hmac", &["signing"]),
     ("sha2", &["signing"]),
+    // `mail::relay` names the module of rustls.
+    ("ring", &["signing", "bell::sources", "mail::relay"]),
+    ("multer", &["bell::sources"]),
     ("clap", &["cli"]),
     ("schemars", &["mcp", "config", "http::v1"]),
     ("figment", &["config"]),
@@ -42,7 +45,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["mail::relay"]),
     ("rustls_platform_verifier", &["mail::relay"]),
     ("mail_auth", &["mail::verdict"]),
-    ("mail_parser", &["mail"]),
+    ("mail_parser", &["mail", "bell::sources"]),
     ("mail_builder", &["mail"]),
     ("pulldown_cmark", &["mail::markdown"]),
     ("regex", &["mail::reports"]),

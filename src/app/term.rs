@@ -154,7 +154,7 @@ impl Term {
         }
 
         let store = bell.store.clone();
-        let intake = Intake::new(store.clone(), store.clone(), store.clone(), bell.bell.clone(), clock.clone());
+        let intake = Intake::new(store.clone().into(), bell.bell.clone(), clock.clone());
         let forgetting = Retention { store: store.clone(), policy: retention::of_bell(config), clock: clock.clone() };
         parts.spawn(forgetting.run(shutdown.clone()));
         let gate = Arc::new(Roll::new(store.clone(), clock.clone(), limits(config)));

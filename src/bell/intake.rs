@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    refusals::Refusals,
     roster::Roster,
-    sources::{Dialect, Malformed, RawRequest, Rejection, dialect},
+    sources::{Dialect, Keys, Malformed, RawRequest, Rejection, dialect, settings::Settings},
 };
 use crate::{
     domain::{
@@ -16,7 +17,7 @@ use crate::{
     store::{
         StoreError,
         log::{EventLog, Ingested},
-        sources::{Quarantine, Source, Sources},
+        sources::{Quarantine, Records, Source, Sources},
     },
     wake::Bell,
 };
@@ -49,8 +50,16 @@ pub enum Refusal {
     #[error("the signature is missing or wrong")]
     Unauthenticated(#[source] Rejection),
     /// Its source made it, and it is not understood; it is in quarantine.
-    #[error("the body was not understood: {0}")]
-    Unreadable(Malformed),
+    #[error("the body was not understood: {malformed}")]
+    Unreadable {
+        /// What was not understood.
+        malformed: Malformed,
+        /// The status that keeps its provider from sending it again, for it will be understood no better then.
+        status: u16,
+    },
+    /// The source is set up in a way that this version cannot read.
+    #[error("the source `{0}` is set up in a way that this version of mailbell cannot read")]
+    Unset(SourceName),
     /// It could not be stored; it may work later.
     #[error("the events could not be stored; send them again later")]
     NotStored(#[from] StoreError),
@@ -59,25 +68,51 @@ pub enum Refusal {
 const CONFLICT: &str = "an event of this id was told before with other content; the first one stands";
 const STALE: &str = "the event is older than 7 days, and its signature does not cover when it was sent";
 
+/// What `source show` calls a body that was not understood.
+const UNREADABLE: &str = "the body was signed and not understood; it is in quarantine";
+
 /// Takes what sources post.
 pub struct Intake {
     roster: Roster,
     log: Arc<dyn EventLog>,
     quarantine: Arc<dyn Quarantine>,
+    records: Arc<dyn Records>,
+    refusals: Refusals,
     bell: Bell,
     clock: Arc<dyn Clock>,
 }
 
+/// What an intake stores into.
+pub struct IntakeStore {
+    /// Who may post.
+    pub sources: Arc<dyn Sources>,
+    /// Where events go.
+    pub log: Arc<dyn EventLog>,
+    /// Where signed bodies go that are not understood.
+    pub quarantine: Arc<dyn Quarantine>,
+    /// Where it is kept what came and what was refused.
+    pub records: Arc<dyn Records>,
+}
+
+impl<S: Sources + EventLog + Quarantine + Records> From<Arc<S>> for IntakeStore {
+    fn from(store: Arc<S>) -> Self {
+        Self { sources: store.clone(), log: store.clone(), quarantine: store.clone(), records: store }
+    }
+}
+
 impl Intake {
-    /// An intake that stores into `log` and rings `bell`.
-    pub fn new(
-        sources: Arc<dyn Sources>,
-        log: Arc<dyn EventLog>,
-        quarantine: Arc<dyn Quarantine>,
-        bell: Bell,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { roster: Roster::new(sources), log, quarantine, bell, clock }
+    /// An intake that stores into `store` and rings `bell`.
+    pub fn new(store: IntakeStore, bell: Bell, clock: Arc<dyn Clock>) -> Self {
+        let IntakeStore { sources, log, quarantine, records } = store;
+        Self {
+            roster: Roster::new(sources),
+            log,
+            quarantine,
+            refusals: Refusals::new(records.clone()),
+            records,
+            bell,
+            clock,
+        }
     }
 
     /// The clock that limits are measured on.
@@ -85,14 +120,26 @@ impl Intake {
         &self.clock
     }
 
-    /// The largest body that `source` may post, in bytes; a refusal where nothing it posts can be taken.
-    pub async fn body_bytes_max(&self, source: &SourceName) -> Result<usize, Refusal> {
+    /// The largest body that `source` may post after this head, in bytes; a refusal where nothing it posts can be taken.
+    pub async fn body_bytes_max(&self, source: &SourceName, head: &RawRequest) -> Result<usize, Refusal> {
         let mut roster = self.roster.lately();
         if !roster.contains_key(source) {
             roster = self.roster.now().await?;
         }
         let known = roster.get(source).ok_or_else(|| Refusal::UnknownSource(source.clone()))?;
-        Ok(spoken_by(known)?.body_bytes_max())
+        let dialect = spoken_by(known)?;
+        let (now, settings) = (self.clock.now(), set_up(known)?);
+        let keys = Keys { secrets: &known.live(now), settings: &settings };
+        if dialect.admits(head, &keys).is_err() {
+            // The roster may be old; whether it holds is looked at once, where it would refuse.
+            let roster = self.roster.now().await?;
+            let known = roster.get(source).ok_or_else(|| Refusal::UnknownSource(source.clone()))?;
+            let keys = Keys { secrets: &known.live(now), ..keys };
+            if let Err(rejection) = dialect.admits(head, &keys) {
+                return Err(self.reject(source, rejection, now).await);
+            }
+        }
+        Ok(dialect.body_bytes_max())
     }
 
     /// Takes a request: when this answers `Ok`, its events are on disk and those who wait for them have been told.
@@ -100,15 +147,25 @@ impl Intake {
         let roster = self.roster.now().await?;
         let known: &Source = roster.get(source).ok_or_else(|| Refusal::UnknownSource(source.clone()))?;
         let dialect = spoken_by(known)?;
-        let now = self.clock.now();
-        let verified = dialect.verify(request, &known.secrets, now).map_err(Refusal::Unauthenticated)?;
-        let events = match dialect.normalise(&verified) {
+        let (now, settings) = (self.clock.now(), set_up(known)?);
+        let keys = Keys { secrets: &known.live(now), settings: &settings };
+        let verified = match dialect.verify(request, &keys, now) {
+            Ok(verified) => verified,
+            Err(rejection) => return Err(self.reject(source, rejection, now).await),
+        };
+        let events = match dialect.normalise(&verified, &settings) {
             Ok(events) => events,
             Err(malformed) => {
+                self.refusals.count(source, UNREADABLE, now).await;
                 self.set_aside(source, &malformed.0, &request.body, now).await?;
-                return Err(Refusal::Unreadable(malformed));
+                return Err(Refusal::Unreadable { malformed, status: dialect.unreadable_status() });
             }
         };
+        if let Some(token) = verified.once()
+            && !self.spend(source, token, &events, &settings, now).await?
+        {
+            return Err(self.reject(source, Rejection::Replayed, now).await);
+        }
         let mut receipt = Receipt::default();
         let horizon = now.minus(DEDUPE_HORIZON);
         let (events, stale): (Vec<NewEvent>, Vec<NewEvent>) =
@@ -136,6 +193,27 @@ impl Intake {
         Ok(receipt)
     }
 
+    async fn reject(&self, source: &SourceName, rejection: Rejection, now: UnixMillis) -> Refusal {
+        self.refusals.count(source, rejection.as_str(), now).await;
+        Refusal::Unauthenticated(rejection)
+    }
+
+    /// Whether these are the events that `token` came with the first time. A provider that missed our answer sends the
+    /// same again, and is told that they are known; with other events the token is forged.
+    async fn spend(
+        &self,
+        source: &SourceName,
+        token: &str,
+        events: &[NewEvent],
+        settings: &Settings,
+        now: UnixMillis,
+    ) -> Result<bool, Refusal> {
+        let told = sha256(&serde_json::to_vec(events).expect("events make JSON"));
+        // A token lives until its timestamp, which may be ahead of our clock, is too old.
+        let forget_before = now.minus(2 * settings.tolerance() + TOKEN_MARGIN);
+        Ok(self.records.spend(source, token, told, now, forget_before).await?)
+    }
+
     async fn set_aside(
         &self,
         source: &SourceName,
@@ -146,6 +224,13 @@ impl Intake {
         tracing::warn!(source = %source, reason, "put a signed body into quarantine");
         self.quarantine.quarantine(source, reason, body, sha256(body), now).await
     }
+}
+
+/// Tokens are remembered a little longer than they count, for clocks are set now and then.
+const TOKEN_MARGIN: Duration = Duration::from_mins(10);
+
+fn set_up(source: &Source) -> Result<Settings, Refusal> {
+    Settings::read(&source.settings).map_err(|_| Refusal::Unset(source.name.clone()))
 }
 
 fn spoken_by(source: &Source) -> Result<&'static dyn Dialect, Refusal> {

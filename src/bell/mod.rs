@@ -6,6 +6,7 @@ mod handover;
 pub mod hosted;
 pub mod intake;
 pub mod oversight;
+mod refusals;
 pub mod retention;
 mod roster;
 pub mod sources;

@@ -1,21 +1,26 @@
 //! `mailbell source`: whose webhooks the receiver takes. A running house sees a change at once.
 
-use std::io::Read as _;
+use std::{io::Read as _, time::Duration};
 
 use clap::{Args, Subcommand};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Failure, Where, say, time_and_ids};
 use crate::{
     app::bell_side::open_bell_store,
     bell::{
-        sources::{dialect, names},
+        sources::{
+            RawRequest, dialect, names,
+            settings::{Settings, TOLERANCE_SECS_MAX},
+        },
         webhooks::SOURCE,
     },
     domain::{id::SourceName, secret::Secret},
+    signing::ecdsa,
     store::{
         audit::{AuditLog as _, Entry},
         hosted::{HostedApi, HostedApis as _},
-        sources::Sources as _,
+        sources::{Quarantine as _, Quarantined, Records as _, Sources as _},
     },
 };
 
@@ -23,6 +28,12 @@ use crate::{
 const SECRET_CHARS_MIN: usize = 16;
 /// No provider's secret is longer.
 const SECRET_BYTES_MAX: u64 = 1024;
+/// Old secrets vouch for a day, as long as providers sign with both.
+const KEEP_OLD_SECS: u32 = 86_400;
+/// What is read of the receiver's answer, in bytes: it is one line.
+const ANSWER_BYTES_MAX: u64 = 64 << 10;
+/// Bodies in quarantine at most; the store keeps no more.
+const QUARANTINED_MAX: u32 = 1_000;
 /// A name is part of a URL, and of every event of the source.
 const NAME_CHARS_MAX: usize = 64;
 
@@ -32,8 +43,16 @@ pub(super) enum Source {
     Add(Add),
     /// Show the sources
     List(List),
+    /// Show what a source sent, and what of it was refused
+    Show(Named),
+    /// Add a new secret; the old ones vouch a while longer
+    Rotate(Rotate),
+    /// Post a signed sample through the running receiver
+    Test(Named),
+    /// Show the signed bodies that were not understood
+    Quarantine(Kept),
     /// Take no more webhooks from a source; its events stay
-    Remove(Remove),
+    Remove(Named),
 }
 
 #[derive(Args)]
@@ -46,6 +65,9 @@ pub(super) struct Add {
     /// Read the signing secret from stdin (one line); it never stands on the command line
     #[arg(long, required = true)]
     secret_stdin: bool,
+    /// How far a signed timestamp may lie from this machine's clock, in seconds either way (300 unless given)
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(TOLERANCE_SECS_MAX)))]
+    tolerance_secs: Option<u32>,
     #[command(flatten)]
     place: Where,
 }
@@ -60,11 +82,36 @@ pub(super) struct List {
 }
 
 #[derive(Args)]
-pub(super) struct Remove {
+pub(super) struct Named {
     /// Which
     name: String,
     #[command(flatten)]
     place: Where,
+}
+
+#[derive(Args)]
+pub(super) struct Rotate {
+    /// Which
+    name: String,
+    /// Read the new secret from stdin (one line)
+    #[arg(long, required = true)]
+    secret_stdin: bool,
+    /// How long the old secrets still vouch, in seconds
+    #[arg(long, default_value_t = KEEP_OLD_SECS, value_parser = clap::value_parser!(u32).range(0..=2_592_000))]
+    keep_old_secs: u32,
+    #[command(flatten)]
+    place: Where,
+}
+
+#[derive(Args)]
+pub(super) struct Kept {
+    /// Of which source; of all unless given
+    name: Option<String>,
+    #[command(flatten)]
+    place: Where,
+    /// Print JSON, one body a line, with the whole body
+    #[arg(long)]
+    json: bool,
 }
 
 impl Source {
@@ -72,14 +119,18 @@ impl Source {
         match self {
             Self::Add(add) => add.run().await,
             Self::List(list) => list.run().await,
-            Self::Remove(remove) => remove.run().await,
+            Self::Show(named) => named.show().await,
+            Self::Rotate(rotate) => rotate.run().await,
+            Self::Test(named) => named.test().await,
+            Self::Quarantine(kept) => kept.run().await,
+            Self::Remove(named) => named.remove().await,
         }
     }
 }
 
 impl Add {
     async fn run(self) -> Result<(), Failure> {
-        let Self { name, dialect: speaks, secret_stdin: _, place } = self;
+        let Self { name, dialect: speaks, secret_stdin: _, tolerance_secs, place } = self;
         let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && !name.starts_with('-');
         if !plain || name.is_empty() || name.len() > NAME_CHARS_MAX {
             return Err(format!(
@@ -87,28 +138,53 @@ impl Add {
             )
             .into());
         }
-        if dialect(&speaks).is_none() {
+        let Some(speaker) = dialect(&speaks) else {
             let known = names().collect::<Vec<_>>().join(", ");
             return Err(format!("there is no dialect `{speaks}`; there are: {known}").into());
-        }
-        let mut secret = String::new();
-        std::io::stdin().take(SECRET_BYTES_MAX + 1).read_to_string(&mut secret)?;
-        let secret = secret.trim();
-        if secret.chars().count() < SECRET_CHARS_MIN || secret.len() as u64 > SECRET_BYTES_MAX {
-            return Err(format!(
-                "a signing secret has {SECRET_CHARS_MIN} to {SECRET_BYTES_MAX} characters; give it as one line on stdin"
-            )
-            .into());
-        }
+        };
+        let secret = secret_from_stdin(&speaks)?;
         let (clock, ids) = time_and_ids();
         let dir = place.open()?;
         let store = open_bell_store(&dir, &ids).await?;
-        store.add_source(&SourceName::new(&name), &speaks, Some(&Secret::new(secret)), clock.now()).await?;
+        let source = SourceName::new(&name);
+        store.add_source(&source, &speaks, Some(&secret), clock.now()).await?;
+        if tolerance_secs.is_some() {
+            store.set_up(&source, &Settings { tolerance_secs }.stored()).await?;
+        }
         let about = serde_json::json!({ "name": name, "dialect": speaks });
         store.record(Entry::Operator { command: "source add", about }, clock.now()).await?;
         let base = dir.published()?.and_then(|published| published.addresses.hooks);
-        say(format!("{} takes webhooks of the {speaks} dialect", url(base.as_deref(), &name)))
+        let url = url(base.as_deref(), &name);
+        say(format!("{url} takes webhooks of the {speaks} dialect"))?;
+        let manual = speaker.manual();
+        for (n, step) in manual.steps.iter().enumerate() {
+            say(format!("  {}. {}", n + 1, step.replace("{url}", &url)))?;
+        }
+        if let Some(secret) = manual.secret {
+            say(format!("Its secret is {secret}. A provider on the internet needs a public URL in place of {url}."))?;
+        }
+        Ok(())
     }
+}
+
+/// One secret from stdin, such that a source of the dialect can use it.
+fn secret_from_stdin(speaks: &str) -> Result<Secret, Failure> {
+    let mut secret = String::new();
+    std::io::stdin().take(SECRET_BYTES_MAX + 1).read_to_string(&mut secret)?;
+    let secret = secret.trim();
+    if secret.chars().count() < SECRET_CHARS_MIN || secret.len() as u64 > SECRET_BYTES_MAX {
+        return Err(format!(
+            "a signing secret has {SECRET_CHARS_MIN} to {SECRET_BYTES_MAX} characters; give it as one line on stdin"
+        )
+        .into());
+    }
+    let secret = Secret::new(secret);
+    if speaks == "sendgrid" && ecdsa::public_key(&secret).is_none() {
+        return Err(
+            "SendGrid's verification key is a P-256 public key in base64, beginning with MFkw; give that".into()
+        );
+    }
+    Ok(secret)
 }
 
 impl List {
@@ -140,8 +216,8 @@ impl List {
     }
 }
 
-impl Remove {
-    async fn run(self) -> Result<(), Failure> {
+impl Named {
+    async fn remove(self) -> Result<(), Failure> {
         let (clock, ids) = time_and_ids();
         let store = open_bell_store(&self.place.open()?, &ids).await?;
         if store.remove_source(&SourceName::new(&self.name)).await? {
@@ -149,10 +225,113 @@ impl Remove {
             store.record(Entry::Operator { command: "source remove", about }, clock.now()).await?;
             say(format!("removed; /hooks/{} now answers 404", self.name))
         } else {
-            Err(format!("there is no source named `{}`; `mailbell source list` shows those there are", self.name)
-                .into())
+            Err(unknown(&self.name))
         }
     }
+
+    async fn show(self) -> Result<(), Failure> {
+        let dir = self.place.open()?;
+        let (clock, ids) = time_and_ids();
+        let store = open_bell_store(&dir, &ids).await?;
+        let name = SourceName::new(&self.name);
+        let source = store.source(&name).await?.ok_or_else(|| unknown(&self.name))?;
+        let base = dir.published()?.and_then(|published| published.addresses.hooks);
+        let now = clock.now();
+        say(format!("{}  {}", url(base.as_deref(), &self.name), source.dialect))?;
+        say(format!("  settings: {}  secrets: {}", source.settings, source.live(now).len()))?;
+        for (_, until) in source.retiring.iter().filter(|(_, until)| now < *until) {
+            say(format!("  one of them vouches until {until}"))?;
+        }
+        let history = store.history(&name).await?;
+        if history.told.is_empty() {
+            say("  nothing of it was ever taken")?;
+        }
+        for (kind, its_name, times, at) in history.told {
+            say(format!("  {kind} ({}): {times}, the last at {at}", its_name.as_deref().unwrap_or("-")))?;
+        }
+        for (reason, times, at) in history.refused {
+            say(format!("  refused {times}, the last at {at}: {reason}"))?;
+        }
+        Ok(())
+    }
+
+    async fn test(self) -> Result<(), Failure> {
+        let dir = self.place.open()?;
+        let (clock, ids) = time_and_ids();
+        let store = open_bell_store(&dir, &ids).await?;
+        let source = store.source(&SourceName::new(&self.name)).await?.ok_or_else(|| unknown(&self.name))?;
+        let speaker = dialect(&source.dialect).ok_or("this version of mailbell does not know the source's dialect")?;
+        let base = dir.published()?.and_then(|published| published.addresses.hooks);
+        let base = base.ok_or("no receiver runs on this data directory; start `mailbell serve` first")?;
+        let (now, settings) = (clock.now(), Settings::read(&source.settings)?);
+        let live = source.live(now);
+        let sample = live.iter().find_map(|secret| speaker.sample(secret, &settings, now)).ok_or(
+            "only the provider can sign for this source, with the key that we do not have; send a test from its dashboard",
+        )?;
+        let answer = post(&base, &self.name, &sample).await?;
+        if answer.starts_with("200 ") {
+            return say(format!("the running receiver took a signed sample: {answer}"));
+        }
+        Err(format!("the running receiver did not take a signed sample: {answer}").into())
+    }
+}
+
+/// Posts `sample` to the receiver at `base`; the status and body of the answer.
+async fn post(base: &str, name: &str, sample: &RawRequest) -> Result<String, Failure> {
+    let address = base.trim_start_matches("http://");
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    let token = sample.token.as_ref().map(|token| format!("/{}", token.expose())).unwrap_or_default();
+    let mut head = format!("POST /hooks/{name}{token} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    let length = ("content-length".to_owned(), sample.body.len().to_string());
+    for (name, value) in sample.headers.iter().chain([&length]) {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    stream.write_all(format!("{head}\r\n").as_bytes()).await?;
+    stream.write_all(&sample.body).await?;
+    let mut answer = String::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).await?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    Ok(format!("{} {body}", head.split(' ').nth(1).unwrap_or("no status")))
+}
+
+impl Rotate {
+    async fn run(self) -> Result<(), Failure> {
+        let (clock, ids) = time_and_ids();
+        let store = open_bell_store(&self.place.open()?, &ids).await?;
+        let name = SourceName::new(&self.name);
+        let source = store.source(&name).await?.ok_or_else(|| unknown(&self.name))?;
+        let secret = secret_from_stdin(&source.dialect)?;
+        let now = clock.now();
+        let until = now.plus(Duration::from_secs(self.keep_old_secs.into()));
+        store.retire_secrets(&name, until, now).await?;
+        store.add_secret(&name, &secret, None, now).await?;
+        say(format!("the new secret vouches from now on, the old ones until {until}"))
+    }
+}
+
+impl Kept {
+    async fn run(self) -> Result<(), Failure> {
+        let store = open_bell_store(&self.place.open()?, &time_and_ids().1).await?;
+        for kept in store.quarantined(QUARANTINED_MAX).await? {
+            let Quarantined { source, reason, body, last_at, times } = kept;
+            if self.name.as_ref().is_some_and(|name| *name != source.as_str()) {
+                continue;
+            }
+            if self.json {
+                let body = String::from_utf8_lossy(&body);
+                say(serde_json::json!({
+                    "source": source.as_str(), "reason": reason, "last_at": last_at, "times": times, "body": body,
+                }))?;
+            } else {
+                say(format!("{last_at}  {source}  {times} time(s)  {} bytes  {reason}", body.len()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unknown(name: &str) -> Failure {
+    format!("there is no source named `{name}`; `mailbell source list` shows those there are").into()
 }
 
 fn url(base: Option<&str>, name: &str) -> String {

@@ -73,17 +73,54 @@ impl FromStr for EventKind {
 }
 
 /// How an event's source proved that the event is its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Auth {
     /// An HMAC-SHA256 over the raw body, with a secret that only the source and we know.
     HmacSha256,
+    /// An Ed25519 signature over the raw body, by a key that only the source has.
+    Ed25519,
+    /// An ECDSA signature (P-256, SHA-256) over the raw body, by a key that only the source has.
+    EcdsaP256,
+    /// An HMAC over a time and a token that came along with the request and count once; it does not cover the body.
+    SignedToken,
     /// A secret that came along with the request; it vouches for the sender, not for the body.
     SharedSecret,
     /// It was not sent: we read it from the source's API, with our key.
     Api,
     /// Nobody sent it: this house made it.
     Internal,
+}
+
+impl Auth {
+    /// Every way.
+    pub const ALL: [Self; 7] = [
+        Self::HmacSha256,
+        Self::Ed25519,
+        Self::EcdsaP256,
+        Self::SignedToken,
+        Self::SharedSecret,
+        Self::Api,
+        Self::Internal,
+    ];
+
+    /// The word for it in events and the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HmacSha256 => "hmac-sha256",
+            Self::Ed25519 => "ed25519",
+            Self::EcdsaP256 => "ecdsa-p256",
+            Self::SignedToken => "signed-token",
+            Self::SharedSecret => "shared-secret",
+            Self::Api => "api",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl Serialize for Auth {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 /// An event as its source tells it, before the log gives it a place.

@@ -21,7 +21,7 @@ use crate::{
         intake::{Intake, Receipt, Refusal},
         sources::RawRequest,
     },
-    domain::id::SourceName,
+    domain::{id::SourceName, secret::Secret},
 };
 
 /// What is read and thrown away beyond a body's limit, in bytes: a client that is still sending would miss the answer.
@@ -35,7 +35,11 @@ const NO_SOURCE: &str = "there is no source of this name";
 
 /// The receiver.
 pub fn router(intake: Arc<Intake>) -> Router {
-    Router::new().route("/hooks/{source}", post(receive).fallback(only_post)).fallback(not_here).with_state(intake)
+    Router::new()
+        .route("/hooks/{source}", post(receive).fallback(only_post))
+        .route("/hooks/{source}/{token}", post(receive_with_token).fallback(only_post))
+        .fallback(not_here)
+        .with_state(intake)
 }
 
 async fn receive(
@@ -46,19 +50,35 @@ async fn receive(
 ) -> Response {
     // A name that is not UTF-8 is no source's.
     let Ok(Path(source)) = source else { return say(StatusCode::NOT_FOUND, NO_SOURCE) };
-    let source = SourceName::new(source);
-    let limit = intake.body_bytes_max(&source).await;
+    take(&intake, &SourceName::new(source), RawRequest { headers: plain(&headers), ..RawRequest::default() }, body)
+        .await
+}
+
+/// The same for providers that sign nothing and can be given nothing but a URL.
+async fn receive_with_token(
+    State(intake): State<Arc<Intake>>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let Ok(Path((source, token))) = path else { return say(StatusCode::NOT_FOUND, NO_SOURCE) };
+    let head = RawRequest { headers: plain(&headers), token: Some(Secret::new(token)), body: Vec::new() };
+    take(&intake, &SourceName::new(source), head, body).await
+}
+
+async fn take(intake: &Intake, source: &SourceName, head: RawRequest, body: Body) -> Response {
+    let limit = intake.body_bytes_max(source, &head).await;
     let read = tokio::select! {
         read = read(body, limit.as_ref().copied().unwrap_or(0)) => read,
         () = intake.clock().sleep(BODY_READ_MAX) => Read::TooSlow,
     };
     match (limit, read) {
-        (Err(refusal), _) => refused(&source, &refusal),
+        (Err(refusal), _) => refused(source, &refusal),
         (Ok(_), Read::Whole(body)) => {
-            let request = RawRequest { headers: plain(&headers), body };
-            match intake.receive(&source, &request).await {
+            let request = RawRequest { body, ..head };
+            match intake.receive(source, &request).await {
                 Ok(receipt) => taken(&receipt),
-                Err(refusal) => refused(&source, &refusal),
+                Err(refusal) => refused(source, &refusal),
             }
         }
         (Ok(limit), Read::TooLarge) => {
@@ -116,8 +136,8 @@ fn refused(source: &SourceName, refusal: &Refusal) -> Response {
     let status = match refusal {
         Refusal::UnknownSource(_) => StatusCode::NOT_FOUND,
         Refusal::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-        Refusal::Unreadable(_) => StatusCode::BAD_REQUEST,
-        Refusal::UnknownDialect(_) | Refusal::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Unreadable { status, .. } => StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
+        Refusal::UnknownDialect(_) | Refusal::Unset(_) | Refusal::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     match refusal {
         // Anyone can post to a name that does not exist; that is no news.
@@ -127,7 +147,9 @@ fn refused(source: &SourceName, refusal: &Refusal) -> Response {
             tracing::error!(error, %source, "could not store what was posted");
         }
         Refusal::Unauthenticated(rejection) => tracing::info!(%source, %rejection, "refused a request"),
-        Refusal::Unreadable(_) | Refusal::UnknownDialect(_) => tracing::warn!(%source, %refusal, "refused a request"),
+        Refusal::Unreadable { .. } | Refusal::UnknownDialect(_) | Refusal::Unset(_) => {
+            tracing::warn!(%source, %refusal, "refused a request");
+        }
     }
     let mut answer = match refusal {
         // The name in the path is a stranger's; it is not repeated to them.

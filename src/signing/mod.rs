@@ -1,12 +1,14 @@
-//! HMAC-SHA256 over raw bytes, in both directions: one file per scheme.
+//! Signatures over raw bytes, in both directions: one file per scheme.
 //!
 //! Comparison is in constant time, and a body is never parsed or written anew on the way to its signature.
 
 pub mod chain;
 pub mod digest;
+pub mod ecdsa;
 pub mod multimail;
 pub mod proof;
 pub mod standard_webhooks;
+pub mod token;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

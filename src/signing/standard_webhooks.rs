@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::Mac;
+use ring::signature;
 use subtle::ConstantTimeEq;
 
 use super::hmac_sha256;
@@ -13,11 +14,13 @@ pub const HEADER_ID: &str = "webhook-id";
 pub const HEADER_TIMESTAMP: &str = "webhook-timestamp";
 /// One or more signatures, `v1,` and base64 each, with spaces between them.
 pub const HEADER_SIGNATURE: &str = "webhook-signature";
-/// How far a timestamp may lie from our clock, in seconds, either way.
-pub const TOLERANCE_SECS: i64 = 300;
+/// Signatures in one header at most: one for each live secret, and secrets are two while they are rotated.
+pub const SIGNATURES_MAX: usize = 16;
 
 const VERSION: &str = "v1,";
+const VERSION_ASYMMETRIC: &str = "v1a,";
 const SECRET_PREFIX: &str = "whsec_";
+const PUBLIC_KEY_PREFIX: &str = "whpk_";
 
 /// The key that a secret stands for: what follows `whsec_` as base64, or else the text itself.
 fn key(secret: &Secret) -> Vec<u8> {
@@ -33,14 +36,27 @@ pub fn sign(secret: &Secret, id: &str, timestamp_secs: i64, body: &[u8]) -> Stri
     format!("{VERSION}{}", STANDARD.encode(mac.finalize().into_bytes()))
 }
 
-/// Whether one of the `signatures` in the header is that of `body` under `secret`. The timestamp's age is the caller's
-/// to judge, against [`TOLERANCE_SECS`]. The body is read once, however many signatures are listed.
+/// Whether `secret` is a public key, which signs nothing and makes no HMAC: else anybody who knows it could.
+pub fn is_public_key(secret: &Secret) -> bool {
+    secret.expose().starts_with(PUBLIC_KEY_PREFIX)
+}
+
+/// Whether one of the `signatures` in the header is that of `body` under `secret`, of which only the first
+/// [`SIGNATURES_MAX`] are looked at. The timestamp's age is the caller's to judge. For a secret the body is read once.
 pub fn verify(secret: &Secret, id: &str, timestamp_secs: i64, body: &[u8], signatures: &str) -> bool {
     let timestamp = timestamp_secs.to_string();
+    let signatures = || signatures.split_ascii_whitespace().take(SIGNATURES_MAX);
+    if let Some(public) = secret.expose().strip_prefix(PUBLIC_KEY_PREFIX) {
+        let Ok(public) = STANDARD.decode(public) else { return false };
+        let public = signature::UnparsedPublicKey::new(&signature::ED25519, public);
+        let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
+        return signatures()
+            .filter_map(|one| one.strip_prefix(VERSION_ASYMMETRIC))
+            .any(|one| STANDARD.decode(one).is_ok_and(|one| public.verify(&signed, &one).is_ok()));
+    }
     let mac = hmac_sha256(&key(secret), &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]);
     let expected = mac.finalize().into_bytes();
-    signatures
-        .split_ascii_whitespace()
+    signatures()
         .filter_map(|one| one.strip_prefix(VERSION))
         .any(|one| STANDARD.decode(one).is_ok_and(|digest| bool::from(digest.ct_eq(expected.as_slice()))))
 }

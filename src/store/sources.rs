@@ -18,8 +18,20 @@ pub struct Source {
     pub dialect: String,
     /// Its live secrets, the newest first; any of them vouches.
     pub secrets: Vec<Secret>,
+    /// Secrets that are on their way out, with the moment from which they vouch no more.
+    pub retiring: Vec<(Secret, UnixMillis)>,
+    /// How it is set up, as JSON.
+    pub settings: String,
     /// When it was added.
     pub created_at: UnixMillis,
+}
+
+impl Source {
+    /// The secrets that vouch at `now`, the newest first.
+    pub fn live(&self, now: UnixMillis) -> Vec<Secret> {
+        let retiring = self.retiring.iter().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
+        self.secrets.iter().chain(retiring).cloned().collect()
+    }
 }
 
 /// A source holds at most so many live secrets: each costs an HMAC per forged request.
@@ -66,6 +78,13 @@ pub trait Sources: Send + Sync + 'static {
         now: UnixMillis,
     ) -> Result<(), SourceError>;
 
+    /// Lets the secrets that a source has now, and that are tied to no webhook, vouch only until `until`. Those that are
+    /// on their way out already keep their earlier moment; those beyond theirs are removed.
+    async fn retire_secrets(&self, name: &SourceName, until: UnixMillis, now: UnixMillis) -> Result<(), SourceError>;
+
+    /// Sets a source up anew.
+    async fn set_up(&self, name: &SourceName, settings: &str) -> Result<(), SourceError>;
+
     /// Whether a live secret is tied to `webhook`.
     async fn has_secret_of(&self, webhook: &WebhookId) -> Result<bool, StoreError>;
 
@@ -98,6 +117,40 @@ pub trait Sources: Send + Sync + 'static {
     /// A number that every change to sources and their secrets raises, by whichever process: for telling at little cost
     /// whether what is remembered of them still holds.
     async fn version(&self) -> Result<i64, StoreError>;
+}
+
+/// What sources sent, and what of it was refused.
+#[async_trait]
+pub trait Records: Send + Sync + 'static {
+    /// Takes `token` of a source as used for the events with the digest `told`; false where others came with it already.
+    /// Tokens used before `forget_before` are forgotten, for their time is over.
+    async fn spend(
+        &self,
+        name: &SourceName,
+        token: &str,
+        told: [u8; 32],
+        now: UnixMillis,
+        forget_before: UnixMillis,
+    ) -> Result<bool, StoreError>;
+
+    /// Counts requests that were refused, each with its reason and how often.
+    async fn count_refusals(
+        &self,
+        refused: &[(SourceName, &'static str, u32)],
+        now: UnixMillis,
+    ) -> Result<(), StoreError>;
+
+    /// What is known of a source's past, whether it is still there or not.
+    async fn history(&self, name: &SourceName) -> Result<History, StoreError>;
+}
+
+/// What a source sent so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct History {
+    /// Its events in the log: kind, the provider's name, how many, when the last came.
+    pub told: Vec<(String, Option<String>, i64, UnixMillis)>,
+    /// Its refused requests: reason, how many, when the last came. The last second's may be missing.
+    pub refused: Vec<(String, i64, UnixMillis)>,
 }
 
 /// Signed bodies that could not be taken, for the operator to look at.

@@ -47,6 +47,8 @@ mod on_command;
 mod oversight_house;
 mod principals_narrowed;
 mod principals_process;
+mod providers_documented;
+mod providers_posted;
 mod reports_corpus;
 mod retention_log;
 mod retention_mail;

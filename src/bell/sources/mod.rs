@@ -1,22 +1,51 @@
 //! Dialects of webhooks: bytes in, events out. No I/O, no clock: secrets and the time are passed in.
 //!
 //! One file a provider. Nothing here parses a body before its signature is checked: [`Dialect::normalise`] takes a
-//! [`Verified`], and only code under this module can make one.
+//! [`Verified`], and only code under this module can make one. Where a provider puts the signature inside the body, its
+//! dialect reads just those fields before.
 
+mod event;
+mod failure;
 mod fields;
+mod form;
+mod json;
+mod mailgun;
+pub mod manual;
 pub mod multimail;
+mod postmark;
+#[cfg(test)]
+mod samples;
+mod sendgrid;
+pub mod settings;
+mod shared;
+mod svix;
+mod vocabulary;
 
+pub use self::{
+    failure::Label,
+    vocabulary::{Meaning, Row},
+};
+
+use self::{manual::Manual, settings::Settings};
 use crate::domain::{
     clock::UnixMillis,
     event::{Auth, NewEvent},
     secret::Secret,
 };
 
+/// A webhook holds one event of a few KiB, or a batch of them; more is a mistake or an attack.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Messages that come in with attachments of 40 MB, which JSON carries in base64: a third more.
+const INBOUND_BODY_BYTES_MAX: usize = 64 << 20;
+
 /// What was posted, before anybody believes it.
 #[derive(Debug, Clone, Default)]
 pub struct RawRequest {
     /// Header names in lower case, with their values; those whose value is no text are left out.
     pub headers: Vec<(String, String)>,
+    /// What follows the source's name in the path, where something does: for providers that sign nothing.
+    pub token: Option<Secret>,
     /// The body, to the byte.
     pub body: Vec<u8>,
 }
@@ -26,6 +55,21 @@ impl RawRequest {
     pub fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers.iter().filter(move |(one, _)| one == name).map(|(_, value)| value.as_str())
     }
+
+    /// The value of a header that must be there once: of two, nobody can say which was signed.
+    fn sole_header<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        let mut values = self.header(name);
+        values.next().filter(|_| values.next().is_none())
+    }
+}
+
+/// What a source is checked with.
+#[derive(Debug, Clone, Copy)]
+pub struct Keys<'a> {
+    /// Its live secrets: any of them vouches.
+    pub secrets: &'a [Secret],
+    /// How it is set up.
+    pub settings: &'a Settings,
 }
 
 /// A request that a dialect has vouched for. Only code under `sources` can mint one.
@@ -34,11 +78,18 @@ pub struct Verified<'a> {
     request: &'a RawRequest,
     auth: Auth,
     sent_now: bool,
+    now: UnixMillis,
+    once: Option<String>,
 }
 
 impl<'a> Verified<'a> {
-    pub(in crate::bell::sources) fn vouch(request: &'a RawRequest, auth: Auth, sent_now: bool) -> Self {
-        Self { request, auth, sent_now }
+    pub(in crate::bell::sources) fn vouch(
+        request: &'a RawRequest,
+        auth: Auth,
+        sent_now: bool,
+        now: UnixMillis,
+    ) -> Self {
+        Self { request, auth, sent_now, now, once: None }
     }
 
     /// How the source proved itself.
@@ -51,18 +102,52 @@ impl<'a> Verified<'a> {
     pub fn sent_now(&self) -> bool {
         self.sent_now
     }
+
+    /// A token that may come with these events and with no others: for schemes whose signature does not cover the body.
+    pub fn once(&self) -> Option<&str> {
+        self.once.as_deref()
+    }
+
+    fn body(&self) -> &'a [u8] {
+        &self.request.body
+    }
 }
 
 /// Why a request is not its source's. For the log and the counters; whoever posted it is told none of this.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rejection {
-    /// It carries no signature.
-    #[error("the request carries no signature")]
+    /// It carries no signature, or not all that belongs to one.
     Missing,
     /// It carries none that a live secret of the source would make.
-    #[error("no live secret of the source makes the request's signature")]
     Wrong,
+    /// It was signed too long ago, or in the future.
+    Stale,
+    /// It lists more signatures than anybody needs.
+    TooMany,
+    /// Its single-use token came before, with other events.
+    Replayed,
 }
+
+impl Rejection {
+    /// The same sentence, for counters.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "the request carries no signature",
+            Self::Wrong => "no live secret of the source makes the request's signature",
+            Self::Stale => "the signature's timestamp is too far from this machine's clock",
+            Self::TooMany => "the request lists too many signatures",
+            Self::Replayed => "the request's single-use token was used before",
+        }
+    }
+}
+
+impl std::fmt::Display for Rejection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::error::Error for Rejection {}
 
 /// Why a verified body was not understood: which field, and what is expected there. Never what the body said.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,23 +159,51 @@ pub trait Dialect: Send + Sync {
     /// The name that a source is configured with.
     fn name(&self) -> &'static str;
 
-    /// The largest body it takes, in bytes.
-    fn body_bytes_max(&self) -> usize;
+    /// What people are told of it.
+    fn manual(&self) -> Manual;
 
-    /// Whether `request` was made by somebody who holds one of `secrets`.
-    fn verify<'a>(
-        &self,
-        request: &'a RawRequest,
-        secrets: &[Secret],
-        now: UnixMillis,
-    ) -> Result<Verified<'a>, Rejection>;
+    /// The largest body it takes, in bytes.
+    fn body_bytes_max(&self) -> usize {
+        BODY_BYTES_MAX
+    }
+
+    /// What a body is answered that is signed and not understood: the status with which its provider stops sending it.
+    fn unreadable_status(&self) -> u16 {
+        400
+    }
+
+    /// Whether a request whose body is not here yet may be one: where the head alone proves who sends it, a stranger's
+    /// large body is not read.
+    fn admits(&self, _head: &RawRequest, _keys: &Keys<'_>) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    /// Whether `request` was made by somebody who holds one of the keys.
+    fn verify<'a>(&self, request: &'a RawRequest, keys: &Keys<'_>, now: UnixMillis) -> Result<Verified<'a>, Rejection>;
 
     /// What the request tells: a batch is understood as a whole or not at all.
-    fn normalise(&self, verified: &Verified<'_>) -> Result<Vec<NewEvent>, Malformed>;
+    fn normalise(&self, verified: &Verified<'_>, settings: &Settings) -> Result<Vec<NewEvent>, Malformed>;
+
+    /// A request that `secret` would make now, to see that it comes through; none where no secret of ours makes one.
+    fn sample(&self, _secret: &Secret, _settings: &Settings, _now: UnixMillis) -> Option<RawRequest> {
+        None
+    }
 }
 
+/// The name of what a sample tells: none that anything can happen as.
+const SAMPLE: &str = "mailbell.test";
+
 /// Every dialect.
-static DIALECTS: [&dyn Dialect; 1] = [&multimail::MultiMail];
+static DIALECTS: [&dyn Dialect; 8] = [
+    &multimail::MultiMail,
+    &svix::StandardWebhooks,
+    &svix::resend::Resend,
+    &svix::agentmail::AgentMail,
+    &sendgrid::SendGrid,
+    &sendgrid::inbound::InboundParse,
+    &mailgun::Mailgun,
+    &postmark::Postmark,
+];
 
 /// The dialect of that name, if there is one.
 pub fn dialect(name: &str) -> Option<&'static dyn Dialect> {
@@ -100,4 +213,15 @@ pub fn dialect(name: &str) -> Option<&'static dyn Dialect> {
 /// The names of every dialect, for whoever asks for another.
 pub fn names() -> impl Iterator<Item = &'static str> {
     DIALECTS.into_iter().map(Dialect::name)
+}
+
+/// Whether a signed time lies within what the source tolerates, either way.
+fn is_near(timestamp_secs: i64, settings: &Settings, now: UnixMillis) -> bool {
+    let age_secs = now.0.div_euclid(1000).saturating_sub(timestamp_secs);
+    age_secs.unsigned_abs() <= settings.tolerance().as_secs()
+}
+
+/// A timestamp as schemes sign it: whole seconds, spelled in the one way that has no sign and no leading zero.
+fn plain_seconds(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|secs: &i64| *secs >= 0 && secs.to_string() == text)
 }

@@ -8,7 +8,10 @@ mod payload;
 #[cfg(test)]
 mod tests;
 
-use super::{Dialect, Malformed, RawRequest, Rejection, Verified};
+use super::{
+    Dialect, Keys, Malformed, Meaning, RawRequest, Rejection, Row, SAMPLE, Verified, failure::Label, is_near,
+    manual::Manual, plain_seconds, settings::Settings, vocabulary::row,
+};
 use crate::{
     domain::{
         clock::UnixMillis,
@@ -18,8 +21,6 @@ use crate::{
     signing::{multimail, standard_webhooks},
 };
 
-/// A webhook holds one event of a few KiB; more is a mistake or an attack.
-const BODY_BYTES_MAX: usize = 1 << 20;
 /// The dialect.
 pub struct MultiMail;
 
@@ -28,35 +29,76 @@ impl Dialect for MultiMail {
         "multimail"
     }
 
-    fn body_bytes_max(&self) -> usize {
-        BODY_BYTES_MAX
+    fn manual(&self) -> Manual {
+        MANUAL
     }
 
     /// Costs at most two HMACs of the body for each secret.
-    fn verify<'a>(
-        &self,
-        request: &'a RawRequest,
-        secrets: &[Secret],
-        now: UnixMillis,
-    ) -> Result<Verified<'a>, Rejection> {
+    fn verify<'a>(&self, request: &'a RawRequest, keys: &Keys<'_>, now: UnixMillis) -> Result<Verified<'a>, Rejection> {
         let signatures = || request.header(multimail::HEADER).chain(request.header(multimail::HEADER_SHA256));
-        let timed = Timed::read(request, now);
+        let timed = Timed::read(request, keys.settings, now);
         if signatures().next().is_none() && timed.is_none() {
             return Err(Rejection::Missing);
         }
-        for secret in secrets {
+        for secret in keys.secrets {
             let sent_now = timed.as_ref().is_some_and(|timed| timed.verify(secret, &request.body));
             if sent_now || multimail::verify_any(secret, &request.body, signatures()) {
-                return Ok(Verified::vouch(request, Auth::HmacSha256, sent_now));
+                return Ok(Verified::vouch(request, Auth::HmacSha256, sent_now, now));
             }
         }
         Err(Rejection::Wrong)
     }
 
-    fn normalise(&self, verified: &Verified<'_>) -> Result<Vec<NewEvent>, Malformed> {
-        payload::event(&verified.request.body).map(|event| vec![event])
+    fn normalise(&self, verified: &Verified<'_>, _: &Settings) -> Result<Vec<NewEvent>, Malformed> {
+        payload::event(verified.body()).map(|event| vec![event])
+    }
+
+    fn sample(&self, secret: &Secret, _: &Settings, now: UnixMillis) -> Option<RawRequest> {
+        let body = format!(r#"{{"event_type":"{SAMPLE}","event_id":"{SAMPLE}.{}","timestamp":"{now}"}}"#, now.0);
+        let signature = multimail::sign(secret, body.as_bytes());
+        Some(RawRequest {
+            headers: vec![(multimail::HEADER.to_owned(), signature)],
+            body: body.into_bytes(),
+            ..RawRequest::default()
+        })
     }
 }
+
+const MANUAL: Manual = Manual {
+    title: "MultiMail",
+    auth: "`X-MultiMail-Signature`, an HMAC-SHA256 of the body, or the Standard Webhooks headers; `hmac-sha256`",
+    secret: Some("the webhook's signing secret, as it was shown once"),
+    answers: "400 to a body that is not understood, which stays in quarantine",
+    steps: &["Register a webhook with the `endpoint_url` {url}, and give its `signing_secret` here."],
+    fields: &[
+        ("event_id", "`event_id`, or a digest of name, message, recipient and time"),
+        ("mailbox", "`mailbox`"),
+        ("message_id", "`message_id` or `email_id`"),
+        ("thread_id", "`thread_id`"),
+        ("timestamp", "`timestamp`"),
+        ("bounce_code", "`bounce_code`"),
+    ],
+    rows: &ROWS,
+};
+
+pub(super) const ROWS: [Row; 16] = [
+    row("inbound", Meaning::Inbound),
+    row("message.received", Meaning::Inbound),
+    row("email.received", Meaning::Inbound),
+    row("delivery", Meaning::Delivery),
+    row("message.delivered", Meaning::Delivery),
+    row("email.delivered", Meaning::Delivery),
+    row("bounce", Meaning::Bounce(Label::HARD)),
+    row("message.bounced", Meaning::Bounce(Label::HARD)),
+    row("email.bounced", Meaning::Bounce(Label::HARD)),
+    row("complaint", Meaning::Complaint),
+    row("message.complained", Meaning::Complaint),
+    row("email.complained", Meaning::Complaint),
+    row("open", Meaning::Open),
+    row("message.opened", Meaning::Open),
+    row("email.opened", Meaning::Open),
+    row("message.sent", Meaning::Other),
+];
 
 /// The event that a message in the API's list tells of, spelled as a webhook's flat body. Its id is made of the
 /// message's and of its moment.
@@ -72,14 +114,11 @@ struct Timed<'a> {
 }
 
 impl<'a> Timed<'a> {
-    fn read(request: &'a RawRequest, now: UnixMillis) -> Option<Self> {
+    fn read(request: &'a RawRequest, settings: &Settings, now: UnixMillis) -> Option<Self> {
         let header = |name| request.header(name).next();
-        let timestamp = header(standard_webhooks::HEADER_TIMESTAMP)?;
         // Only what is spelled as we would spell it, because the signature is over the text.
-        let timestamp_secs = timestamp.parse().ok().filter(|secs: &i64| secs.to_string() == timestamp)?;
-        let age_secs = now.0.div_euclid(1000).saturating_sub(timestamp_secs);
-        let near = age_secs.unsigned_abs() <= standard_webhooks::TOLERANCE_SECS.unsigned_abs();
-        near.then_some(Self {
+        let timestamp_secs = plain_seconds(header(standard_webhooks::HEADER_TIMESTAMP)?)?;
+        is_near(timestamp_secs, settings, now).then_some(Self {
             id: header(standard_webhooks::HEADER_ID)?,
             timestamp_secs,
             signatures: header(standard_webhooks::HEADER_SIGNATURE)?,

@@ -235,7 +235,7 @@ async fn insert_alike(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Resul
                 .bind(action)
                 .bind(event.timestamp.0)
                 .bind(post.received_at.0)
-                .bind(events::auth_word(post.auth))
+                .bind(post.auth.as_str())
                 .bind(event.provider_kind.as_deref())
                 .bind(detail);
         }

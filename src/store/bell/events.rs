@@ -66,16 +66,6 @@ fn raw(row: &SqliteRow) -> Result<Raw, sqlx::Error> {
     })
 }
 
-/// The word that stands for `auth` in the column of that name.
-pub(super) fn auth_word(auth: Auth) -> &'static str {
-    match auth {
-        Auth::HmacSha256 => "hmac-sha256",
-        Auth::SharedSecret => "shared-secret",
-        Auth::Api => "api",
-        Auth::Internal => "internal",
-    }
-}
-
 fn auth(word: &str) -> Option<Auth> {
-    [Auth::HmacSha256, Auth::SharedSecret, Auth::Api, Auth::Internal].into_iter().find(|auth| auth_word(*auth) == word)
+    Auth::ALL.into_iter().find(|auth| auth.as_str() == word)
 }

@@ -17,6 +17,7 @@ mod low_water;
 mod message_map;
 mod oversight;
 mod quarantine;
+mod records;
 mod removed;
 mod retention;
 mod select;

@@ -73,6 +73,40 @@ impl Sources for BellStore {
         .await
     }
 
+    async fn retire_secrets(&self, name: &SourceName, until: UnixMillis, now: UnixMillis) -> Result<(), SourceError> {
+        let name = name.clone();
+        self.change(move |conn| {
+            let name = name.clone();
+            Box::pin(async move {
+                if read(conn, &name).await?.is_none() {
+                    return Ok(Err(SourceError::Unknown(name)));
+                }
+                let retire = sqlx::query(sql::RETIRE_SECRETS).bind(until.0).bind(name.as_str());
+                retire.execute(&mut *conn).await.map_err(failed("let secrets end"))?;
+                let remove = sqlx::query(sql::REMOVE_EXPIRED).bind(name.as_str()).bind(now.0);
+                remove.execute(&mut *conn).await.map_err(failed("remove ended secrets"))?;
+                raise_version(conn).await.map(Ok)
+            })
+        })
+        .await
+    }
+
+    async fn set_up(&self, name: &SourceName, settings: &str) -> Result<(), SourceError> {
+        let (name, settings) = (name.clone(), settings.to_owned());
+        self.change(move |conn| {
+            let (name, settings) = (name.clone(), settings.clone());
+            Box::pin(async move {
+                let set = sqlx::query(sql::SET_UP_SOURCE).bind(settings).bind(name.as_str());
+                let set = set.execute(&mut *conn).await.map_err(failed("set a source up"))?;
+                if set.rows_affected() == 0 {
+                    return Ok(Err(SourceError::Unknown(name)));
+                }
+                raise_version(conn).await.map(Ok)
+            })
+        })
+        .await
+    }
+
     async fn has_secret_of(&self, webhook: &WebhookId) -> Result<bool, StoreError> {
         let found = sqlx::query_scalar::<_, i64>(sql::HAS_SECRET_OF).bind(webhook.as_str());
         let found = found.fetch_optional(&self.database.readers).await;
@@ -123,7 +157,7 @@ impl Sources for BellStore {
                     forget.map_err(failed("forget a secret"))?;
                 }
                 for secret in live.iter().rev() {
-                    if secrets(conn, name.as_str()).await?.iter().any(|one| one == secret.expose()) {
+                    if secrets(conn, name.as_str()).await?.iter().any(|(one, _)| one == secret.expose()) {
                         continue;
                     }
                     if let Some(refused) = secret_refused(conn, &name, secret).await? {
@@ -150,7 +184,7 @@ impl Sources for BellStore {
 
     async fn sources(&self) -> Result<Vec<Source>, StoreError> {
         let mut conn = self.database.readers.acquire().await.map_err(failed("read the sources"))?;
-        let rows: Vec<(String, String, i64)> =
+        let rows: Vec<SourceRow> =
             sqlx::query_as(sql::SOURCES).fetch_all(&mut *conn).await.map_err(failed("read the sources"))?;
         let mut sources = Vec::with_capacity(rows.len());
         for row in rows {
@@ -193,8 +227,11 @@ impl BellStore {
     }
 }
 
+/// Name, dialect, created at, settings.
+type SourceRow = (String, String, i64, String);
+
 async fn read(conn: &mut SqliteConnection, name: &SourceName) -> Result<Option<Source>, StoreError> {
-    let row: Option<(String, String, i64)> = sqlx::query_as(sql::SOURCE)
+    let row: Option<SourceRow> = sqlx::query_as(sql::SOURCE)
         .bind(name.as_str())
         .fetch_optional(&mut *conn)
         .await
@@ -207,20 +244,27 @@ async fn read(conn: &mut SqliteConnection, name: &SourceName) -> Result<Option<S
 
 async fn with_secrets(
     conn: &mut SqliteConnection,
-    (name, dialect, created_at): (String, String, i64),
+    (name, dialect, created_at, settings): SourceRow,
 ) -> Result<Source, StoreError> {
-    let secrets = secrets(conn, &name).await?.into_iter().map(Secret::new).collect();
-    Ok(Source { name: SourceName::new(name), dialect, secrets, created_at: UnixMillis(created_at) })
+    let (mut lasting, mut retiring) = (Vec::new(), Vec::new());
+    for (secret, expires_at) in secrets(conn, &name).await? {
+        match expires_at {
+            None => lasting.push(Secret::new(secret)),
+            Some(at) => retiring.push((Secret::new(secret), UnixMillis(at))),
+        }
+    }
+    let (name, created_at) = (SourceName::new(name), UnixMillis(created_at));
+    Ok(Source { name, dialect, secrets: lasting, retiring, settings, created_at })
 }
 
-/// The live secrets of a source, the newest first, each once.
-async fn secrets(conn: &mut SqliteConnection, source: &str) -> Result<Vec<String>, StoreError> {
-    let all: Vec<String> =
-        sqlx::query_scalar(sql::SECRETS).bind(source).fetch_all(conn).await.map_err(failed("read secrets"))?;
-    let mut once = Vec::with_capacity(all.len());
-    for secret in all {
-        if !once.contains(&secret) {
-            once.push(secret);
+/// The secrets of a source, the newest first, each once, with the moment it ends.
+async fn secrets(conn: &mut SqliteConnection, source: &str) -> Result<Vec<(String, Option<i64>)>, StoreError> {
+    let all: Vec<(String, Option<i64>)> =
+        sqlx::query_as(sql::SECRETS).bind(source).fetch_all(conn).await.map_err(failed("read secrets"))?;
+    let mut once: Vec<(String, Option<i64>)> = Vec::with_capacity(all.len());
+    for (secret, expires_at) in all {
+        if !once.iter().any(|(known, _)| *known == secret) {
+            once.push((secret, expires_at));
         }
     }
     Ok(once)
@@ -262,7 +306,7 @@ async fn secret_refused(
         return Ok(Some(SourceError::SecretInUse(SourceName::new(other))));
     }
     let live = secrets(conn, source.as_str()).await?;
-    let full = live.len() >= SECRETS_PER_SOURCE_MAX && !live.iter().any(|one| one == secret.expose());
+    let full = live.len() >= SECRETS_PER_SOURCE_MAX && !live.iter().any(|(one, _)| one == secret.expose());
     Ok(full.then(|| SourceError::TooManySecrets(source.clone())))
 }
 

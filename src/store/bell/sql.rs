@@ -211,9 +211,24 @@ pub(super) const RAISE_ROSTER_VERSION: &str = "UPDATE roster SET version = versi
 pub(super) const ADD_SOURCE: &str =
     "INSERT INTO sources (name, dialect, created_at) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING";
 pub(super) const REMOVE_SOURCE: &str = "DELETE FROM sources WHERE name = ?";
-pub(super) const SOURCE: &str = "SELECT name, dialect, created_at FROM sources WHERE name = ?";
-pub(super) const SOURCES: &str = "SELECT name, dialect, created_at FROM sources ORDER BY name";
-pub(super) const SECRETS: &str = "SELECT secret FROM secrets WHERE source = ? ORDER BY id DESC";
+pub(super) const SOURCE: &str = "SELECT name, dialect, created_at, settings FROM sources WHERE name = ?";
+pub(super) const SOURCES: &str = "SELECT name, dialect, created_at, settings FROM sources ORDER BY name";
+pub(super) const SET_UP_SOURCE: &str = "UPDATE sources SET settings = ? WHERE name = ?";
+/// Until when, of which source, now.
+pub(super) const RETIRE_SECRETS: &str = "UPDATE secrets SET expires_at = min(coalesce(expires_at, ?1), ?1) \
+     WHERE source = ?2 AND webhook_id IS NULL";
+pub(super) const REMOVE_EXPIRED: &str = "DELETE FROM secrets WHERE source = ? AND expires_at <= ?";
+pub(super) const FORGET_TOKENS: &str = "DELETE FROM spent_tokens WHERE at < ?";
+pub(super) const SPEND_TOKEN: &str =
+    "INSERT INTO spent_tokens (source, token, told, at) VALUES (?, ?, ?, ?) ON CONFLICT (source, token) DO NOTHING";
+pub(super) const SPENT_ON: &str = "SELECT told FROM spent_tokens WHERE source = ? AND token = ?";
+pub(super) const COUNT_REFUSAL: &str = "INSERT INTO refusals (source, reason, times, last_at) VALUES (?, ?, ?, ?) \
+     ON CONFLICT (source, reason) DO UPDATE SET times = times + excluded.times, last_at = excluded.last_at";
+pub(super) const REFUSALS: &str =
+    "SELECT reason, times, last_at FROM refusals WHERE source = ? ORDER BY last_at DESC, reason";
+pub(super) const TOLD_BY: &str = "SELECT kind, provider_kind, count(*), max(received_at) FROM events \
+     WHERE origin = (SELECT id FROM origins WHERE name = ?) GROUP BY kind, provider_kind ORDER BY kind, provider_kind";
+pub(super) const SECRETS: &str = "SELECT secret, expires_at FROM secrets WHERE source = ? ORDER BY id DESC";
 pub(super) const SECRET_ELSEWHERE: &str = "SELECT source FROM secrets WHERE secret = ? AND source <> ? LIMIT 1";
 pub(super) const ADD_SECRET: &str = "INSERT INTO secrets (source, secret, webhook_id, created_at) VALUES (?, ?, ?, ?)";
 pub(super) const SECRETS_WITH_TIES: &str = "SELECT id, secret, webhook_id FROM secrets WHERE source = ?";
@@ -385,6 +400,15 @@ pub(super) const ALL: &[&str] = &[
     REMOVE_SOURCE,
     SOURCE,
     SOURCES,
+    SET_UP_SOURCE,
+    RETIRE_SECRETS,
+    REMOVE_EXPIRED,
+    FORGET_TOKENS,
+    SPEND_TOKEN,
+    SPENT_ON,
+    COUNT_REFUSAL,
+    REFUSALS,
+    TOLD_BY,
     SECRETS,
     SECRET_ELSEWHERE,
     ADD_SECRET,

@@ -72,7 +72,7 @@ impl BellWing {
         Self {
             waiting: Arc::new(Waiting::new(shared.clone(), shared.clone(), bell.clone(), time.clone(), ids)),
             settling: Settling::new(shared.clone(), bell.clone(), time.clone()),
-            intake: Arc::new(Intake::new(shared.clone(), shared.clone(), shared, bell.clone(), time)),
+            intake: Arc::new(Intake::new(shared.into(), bell.clone(), time)),
             store,
             clock,
             bell,

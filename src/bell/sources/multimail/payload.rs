@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::{Malformed, fields::Field};
+use super::super::{Malformed, Meaning, fields::Field};
 use crate::{
     domain::{
         clock::UnixMillis,
@@ -87,14 +87,14 @@ pub(super) fn event(body: &[u8]) -> Result<NewEvent, Malformed> {
 
 /// The kind that a name in one of the vocabularies stands for.
 fn kind(name: &str) -> EventKind {
-    match name {
-        "inbound" | "message.received" | "email.received" => EventKind::Inbound,
-        "delivery" | "message.delivered" | "email.delivered" => EventKind::Delivery,
-        "bounce" | "message.bounced" | "email.bounced" => EventKind::Bounce,
-        "complaint" | "message.complained" | "email.complained" => EventKind::Complaint,
-        "open" | "message.opened" | "email.opened" => EventKind::Open,
+    match super::ROWS.iter().find(|row| row.name == name).map(|row| row.meaning) {
+        Some(Meaning::Inbound) => EventKind::Inbound,
+        Some(Meaning::Delivery) => EventKind::Delivery,
+        Some(Meaning::Bounce(_)) => EventKind::Bounce,
+        Some(Meaning::Complaint) => EventKind::Complaint,
+        Some(Meaning::Open) => EventKind::Open,
         // `approval` too: only this house decides on actions, whatever a source says.
-        _ => EventKind::Other,
+        Some(Meaning::Other) | None => EventKind::Other,
     }
 }
 

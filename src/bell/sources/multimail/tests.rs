@@ -14,15 +14,19 @@ fn secret() -> Secret {
     Secret::new("whsec_test")
 }
 
+fn verify<'a>(request: &'a RawRequest, secrets: &[Secret]) -> Result<Verified<'a>, Rejection> {
+    MultiMail.verify(request, &Keys { secrets, settings: &Settings::default() }, NOW)
+}
+
 fn request(body: &str, headers: &[(&str, String)]) -> RawRequest {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    RawRequest { headers, body: body.as_bytes().to_vec() }
+    RawRequest { headers, body: body.as_bytes().to_vec(), ..RawRequest::default() }
 }
 
 fn told(body: &str) -> Result<NewEvent, Malformed> {
     let request = request(body, &[]);
-    let verified = Verified::vouch(&request, Auth::HmacSha256, false);
-    MultiMail.normalise(&verified).map(|mut events| events.pop().expect("one event"))
+    let verified = Verified::vouch(&request, Auth::HmacSha256, false, NOW);
+    MultiMail.normalise(&verified, &Settings::default()).map(|mut events| events.pop().expect("one event"))
 }
 
 const INBOUND: &str = r#"{"event_type":"inbound","event_id":"evt_1","mailbox":"Agent@MailBell.Test","message_id":"em_1",
@@ -166,12 +170,12 @@ fn any_live_secret_vouches_in_either_spelling_of_either_header() {
         ("x-multimail-signature-256", format!("sha256={digest}")),
     ] {
         let request = request(INBOUND, &[(header, value)]);
-        let verified = MultiMail.verify(&request, &secrets, NOW).expect("vouched for");
+        let verified = verify(&request, &secrets).expect("vouched for");
         assert!(!verified.sent_now(), "a signature over the body alone has no time");
-        assert_eq!(MultiMail.verify(&request, &secrets[..1], NOW).err(), Some(Rejection::Wrong));
-        assert_eq!(MultiMail.verify(&request, &[], NOW).err(), Some(Rejection::Wrong));
+        assert_eq!(verify(&request, &secrets[..1]).err(), Some(Rejection::Wrong));
+        assert_eq!(verify(&request, &[]).err(), Some(Rejection::Wrong));
     }
-    assert_eq!(MultiMail.verify(&request(INBOUND, &[]), &secrets, NOW).err(), Some(Rejection::Missing));
+    assert_eq!(verify(&request(INBOUND, &[]), &secrets).err(), Some(Rejection::Missing));
 }
 
 #[test]
@@ -190,26 +194,26 @@ fn a_standard_signature_vouches_for_the_time_within_five_minutes() {
     };
     for at in [now_secs, now_secs - 300, now_secs + 300] {
         let request = signed(at);
-        assert!(MultiMail.verify(&request, &[secret()], NOW).expect("vouched for").sent_now(), "{at}");
+        assert!(verify(&request, &[secret()]).expect("vouched for").sent_now(), "{at}");
     }
     for at in [now_secs - 301, now_secs + 301, 0, i64::MIN, i64::MAX] {
-        assert_eq!(MultiMail.verify(&signed(at), &[secret()], NOW).err(), Some(Rejection::Missing), "{at}");
+        assert_eq!(verify(&signed(at), &[secret()]).err(), Some(Rejection::Missing), "{at}");
     }
     // A stale standard signature does not take away what the other one proves.
     let mut both = signed(now_secs - 301);
     both.headers.push(("x-multimail-signature".to_owned(), multimail::sign(&secret(), INBOUND.as_bytes())));
-    assert!(!MultiMail.verify(&both, &[secret()], NOW).expect("vouched for").sent_now());
+    assert!(!verify(&both, &[secret()]).expect("vouched for").sent_now());
     // Nor does a fresh one that somebody else made.
     let mut forged = signed(now_secs);
     forged.body.push(b' ');
-    assert_eq!(MultiMail.verify(&forged, &[secret()], NOW).err(), Some(Rejection::Wrong));
+    assert_eq!(verify(&forged, &[secret()]).err(), Some(Rejection::Wrong));
 }
 
 proptest! {
     #[test]
     fn no_bytes_panic(body in prop::collection::vec(any::<u8>(), 0..300)) {
-        let request = RawRequest { headers: vec![], body };
-        let _ = MultiMail.normalise(&Verified::vouch(&request, Auth::HmacSha256, false));
+        let request = RawRequest { body, ..RawRequest::default() };
+        let _ = MultiMail.normalise(&Verified::vouch(&request, Auth::HmacSha256, false, NOW), &Settings::default());
     }
 
     #[test]
