@@ -211,9 +211,11 @@ impl Change {
                         || name.starts_with("oversight_")
                         || name == "forward_inbound"
                         || name == "webhook_url"
+                        || (name == "ai_disclosure" && !is_on(self.body.get(name)))
                 };
                 if names().any(grave) { Weight::Operators } else { Weight::Changes }
             }
+            ("POST", ["v1", "mailboxes"]) if says("webhook_url") => Weight::Operators,
             ("PATCH", ["v1", "account"]) if says("oversight_email") => Weight::Operators,
             ("POST", ["v1", "api-keys"]) | ("PATCH", ["v1", "api-keys", _]) => Weight::Reserved,
             ("POST", ["v1", "webhooks"]) => {
@@ -238,6 +240,11 @@ impl Change {
         };
         merges && fresh
     }
+}
+
+/// Whether a flag is one that is set, in either of its spellings.
+fn is_on(flag: Option<&Value>) -> bool {
+    flag.is_some_and(|flag| flag.as_bool() == Some(true) || flag.as_u64() == Some(1))
 }
 
 /// Whether a webhook's URL leads to a host that nobody has allowed. What is no URL leads nowhere, and is refused later.
@@ -385,6 +392,9 @@ mod tests {
             ("PATCH", "v1/mailboxes/m", json!({ "auto_bcc": "x" }), Weight::Operators),
             ("PATCH", "v1/mailboxes/m/configure", json!({ "oversight_mode": "read_only" }), Weight::Operators),
             ("PATCH", "v1/mailboxes/m", json!({ "forward_inbound": 1 }), Weight::Operators),
+            ("PATCH", "v1/mailboxes/m", json!({ "ai_disclosure": 0 }), Weight::Operators),
+            ("PATCH", "v1/mailboxes/m", json!({ "ai_disclosure": 1 }), Weight::Changes),
+            ("POST", "v1/mailboxes", json!({ "address": "a", "webhook_url": "https://x.example" }), Weight::Operators),
             ("PATCH", "v1/mailboxes/m", json!({ "webhook_url": null }), Weight::Operators),
             ("PATCH", "v1/account", json!({ "oversight_email": "a@b.test" }), Weight::Operators),
             ("POST", "v1/api-keys", json!({}), Weight::Reserved),

@@ -83,7 +83,8 @@ fn body(path: &str) -> Value {
     let tags = if path == "/v1/contacts" { json!([]) } else { json!({ "a": "b" }) };
     json!({ "address": "new@mailbell.test", "name": "n", "email": "n@a.test", "tags": tags, "to": ["agent@mailbell.test"],
         "subject": "s", "markdown": "m", "mailbox": "agent@mailbell.test", "url": "http://127.0.0.1:9/",
-        "events": ["inbound"], "recipient": "n@a.test", "display_name": "n" })
+        "events": ["inbound"], "recipient": "n@a.test", "display_name": "n", "target_mode": "monitored",
+        "code": "none", "action": "approve" })
 }
 
 #[tokio::test]

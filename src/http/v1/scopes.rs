@@ -41,6 +41,8 @@ fn scope(operation: &str) -> KeyScope {
         | "change_scheduled_email"
         | "retry_recipient"
         | "send_email"
+        | "preview_email"
+        | "preview_reply"
         | "reply_email"
         | "zapier_send"
         | "zapier_reply"
@@ -48,7 +50,7 @@ fn scope(operation: &str) -> KeyScope {
         | "report_spam"
         | "report_not_spam" => KeyScope::Send,
         "list_pending" | "zapier_pending" => KeyScope::OversightRead,
-        "lift_suppression" => KeyScope::Oversight,
+        "lift_suppression" | "decide" => KeyScope::Oversight,
         _ => KeyScope::Admin,
     }
 }
