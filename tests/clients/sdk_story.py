@@ -9,10 +9,12 @@ import inspect
 import json
 import os
 import sys
+import tempfile
 import time
 import urllib.error
 import warnings
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 from house import house
 
@@ -23,16 +25,12 @@ import multimail  # noqa: E402
 from langchain_multimail import MultiMailToolkit  # noqa: E402
 from openapi import Document  # noqa: E402
 
-# Wait for oversight: there is nothing pending to decide on.
-NOT_YET = {"decide", "decide_email"}
-# What a sentence may answer, for reasons that are no fault: an embedded service's domains are settings, its account ends with
-# its data directory, and only the operator lifts a suppression, while the key of this walk is the one that agents' programs
-# hold.
+# What a sentence may answer, for reasons that are no fault: an embedded service's domains are settings, and its account ends
+# with its data directory.
 MAY_REFUSE = {
     "add_domain": {422},
     "delete_domain": {422},
     "delete_account": {405},
-    "remove_suppression": {403},
 }
 PATIENCE_SECS = 20
 FILE = b"caf\xc3\xa9\x00\xff"
@@ -154,10 +152,6 @@ async def walk_sdk(client, running):
     await call("list_contacts", check=lambda all: all == [])
 
     await call("list_pending", check=lambda all: all == [])
-    key = await call("create_api_key", f"of {who}", scopes=["read"], check=lambda it: it["api_key"])
-    await call("list_api_keys", check=lambda all: key is None or key["id"] in [it["id"] for it in all])
-    await call("revoke_api_key", key and key["id"])
-
     webhook = await call(
         "create_webhook", "http://127.0.0.1:9/hook", ["message.received", "message.bounced"], secret="a secret of its own",
         check=lambda it: it["signing_secret"] == "a secret of its own",
@@ -172,17 +166,38 @@ async def walk_sdk(client, running):
     running.api("POST", "/v1/suppression", {"address": f"gone+{who}@a.test", "reason": "manual"})
     gone = f"gone+{who}@a.test".lower()
     await call("list_suppressions", check=lambda all: gone in [it["email_address"].lower() for it in all])
-    await call("remove_suppression", gone)
     await call("get_usage", check=lambda it: it["emails_sent"] >= 1)
     await call("get_audit_log", limit=10, check=lambda all: isinstance(all, list))
     await call("delete_domain", domains and domains[0]["id"])
     await call("delete_account")
-    missed = calls_of(client) - walk.called - NOT_YET
-    assert not missed, f"{who} has calls that this story does not walk: {sorted(missed)}"
     return walk, came
 
 
-def walk_tools(key, running, came):
+async def walk_as_operator(client, running):
+    """What only a person in charge does: the same client, with the operator token as its key."""
+    who = type(client).__name__
+    walk = Walk(client, who)
+    call = walk.call
+    key = await call("create_api_key", f"of {who}", scopes=["read"], check=lambda it: it["api_key"])
+    await call("list_api_keys", check=lambda all: key is None or key["id"] in [it["id"] for it in all])
+    await call("revoke_api_key", key and key["id"])
+    await call("remove_suppression", f"gone+{who}@a.test".lower())
+    for action, status in [("reject", "rejected"), ("approve", "approved")]:
+        waits = asked(running, f"{action}+{who}@mailbell.test")
+        await call("list_pending", check=lambda all: waits in [it["id"] for it in all])
+        await call("decide", waits, action, reason="walked", check=lambda it: it["status"] == status)
+    return walk
+
+
+def asked(running, copy):
+    """The id of a change that waits for the operator."""
+    mailbox = running.api("GET", "/v1/mailboxes")["mailboxes"][0]["id"]
+    held = running.api("PATCH", f"/v1/mailboxes/{mailbox}", {"auto_bcc": copy})
+    assert held["status"] == "pending_approval", held
+    return held["id"]
+
+
+def walk_tools(key, operator, running, came):
     toolkit = MultiMailToolkit(key, base_url=running.at["api"])
     walk = Walk(toolkit.client, "LangChain")
     mailbox = came["mailbox_id"]
@@ -201,8 +216,11 @@ def walk_tools(key, running, came):
         "get_thread": {"mailbox_id": mailbox, "thread_id": came["thread_id"]},
         "tag_email": {**message, "tags": {"by": "tool"}},
     }
+    inputs["decide_email"] = {"email_id": asked(running, "tool@mailbell.test"), "action": "reject"}
     tools = {tool.name: tool for tool in toolkit.get_tools()}
-    assert set(tools) == set(inputs) | {"decide_email"}, sorted(tools)
+    deciding = MultiMailToolkit(operator, base_url=running.at["api"])
+    tools["decide_email"] = next(tool for tool in deciding.get_tools() if tool.name == "decide_email")
+    assert set(tools) == set(inputs), sorted(tools)
     for name, arguments in inputs.items():
         try:
             text = tools[name].invoke(arguments)
@@ -214,12 +232,17 @@ def walk_tools(key, running, came):
     return walk
 
 
-async def both(key, running):
-    with multimail.MultiMail(key, base_url=running.at["api"]) as client:
+async def both(key, operator, running):
+    at = running.at["api"]
+    with multimail.MultiMail(key, base_url=at) as client, multimail.MultiMail(operator, base_url=at) as person:
         first, came = await walk_sdk(client, running)
-    async with multimail.AsyncMultiMail(key, base_url=running.at["api"]) as client:
-        second, _ = await walk_sdk(client, running)
-    return first, second, came
+        walks = [first, await walk_as_operator(person, running)]
+    async with multimail.AsyncMultiMail(key, base_url=at) as client, multimail.AsyncMultiMail(operator, base_url=at) as person:
+        walks += [(await walk_sdk(client, running))[0], await walk_as_operator(person, running)]
+    for mine, persons in [walks[:2], walks[2:]]:
+        missed = calls_of(mine.client) - mine.called - persons.called
+        assert not missed, f"{mine.who} has calls that this story does not walk: {sorted(missed)}"
+    return walks, came
 
 
 def document(running):
@@ -232,10 +255,11 @@ def document(running):
 
 
 def main():
-    with house() as running:
+    with tempfile.TemporaryDirectory() as kept, house("--operator-token-file", f"{kept}/operator") as running:
         key = running.token("api")
-        first, second, came = asyncio.run(both(key, running))
-        walks = [first, second, walk_tools(key, running, came)]
+        operator = Path(kept, "operator").read_text().strip()
+        walks, came = asyncio.run(both(key, operator, running))
+        walks.append(walk_tools(key, operator, running, came))
         faults = [f"{walk.who}.{name}: {why}" for walk in walks for name, why in walk.failures.items()]
         held = document(running)
         answers = [answer for walk in walks for answer in walk.answers]
@@ -244,8 +268,8 @@ def main():
         for fault in faults:
             print(f"  {fault}", file=sys.stderr)
         assert not faults, f"{len(faults)} things do not hold"
-        calls = len(first.called) + len(second.called)
-    print(f"sdk story: {calls} calls, 8 tools, {len(answers)} answers as documented; {', '.join(sorted(NOT_YET))} wait")
+        calls = sum(len(walk.called) for walk in walks)
+    print(f"sdk story: {calls} calls, 9 tools, {len(answers)} answers as documented")
 
 
 if __name__ == "__main__":

@@ -24,10 +24,11 @@ pub(super) fn read(root: &Entity<'_>, reading: &mut Reading) {
     // From comes first; Sender stands in where there is none.
     if let Some(sender) = headers.from().or_else(|| headers.sender()).and_then(Address::first) {
         let (mut address, mut name) = (sender.address().map(address), sender.name());
-        // `Ann (ann@there)` is read the wrong way round.
+        // `Ann (ann@there)` is read the wrong way round, and all of `Ann <ann@there>` in one encoded word as a name.
         let holds = |text: Option<&str>| text.is_some_and(|text| text.contains('@'));
         if !holds(address.as_deref()) && holds(name) {
-            (address, name) = (name.map(self::address), sender.address());
+            let (before, within) = name.and_then(|name| name.split_once('<')).unzip();
+            (address, name) = (within.or(name).map(self::address), before.or_else(|| sender.address()));
         }
         reading.from = address.filter(|text| !text.is_empty());
         reading.from_name = name.map(|name| one_line(name, LINE_CHARS_MAX)).filter(|text| !text.is_empty());

@@ -240,3 +240,13 @@ fn of_multiparts_that_are_encoded_one_is_decoded() {
     let twice = read(level(0, &level(1, "\r\nhello").replace('=', "=3D")).as_bytes());
     assert!(twice.text.starts_with("--b1") || twice.text.starts_with("=2D-b1"), "{}", twice.text);
 }
+
+#[test]
+fn a_sender_encoded_whole_is_read_in_its_two_parts() {
+    // `Zoë Example <zoe@customer.test>`, as Python's older API encodes it.
+    let reading = read_text("From: =?utf-8?b?Wm/DqyBFeGFtcGxlIDx6b2VAY3VzdG9tZXIudGVzdD4=?=\nSubject: Hi\n\nHi\n");
+    assert_eq!(
+        (reading.from.as_deref(), reading.from_name.as_deref()),
+        (Some("zoe@customer.test"), Some("Zoë Example"))
+    );
+}
