@@ -93,7 +93,8 @@ impl BellSide {
         Oversight::new(oversight::Parts {
             store: store.clone(),
             tokens: store.clone(),
-            log: store,
+            log: store.clone(),
+            audit: store,
             bell,
             clock,
             ids,

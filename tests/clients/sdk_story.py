@@ -167,10 +167,21 @@ async def walk_sdk(client, running):
     gone = f"gone+{who}@a.test".lower()
     await call("list_suppressions", check=lambda all: gone in [it["email_address"].lower() for it in all])
     await call("get_usage", check=lambda it: it["emails_sent"] >= 1)
-    await call("get_audit_log", limit=10, check=lambda all: isinstance(all, list))
+    await call("get_audit_log", limit=10, check=lambda all: [it for it in all if it["action"] == "events"])
+    pages(running)
     await call("delete_domain", domains and domains[0]["id"])
     await call("delete_account")
     return walk, came
+
+
+def pages(running):
+    """The record, the newest entry first and page by page, has neither gap nor repetition."""
+    ids, cursor = [], ""
+    while cursor is not None:
+        page = running.api("GET", f"/v1/audit-log?limit=3&cursor={cursor}")
+        ids += [int(entry["id"]) for entry in page["entries"]]
+        cursor = page["cursor"]
+    assert ids == list(range(ids[0], 0, -1)), ids
 
 
 async def walk_as_operator(client, running):
@@ -183,16 +194,16 @@ async def walk_as_operator(client, running):
     await call("revoke_api_key", key and key["id"])
     await call("remove_suppression", f"gone+{who}@a.test".lower())
     for action, status in [("reject", "rejected"), ("approve", "approved")]:
-        waits = asked(running, f"{action}+{who}@mailbell.test")
+        waits = asked(running, "auto_bcc")
         await call("list_pending", check=lambda all: waits in [it["id"] for it in all])
         await call("decide", waits, action, reason="walked", check=lambda it: it["status"] == status)
     return walk
 
 
-def asked(running, copy):
-    """The id of a change that waits for the operator."""
-    mailbox = running.api("GET", "/v1/mailboxes")["mailboxes"][0]["id"]
-    held = running.api("PATCH", f"/v1/mailboxes/{mailbox}", {"auto_bcc": copy})
+def asked(running, field):
+    """The id of a change that waits for the operator. One like it that is under way would stand for both."""
+    mailbox = running.api("GET", "/v1/mailboxes")["mailboxes"][0]
+    held = running.api("PATCH", f"/v1/mailboxes/{mailbox['id']}", {field: mailbox["address"]})
     assert held["status"] == "pending_approval", held
     return held["id"]
 
@@ -216,7 +227,7 @@ def walk_tools(key, operator, running, came):
         "get_thread": {"mailbox_id": mailbox, "thread_id": came["thread_id"]},
         "tag_email": {**message, "tags": {"by": "tool"}},
     }
-    inputs["decide_email"] = {"email_id": asked(running, "tool@mailbell.test"), "action": "reject"}
+    inputs["decide_email"] = {"email_id": asked(running, "auto_cc"), "action": "reject"}
     tools = {tool.name: tool for tool in toolkit.get_tools()}
     deciding = MultiMailToolkit(operator, base_url=running.at["api"])
     tools["decide_email"] = next(tool for tool in deciding.get_tools() if tool.name == "decide_email")

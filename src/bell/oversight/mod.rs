@@ -33,6 +33,7 @@ use crate::{
     signing::digest::{sha256, sha256_hex},
     store::{
         StoreError,
+        audit::{self, AuditFilter, AuditLog},
         log::EventLog,
         oversight::{Action, Decided, Decision, Kept, NewAction, Oversights, PENDING_MAX},
         tokens::{TokenScope, Tokens},
@@ -59,6 +60,8 @@ pub struct Parts {
     pub tokens: Arc<dyn Tokens>,
     /// Where outcomes are told.
     pub log: Arc<dyn EventLog>,
+    /// What was done.
+    pub audit: Arc<dyn AuditLog>,
     /// Rung for them.
     pub bell: Bell,
     /// Time.
@@ -229,6 +232,19 @@ impl Oversight {
             self.expire(id).await?;
         }
         Ok(decided)
+    }
+
+    /// What is on record before the entry `before`, or at its end: `limit` entries at most, the newest first.
+    pub async fn record_before(&self, before: Option<i64>, limit: u32) -> Result<Vec<audit::Row>, StoreError> {
+        let before = match before {
+            Some(before) => before,
+            None => self.parts.audit.head().await?.id + 1,
+        };
+        let after = (before - 1 - i64::from(limit)).max(0);
+        let (mut rows, _) = self.parts.audit.entries(&AuditFilter::default(), after, limit).await?;
+        rows.retain(|row| row.id < before);
+        rows.reverse();
+        Ok(rows)
     }
 
     /// Sets the mode of a mailbox, or of the house, for the operator.

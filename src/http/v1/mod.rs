@@ -11,6 +11,7 @@ mod account;
 mod answer;
 mod api_keys;
 mod attachments;
+mod audit_log;
 mod auth;
 mod contacts;
 mod deliveries;

@@ -1,6 +1,6 @@
 //! `/v1/oversight`: what waits for an operator, and the deciding of it; and how a mailbox's mode is loosened with their word.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use aide::axum::{
     ApiRouter,
@@ -57,7 +57,7 @@ pub(super) fn routes() -> ApiRouter<Arc<Api>> {
             "/v1/mailboxes/{mailbox}/upgrade",
             post_with(upgrade, says("upgrade_mailbox", "Changes the mode with an operator's code, once.")),
         )
-        .api_route("/v1/audit-log", get_with(audit_log, says("get_audit_log", "Lists what was done.")))
+        .api_route("/v1/audit-log", get_with(super::audit_log::list, says("get_audit_log", "Lists what was done.")))
 }
 
 /// What waits for an operator, under both of its names, the newest first.
@@ -271,16 +271,4 @@ fn must_be_admin(key: &ApiKey) -> Result<(), Failure> {
 /// The mode that a word names.
 pub(super) fn mode(word: &str) -> Result<OversightMode, Failure> {
     word.parse().map_err(|error: crate::domain::oversight::NotAMode| Failure::Malformed(error.to_string()))
-}
-
-/// What was done through the API.
-#[derive(Serialize, JsonSchema)]
-pub(super) struct AuditLog {
-    entries: Vec<BTreeMap<String, String>>,
-    cursor: Option<String>,
-}
-
-pub(super) async fn audit_log(State(api): State<Arc<Api>>, Caller(key): Caller) -> Result<Done<AuditLog>, Failure> {
-    api.audit(&key)?;
-    Ok(Answer(AuditLog { entries: Vec::new(), cursor: None }))
 }

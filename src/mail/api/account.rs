@@ -173,7 +173,7 @@ impl Api {
         must(key, KeyScope::OversightRead)
     }
 
-    /// Whether `key` may see what was done. No record of it is kept.
+    /// Whether `key` may see what was done.
     pub fn audit(&self, key: &ApiKey) -> Result<(), ApiError> {
         must(key, KeyScope::Admin)
     }

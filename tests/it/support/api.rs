@@ -60,7 +60,8 @@ pub fn gate(
     Arc::new(Oversight::new(Parts {
         store: store.clone(),
         tokens: store.clone(),
-        log: store,
+        log: store.clone(),
+        audit: store,
         bell,
         clock,
         ids,
