@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     BellStore,
@@ -88,7 +88,9 @@ impl Consumers for BellStore {
         let look = self.look(&consumer, &filter, claim.claimant(&now.boot)).await?;
         let Taken { events, parked, .. } =
             if look { self.lease(&consumer, filter, claim, &now).await? } else { Taken::default() };
-        let backlog = self.backlog(&consumer).await?;
+        let mut reader = self.database.readers.acquire().await.map_err(failed("count a backlog"))?;
+        let backlog = backlog(&mut reader, &consumer).await?;
+        drop(reader);
         let next_expiry_millis = self.next_expiry(&consumer, &now.boot).await?;
         Ok(Claimed { events, backlog, gap, next_expiry_millis, parked })
     }
@@ -244,25 +246,6 @@ impl BellStore {
         Ok(taken)
     }
 
-    pub(super) async fn backlog(&self, consumer: &Consumer) -> Result<BTreeMap<EventKind, u64>, StoreError> {
-        let mut backlog = BTreeMap::new();
-        for kind in &consumer.kinds {
-            let count = sqlx::query_scalar::<_, i64>(sql::BACKLOG)
-                .bind(consumer.id)
-                .bind(kind.as_str())
-                .bind(i64::try_from(BACKLOG_MAX).unwrap_or(i64::MAX))
-                .bind(consumer.id);
-            let count = count.fetch_one(&self.database.readers).await.map_err(failed("count a backlog"))?;
-            let requeued = sqlx::query_scalar::<_, i64>(sql::REQUEUED).bind(consumer.id).bind(kind.as_str());
-            let requeued = requeued.bind(consumer.id).fetch_one(&self.database.readers).await;
-            let count = count + requeued.map_err(failed("count what was re-queued"))?;
-            if count > 0 {
-                backlog.insert(*kind, count.unsigned_abs());
-            }
-        }
-        Ok(backlog)
-    }
-
     async fn next_expiry(&self, consumer: &Consumer, now: &BootTime) -> Result<Option<i64>, StoreError> {
         let deadline = sqlx::query_scalar::<_, Option<i64>>(sql::NEXT_EXPIRY)
             .bind(consumer.id)
@@ -271,4 +254,27 @@ impl BellStore {
         let deadline = deadline.fetch_one(&self.database.readers).await.map_err(failed("read lease deadlines"))?;
         Ok(deadline.map(|deadline| deadline - now.millis))
     }
+}
+
+/// How many events of each kind the consumer has before it, counted up to a limit.
+pub(super) async fn backlog(
+    conn: &mut SqliteConnection,
+    consumer: &Consumer,
+) -> Result<BTreeMap<EventKind, u64>, StoreError> {
+    let mut backlog = BTreeMap::new();
+    for kind in &consumer.kinds {
+        let count = sqlx::query_scalar::<_, i64>(sql::BACKLOG)
+            .bind(consumer.id)
+            .bind(kind.as_str())
+            .bind(i64::try_from(BACKLOG_MAX).unwrap_or(i64::MAX))
+            .bind(consumer.id);
+        let count = count.fetch_one(&mut *conn).await.map_err(failed("count a backlog"))?;
+        let requeued = sqlx::query_scalar::<_, i64>(sql::REQUEUED).bind(consumer.id).bind(kind.as_str());
+        let requeued = requeued.bind(consumer.id).fetch_one(&mut *conn).await;
+        let count = count + requeued.map_err(failed("count what was re-queued"))?;
+        if count > 0 {
+            backlog.insert(*kind, count.unsigned_abs());
+        }
+    }
+    Ok(backlog)
 }

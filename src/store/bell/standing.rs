@@ -6,7 +6,7 @@ use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     BellStore,
-    claims::Consumer,
+    claims::{Consumer, backlog},
     lease::never_claimed,
     settle::{drop_below_mark, parked_by_word, raise_returns},
     sql,
@@ -30,10 +30,12 @@ use crate::{
 #[async_trait]
 impl Standings for BellStore {
     async fn standings(&self, now: Moment) -> Result<Vec<Standing>, StoreError> {
-        let rows = sqlx::query(sql::CONSUMERS).fetch_all(&self.database.readers).await;
+        // All counts are of one moment: a claim that is settled meanwhile is in one of them, and in one only.
+        let mut moment = self.database.readers.begin().await.map_err(failed("list the consumers"))?;
+        let rows = sqlx::query(sql::CONSUMERS).fetch_all(&mut *moment).await;
         let mut standings = Vec::new();
         for row in &rows.map_err(failed("list the consumers"))? {
-            standings.push(self.standing(Consumer::read(row)?, &now).await?);
+            standings.push(standing(&mut moment, Consumer::read(row)?, &now).await?);
         }
         Ok(standings)
     }
@@ -100,50 +102,46 @@ impl Standings for BellStore {
     }
 }
 
-impl BellStore {
-    async fn standing(&self, consumer: Consumer, now: &Moment) -> Result<Standing, StoreError> {
-        let readers = &self.database.readers;
-        let (open, leased): (i64, i64) = sqlx::query_as(sql::COUNT_OPEN)
-            .bind(&now.boot.boot_id)
-            .bind(now.boot.millis)
-            .bind(consumer.id)
-            .fetch_one(readers)
-            .await
-            .map_err(failed("count what is leased"))?;
-        let (parked, escalated): (i64, i64) = sqlx::query_as(sql::COUNT_PARKED)
-            .bind(consumer.id)
-            .fetch_one(readers)
-            .await
-            .map_err(failed("count what is parked"))?;
-        Ok(Standing {
-            lag: self.backlog(&consumer).await?,
-            oldest_received_at: self.oldest(&consumer).await?,
-            name: consumer.name,
-            kinds: consumer.kinds,
-            low_water: consumer.low_water,
-            leased: leased.unsigned_abs(),
-            waiting: (open - leased).unsigned_abs(),
-            parked: parked.unsigned_abs(),
-            escalated: escalated.unsigned_abs(),
-        })
-    }
+async fn standing(conn: &mut SqliteConnection, consumer: Consumer, now: &Moment) -> Result<Standing, StoreError> {
+    let (open, leased): (i64, i64) = sqlx::query_as(sql::COUNT_OPEN)
+        .bind(&now.boot.boot_id)
+        .bind(now.boot.millis)
+        .bind(consumer.id)
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(failed("count what is leased"))?;
+    let (parked, escalated): (i64, i64) = sqlx::query_as(sql::COUNT_PARKED)
+        .bind(consumer.id)
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(failed("count what is parked"))?;
+    Ok(Standing {
+        lag: backlog(conn, &consumer).await?,
+        oldest_received_at: oldest(conn, &consumer).await?,
+        name: consumer.name,
+        kinds: consumer.kinds,
+        low_water: consumer.low_water,
+        leased: leased.unsigned_abs(),
+        waiting: (open - leased).unsigned_abs(),
+        parked: parked.unsigned_abs(),
+        escalated: escalated.unsigned_abs(),
+    })
+}
 
-    /// When the oldest event was received that the consumer has not settled.
-    async fn oldest(&self, consumer: &Consumer) -> Result<Option<UnixMillis>, StoreError> {
-        let mut conn = self.database.readers.acquire().await.map_err(failed("look for the oldest event"))?;
-        let owned = EventFilter { kinds: consumer.kinds.clone(), ..EventFilter::default() };
-        let new = never_claimed(&mut conn, consumer.id, &owned, consumer.low_water, "e.seq", 1, None).await?;
-        let new: Option<i64> = new.first().map(|row| row.try_get(0)).transpose().map_err(failed("read a place"))?;
-        let open: Option<i64> = sqlx::query_scalar(sql::FIRST_OPEN)
-            .bind(consumer.id)
-            .bind(Seq::ZERO.0)
-            .fetch_optional(&mut *conn)
-            .await
-            .map_err(failed("look for open claims"))?;
-        let Some(oldest) = new.into_iter().chain(open).min() else { return Ok(None) };
-        let at = sqlx::query_scalar::<_, i64>(sql::RECEIVED_AT).bind(oldest).fetch_optional(&mut *conn).await;
-        Ok(at.map_err(failed("look for the oldest event"))?.map(UnixMillis))
-    }
+/// When the oldest event was received that the consumer has not settled.
+async fn oldest(conn: &mut SqliteConnection, consumer: &Consumer) -> Result<Option<UnixMillis>, StoreError> {
+    let owned = EventFilter { kinds: consumer.kinds.clone(), ..EventFilter::default() };
+    let new = never_claimed(conn, consumer.id, &owned, consumer.low_water, "e.seq", 1, None).await?;
+    let new: Option<i64> = new.first().map(|row| row.try_get(0)).transpose().map_err(failed("read a place"))?;
+    let open: Option<i64> = sqlx::query_scalar(sql::FIRST_OPEN)
+        .bind(consumer.id)
+        .bind(Seq::ZERO.0)
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(failed("look for open claims"))?;
+    let Some(oldest) = new.into_iter().chain(open).min() else { return Ok(None) };
+    let at = sqlx::query_scalar::<_, i64>(sql::RECEIVED_AT).bind(oldest).fetch_optional(&mut *conn).await;
+    Ok(at.map_err(failed("look for the oldest event"))?.map(UnixMillis))
 }
 
 async fn act_on(
