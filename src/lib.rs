@@ -132,7 +132,7 @@
 //! - No change is asked of the mail API without a [`bell::oversight::Pass`], and no request that changes something reaches a
 //!   handler of `/v1` before the same gate. What is approved is done from the bytes that were shown, once; no letter twice.
 //! - While paused, nothing goes out but to our own receiver, and that time counts for no delivery.
-//! - Who learns of a mailbox's mail beside it (its copies, its `webhook_url`) is set with the scope `oversight` only.
+//! - Who learns of a mailbox's mail beside it (its copies, its `webhook_url`) is for an operator to say.
 //! - No later event of a mailbox is first sent to an endpoint before the earlier one is delivered or dead. A replay goes beside
 //!   that line and holds up nothing in it.
 //! - Time in which the worker does not run, asleep or stopped, counts for no delivery, and a try ends each. What is owed to a
