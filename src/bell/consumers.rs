@@ -7,7 +7,7 @@ use crate::{
         clock::Clock,
         consumer::{Held, LeaseToken, Settled, Settlement, principal_of},
         cursor::Seq,
-        id::{ConsumerName, EventId, MessageId},
+        id::{ActionId, ConsumerName, EventId, MessageId},
     },
     store::{StoreError, leases::Consumers},
     wake::{Bell, Topic},
@@ -58,6 +58,12 @@ impl Settling {
     /// it holds nothing any more, or where the event about `message` is with another worker of its consumer.
     pub async fn hold(&self, token: &LeaseToken, message: Option<&MessageId>) -> Result<Option<Held>, StoreError> {
         self.consumers.hold(token, message, HOLD_MILLIS, self.clock.moment()).await
+    }
+
+    /// Has the lease of `token` last for as long as `action`, which was asked for under it, may wait for an operator. What it
+    /// was asked for under may be over by now: then another worker has the event.
+    pub async fn hold_for_action(&self, token: &LeaseToken, action: &ActionId) -> Result<(), StoreError> {
+        self.consumers.hold_for_action(token, action, self.clock.moment()).await.map(drop)
     }
 
     /// The name of the token in whose name the lease of `token` is held, if it is held in the name of one.

@@ -18,7 +18,7 @@ use crate::{
         oversight::{ActionState, OversightMode},
         secret::Secret,
     },
-    store::oversight::{Action, Decided, Decision},
+    store::oversight::{Action, Decided, Decider, Decision},
     wake::Bell,
 };
 
@@ -119,10 +119,10 @@ impl Mode {
         }
         let oversight = word.give().await?;
         match (code, mode, &mailbox) {
-            (true, Some(mode), Some(mailbox)) => say(oversight.code(mailbox, mode).await?.expose()),
+            (true, Some(mode), Some(mailbox)) => say(oversight.code(mailbox, mode, &Decider::Terminal).await?.expose()),
             (true, ..) => Err("a code is for a mode of a mailbox, not for `default`".into()),
             _ => {
-                oversight.set_mode(mailbox.as_deref(), mode).await?;
+                oversight.set_mode(mailbox.as_deref(), mode, &Decider::Terminal).await?;
                 let whose = mailbox.as_deref().unwrap_or("every mailbox without a mode of its own");
                 say(format_args!("{whose}: {wanted}"))
             }
@@ -139,7 +139,7 @@ pub(super) struct Pause {
 
 impl Pause {
     pub(super) async fn run(self, paused: bool) -> Result<(), Failure> {
-        self.word.give().await?.set_paused(paused).await?;
+        self.word.give().await?.set_paused(paused, &Decider::Terminal).await?;
         say(if paused {
             "paused: mail is taken in, and nothing is sent, posted to others or changed until `mailbell resume`"
         } else {
@@ -239,12 +239,13 @@ impl Approvals {
                 show(&action)?;
                 let oversight = word.give().await?;
                 let decision = Decision::Approve { digest: digest.unwrap_or(action.digest) };
-                decided(oversight.decide(&action.id, &decision, None).await?, "approved; the running house does it now")
+                let approved = oversight.decide(&action.id, &decision, &Decider::Terminal, None).await?;
+                decided(approved, "approved; the running house does it now")
             }
             What::Deny(Deny { id, note, word }) => {
                 let oversight = word.give().await?;
-                let decided_so = oversight.decide(&ActionId::new(id), &Decision::Deny, note.as_deref()).await?;
-                decided(decided_so, "denied")
+                let (id, by) = (ActionId::new(id), Decider::Terminal);
+                decided(oversight.decide(&id, &Decision::Deny, &by, note.as_deref()).await?, "denied")
             }
         }
     }

@@ -63,7 +63,7 @@ impl<'de> Deserialize<'de> for UnixMillis {
 /// Milliseconds on the clock that starts with the machine and counts through suspension, with the boot it belongs to.
 ///
 /// Lease deadlines are told in these, because nobody can set this clock; a deadline of an earlier boot is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BootTime {
     /// Names the boot; a new one after every start of the machine.
     pub boot_id: String,

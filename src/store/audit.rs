@@ -3,17 +3,20 @@
 //! Entries are chained by HMAC-SHA256 with a key outside the database ([`crate::signing::chain`]), so that an entry that is
 //! changed, left out or moved shows; a [`Head`] that is kept elsewhere shows an end that was cut off.
 
+mod arguments;
+
 use std::{fmt, str::FromStr};
 
 use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::Value;
 
+pub use self::arguments::{ITEMS_MAX, argument};
 use super::StoreError;
 use crate::domain::{
-    clock::UnixMillis,
+    clock::{BootTime, Moment, UnixMillis},
     cursor::Seq,
-    id::{ConsumerName, SourceName},
+    id::{ActionId, ConsumerName, SourceName},
 };
 
 /// The longest error text or note that an entry holds, in characters.
@@ -37,9 +40,10 @@ pub enum Entry {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         recipients: Vec<String>,
     },
-    /// A tool is about to have an effect outside; what came of it follows as its result. None follows where the process died.
+    /// A tool, or a request to the mail API, is about to have an effect outside; what came of it follows as its result. None
+    /// follows where the process died, or where whoever asked went away.
     Intent(ToolCall),
-    /// A tool's call is over.
+    /// A call is over.
     Result {
         /// The call; with an intent, what that told is not told again.
         #[serde(flatten)]
@@ -71,17 +75,25 @@ pub enum Entry {
         seqs: Vec<Seq>,
         /// Which attempt it is, event by event.
         attempts: Vec<u32>,
+        /// For how long.
+        runs: Runs,
     },
     /// A worker said what became of events that it had on lease.
     Settled {
-        /// `ack`, `release`, `extend` or `escalate`.
+        /// `ack`, `release`, `extend` or `escalate`; or `hold` where the lease's end was moved because something is done, or
+        /// waits for an operator, under it.
         act: &'static str,
-        /// In which consumers' name.
-        consumers: Vec<ConsumerName>,
+        /// Of which consumer.
+        consumer: ConsumerName,
         /// Who had them.
         holder: Option<String>,
         /// The events.
         seqs: Vec<Seq>,
+        /// Which attempt it was, event by event.
+        attempts: Vec<i64>,
+        /// For how long the lease runs now, where it goes on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        runs: Option<Runs>,
         /// Those that are parked by it.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         parked: Vec<Seq>,
@@ -90,6 +102,8 @@ pub enum Entry {
     TakenBack {
         /// Why.
         why: &'static str,
+        /// Of which consumer.
+        consumer: ConsumerName,
         /// The events.
         seqs: Vec<Seq>,
     },
@@ -99,6 +113,42 @@ pub enum Entry {
         consumer: ConsumerName,
         /// The events.
         seqs: Vec<Seq>,
+        /// When, on the clock that leases end by.
+        boot: BootTime,
+    },
+    /// A change that an operator is needed for came a step further.
+    Action {
+        /// Which. Of what was turned away, the id that it would have had.
+        action_id: ActionId,
+        /// `kept`, `collapsed` (asked for again, it waits once), `turned_away` (too much waits); `approved`, `denied`,
+        /// `expired`; `running`, `put_back` (to be done again, since nobody knows whether it was), `done`, `failed`.
+        step: &'static str,
+        /// Who asked for it or decided on it; none where that is the house.
+        by: Option<String>,
+        /// The mailbox it concerns.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mailbox: Option<String>,
+        /// In a line.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        summary: Option<String>,
+        /// The SHA-256 of what is kept, which is what is approved.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+        /// To whom a letter would go.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        recipients: Vec<String>,
+        /// The operator's words, or why it failed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
+    /// An agent changed a mailbox's mode by an operator's code.
+    CodeUsed {
+        /// Of which mailbox.
+        mailbox: String,
+        /// To which mode.
+        mode: &'static str,
+        /// Who.
+        by: String,
     },
     /// The operator did something.
     Operator {
@@ -129,18 +179,39 @@ impl Entry {
             Self::Settled { .. } => "settled",
             Self::TakenBack { .. } => "taken_back",
             Self::Parked { .. } => "parked",
+            Self::Action { .. } => "action",
+            Self::CodeUsed { .. } => "code_used",
             Self::Operator { .. } => "operator",
             Self::Removed { .. } => "removed",
         }
     }
 }
 
-/// A tool's call, as it is told: long texts as a digest and a size, secrets as a digest.
+/// How long a lease runs, on the clock of one boot of the machine: on another boot it is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Runs {
+    /// The boot.
+    pub boot_id: String,
+    /// Now, in milliseconds of its clock.
+    pub from_millis: i64,
+    /// From when on the events may be another's, on the same clock.
+    pub until_millis: i64,
+}
+
+impl Runs {
+    /// So many milliseconds from now.
+    pub fn on(now: &Moment, millis: i64) -> Self {
+        Self { boot_id: now.boot.boot_id.clone(), from_millis: now.boot.millis, until_millis: now.boot_in(millis) }
+    }
+}
+
+/// A call of a tool, or a request to the mail API that changes something, as it is told: long texts as a digest and a size,
+/// secrets as a digest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ToolCall {
-    /// The tool.
+    /// The tool; of a request, its method and route.
     pub tool: String,
-    /// Whose token was shown; none for a process of this user, which needs none.
+    /// Whose token or key was shown; none for a process of this user, which needs none.
     pub principal: Option<String>,
     /// Which session or process it came from.
     pub holder: String,

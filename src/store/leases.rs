@@ -10,7 +10,7 @@ use crate::domain::{
     consumer::{Gap, Held, Holder, LeaseToken, LeasedEvent, Settled, Settlement, Start},
     cursor::Seq,
     event::{EventFilter, EventKind},
-    id::{ConsumerName, EventId, MessageId},
+    id::{ActionId, ConsumerName, EventId, MessageId},
 };
 
 /// What a worker asks of a consumer.
@@ -113,6 +113,10 @@ pub trait Consumers: Send + Sync + 'static {
         millis: i64,
         now: Moment,
     ) -> Result<Option<Held>, StoreError>;
+
+    /// Has the lease of `token` run for as long as `action`, which was asked for under it, may wait for an operator, and
+    /// [`ANSWERED_MILLIS`](super::oversight::ANSWERED_MILLIS) longer. False where one of them is over.
+    async fn hold_for_action(&self, token: &LeaseToken, action: &ActionId, now: Moment) -> Result<bool, StoreError>;
 
     /// Who holds the lease of this token, if anybody does.
     async fn holder_of(&self, token: &LeaseToken) -> Result<Option<String>, StoreError>;

@@ -1,10 +1,12 @@
 //! Oversight: what the operator has set, and the actions that wait for a decision.
 
+use std::fmt;
+
 use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::{
-    clock::UnixMillis,
+    clock::{Moment, UnixMillis},
     id::ActionId,
     oversight::{ActionState, Effect, OversightMode, Rules},
 };
@@ -13,6 +15,9 @@ use crate::domain::{
 pub const PENDING_MAX: u32 = 1_000;
 /// Bytes that what waits may hold together: 256 MiB, seven letters of the largest size.
 pub const PENDING_BYTES_MAX: u64 = 256 << 20;
+/// How long the lease under which a change was asked for runs once that is over, in milliseconds: as long as a lease that
+/// nobody gave a length, for its holder to hear of it and to ack.
+pub const ANSWERED_MILLIS: i64 = 600_000;
 
 /// A change that an agent asked for and that somebody has to decide.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +65,8 @@ pub struct NewAction {
     pub asker: String,
     /// The mailbox it concerns.
     pub mailbox: Option<String>,
+    /// To whom it would go, of a letter.
+    pub recipients: Vec<String>,
     /// Now.
     pub now: UnixMillis,
     /// Until when somebody may decide.
@@ -102,15 +109,42 @@ pub enum Decided {
     OtherDigest,
 }
 
-/// What the operator has set, and what waits.
+/// A person who decides or sets something, by where they said it; in the audit record as it prints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decider {
+    /// By a command, with the operator token.
+    Terminal,
+    /// At the mail API, with the key of this name.
+    Api(String),
+    /// Asked by elicitation, behind the token of this name.
+    Elicitation(String),
+}
+
+impl fmt::Display for Decider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Terminal => f.write_str("cli"),
+            Self::Api(key) => write!(f, "rest:{key}"),
+            Self::Elicitation(principal) => write!(f, "elicitation:{principal}"),
+        }
+    }
+}
+
+/// What the operator has set, and what waits. Each change of it is put on record in its transaction.
 #[async_trait]
 pub trait Oversights: Send + Sync + 'static {
     /// What is set.
     async fn rules(&self) -> Result<Rules, StoreError>;
     /// Sets the mode of a mailbox, which without one follows the house again; or of the house, which then has one.
-    async fn set_mode(&self, mailbox: Option<&str>, mode: Option<OversightMode>) -> Result<(), StoreError>;
+    async fn set_mode(
+        &self,
+        mailbox: Option<&str>,
+        mode: Option<OversightMode>,
+        by: &Decider,
+        now: UnixMillis,
+    ) -> Result<(), StoreError>;
     /// Has everything but taking mail in stand still, or go on.
-    async fn set_paused(&self, paused: bool) -> Result<(), StoreError>;
+    async fn set_paused(&self, paused: bool, by: &Decider, now: UnixMillis) -> Result<(), StoreError>;
 
     /// Keeps an action, unless one like it is there.
     async fn keep_action(&self, new: NewAction) -> Result<Kept, StoreError>;
@@ -123,17 +157,19 @@ pub trait Oversights: Send + Sync + 'static {
         &self,
         id: &ActionId,
         decision: &Decision,
+        by: &Decider,
         note: Option<&str>,
-        now: UnixMillis,
+        now: Moment,
     ) -> Result<Decided, StoreError>;
-    /// Moves an action from one state to another; false if it was not in the first. What is over loses its effect.
+    /// Moves an action from one state to another; false if it was not in the first. What is over loses its effect, and the
+    /// lease that it kept ends soon.
     async fn move_action(
         &self,
         id: &ActionId,
         from: ActionState,
         to: ActionState,
         note: Option<&str>,
-        now: UnixMillis,
+        now: Moment,
     ) -> Result<bool, StoreError>;
 
     /// Keeps the hash of a word that changes a mailbox's mode once.
@@ -143,12 +179,15 @@ pub trait Oversights: Send + Sync + 'static {
         mailbox: &str,
         mode: OversightMode,
         expires_at: UnixMillis,
+        by: &Decider,
+        now: UnixMillis,
     ) -> Result<(), StoreError>;
-    /// Uses it up, and sets the mode; none if it is not one of this mailbox that still holds.
+    /// Uses it up for `by`, and sets the mode; none if it is not one of this mailbox that still holds.
     async fn use_code(
         &self,
         sha256: [u8; 32],
         mailbox: &str,
+        by: &str,
         now: UnixMillis,
     ) -> Result<Option<OversightMode>, StoreError>;
 }

@@ -76,7 +76,7 @@ impl Errands {
             if again {
                 // The next round does it, unless the house is paused.
                 let (from, to) = (ActionState::Running, ActionState::Approved);
-                self.oversight.parts.store.move_action(&action.id, from, to, None, self.clock.now()).await?;
+                self.oversight.parts.store.move_action(&action.id, from, to, None, self.clock.moment()).await?;
             } else {
                 let note = "it was cut off while it was done; look whether it was, and ask again if not";
                 self.end(&action, ActionState::Failed, Some(note)).await?;
@@ -102,7 +102,7 @@ impl Errands {
         for action in self.oversight.actions(Some(ActionState::Approved), AT_ONCE, true).await? {
             let store = &self.oversight.parts.store;
             let (from, to) = (ActionState::Approved, ActionState::Running);
-            if store.move_action(&action.id, from, to, None, self.clock.now()).await? {
+            if store.move_action(&action.id, from, to, None, self.clock.moment()).await? {
                 self.finish(&action).await?;
             }
         }
@@ -124,7 +124,7 @@ impl Errands {
             // Nobody knows what became of it; the next look, or the next keeper, asks again where that is safe.
             Err(UpstreamError::Unreachable { .. } | UpstreamError::NotReady) if effect.change.is_repeatable() => {
                 let (from, to) = (ActionState::Running, ActionState::Approved);
-                self.oversight.parts.store.move_action(&action.id, from, to, None, self.clock.now()).await.map(drop)
+                self.oversight.parts.store.move_action(&action.id, from, to, None, self.clock.moment()).await.map(drop)
             }
             Err(error) => {
                 let said = error.said().map_or_else(|| error.to_string(), |said| format!("{error}: {said}"));
@@ -138,7 +138,7 @@ impl Errands {
     async fn end(&self, action: &Action, state: ActionState, note: Option<&str>) -> Result<(), StoreError> {
         tracing::info!(action.id = %action.id, outcome = state.as_str(), "an action is over");
         self.oversight.tell(&action.id, state).await?;
-        let now = self.clock.now();
+        let now = self.clock.moment();
         self.oversight.parts.store.move_action(&action.id, ActionState::Running, state, note, now).await.map(drop)
     }
 }

@@ -26,6 +26,7 @@ use crate::{
         cursor::Cursor,
         event::{Auth, Detail, NewEvent},
         id::{ActionId, EventId, SourceName},
+        key::ApiKey,
         oversight::{ActionState, Change, Effect, Facts, OversightMode, Rules, Verdict, judge},
         secret::Secret,
     },
@@ -35,7 +36,7 @@ use crate::{
         StoreError,
         audit::{self, AuditFilter, AuditLog},
         log::EventLog,
-        oversight::{Action, Decided, Decision, Kept, NewAction, Oversights, PENDING_MAX},
+        oversight::{Action, Decided, Decider, Decision, Kept, NewAction, Oversights, PENDING_MAX},
         tokens::{TokenScope, Tokens},
     },
     wake::Bell,
@@ -130,6 +131,13 @@ pub enum HoldError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asker(pub String);
 
+impl Asker {
+    /// The bearer of a key of the mail API.
+    pub fn key(key: &ApiKey) -> Self {
+        Self(format!("the API key `{}`", key.name))
+    }
+}
+
 impl Oversight {
     /// A gate.
     pub fn new(parts: Parts) -> Self {
@@ -171,6 +179,7 @@ impl Oversight {
             None => json!([change.method, change.path, change.query, change.body]),
         };
         let summary = summary(&change, &shown);
+        let recipients = ["to", "cc", "bcc"].iter().flat_map(|name| texts(&shown, name)).map(str::to_owned).collect();
         let mailbox = change.mailbox.clone();
         let effect = Effect { change, shown }.bytes();
         let extent = log.extent().await?;
@@ -186,6 +195,7 @@ impl Oversight {
             summary,
             asker: asker.0.clone(),
             mailbox,
+            recipients,
             now,
             expires_at: now.plus(WAITS),
         };
@@ -222,9 +232,16 @@ impl Oversight {
 
     /// Decides for the operator, whom the caller has made sure of. What is approved is done by the keeper; a no is told at
     /// once.
-    pub async fn decide(&self, id: &ActionId, decision: &Decision, note: Option<&str>) -> Result<Decided, StoreError> {
+    pub async fn decide(
+        &self,
+        id: &ActionId,
+        decision: &Decision,
+        by: &Decider,
+        note: Option<&str>,
+    ) -> Result<Decided, StoreError> {
         let note: Option<String> = note.map(|note| note.chars().take(NOTE_CHARS_MAX).collect());
-        let decided = self.parts.store.decide(id, decision, note.as_deref(), self.parts.clock.now()).await?;
+        let now = self.parts.clock.moment();
+        let decided = self.parts.store.decide(id, decision, by, note.as_deref(), now).await?;
         if decided == Decided::Done && *decision == Decision::Deny {
             self.tell(id, ActionState::Denied).await?;
         }
@@ -232,6 +249,16 @@ impl Oversight {
             self.expire(id).await?;
         }
         Ok(decided)
+    }
+
+    /// Puts something on record; answers with its entry's id once it is on disk.
+    pub async fn record(&self, entry: audit::Entry) -> Result<i64, StoreError> {
+        self.parts.audit.record(entry, self.parts.clock.now()).await
+    }
+
+    /// The clock that the record is kept by.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.parts.clock
     }
 
     /// What is on record before the entry `before`, or at its end: `limit` entries at most, the newest first.
@@ -248,30 +275,41 @@ impl Oversight {
     }
 
     /// Sets the mode of a mailbox, or of the house, for the operator.
-    pub async fn set_mode(&self, mailbox: Option<&str>, mode: Option<OversightMode>) -> Result<(), StoreError> {
-        self.parts.store.set_mode(mailbox, mode).await
+    pub async fn set_mode(
+        &self,
+        mailbox: Option<&str>,
+        mode: Option<OversightMode>,
+        by: &Decider,
+    ) -> Result<(), StoreError> {
+        self.parts.store.set_mode(mailbox, mode, by, self.parts.clock.now()).await
     }
 
     /// Has everything but taking mail in stand still, or go on, for the operator.
-    pub async fn set_paused(&self, paused: bool) -> Result<(), StoreError> {
-        self.parts.store.set_paused(paused).await
+    pub async fn set_paused(&self, paused: bool, by: &Decider) -> Result<(), StoreError> {
+        self.parts.store.set_paused(paused, by, self.parts.clock.now()).await
     }
 
     /// A word by which an agent may have the mode of `mailbox` changed, once and within a day.
-    pub async fn code(&self, mailbox: &str, mode: OversightMode) -> Result<Secret, StoreError> {
+    pub async fn code(&self, mailbox: &str, mode: OversightMode, by: &Decider) -> Result<Secret, StoreError> {
         let code = Secret::new(self.parts.ids.secret("up_"));
-        let expires_at = self.parts.clock.now().plus(CODE_HOLDS);
-        self.parts.store.keep_code(sha256(code.expose().as_bytes()), mailbox, mode, expires_at).await?;
+        let now = self.parts.clock.now();
+        let sha256 = sha256(code.expose().as_bytes());
+        self.parts.store.keep_code(sha256, mailbox, mode, now.plus(CODE_HOLDS), by, now).await?;
         Ok(code)
     }
 
-    /// Uses such a word up; none where it is none, or no more.
-    pub async fn use_code(&self, code: &str, mailbox: &str) -> Result<Option<OversightMode>, StoreError> {
-        self.parts.store.use_code(sha256(code.as_bytes()), mailbox, self.parts.clock.now()).await
+    /// Uses such a word up for `asker`; none where it is none, or no more.
+    pub async fn use_code(
+        &self,
+        code: &str,
+        mailbox: &str,
+        asker: &Asker,
+    ) -> Result<Option<OversightMode>, StoreError> {
+        self.parts.store.use_code(sha256(code.as_bytes()), mailbox, &asker.0, self.parts.clock.now()).await
     }
 
     async fn expire(&self, id: &ActionId) -> Result<(), StoreError> {
-        let (from, to, now) = (ActionState::Pending, ActionState::Expired, self.parts.clock.now());
+        let (from, to, now) = (ActionState::Pending, ActionState::Expired, self.parts.clock.moment());
         // Whoever approved it in the meantime was first.
         if self.parts.store.move_action(id, from, to, None, now).await? {
             self.tell(id, to).await?;
@@ -304,17 +342,18 @@ impl Oversight {
     }
 }
 
+/// The texts of a list in what is shown.
+fn texts<'a>(shown: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
+    shown.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
 /// An action in a line, for a list.
 fn summary(change: &Change, shown: &Value) -> String {
-    let texts = |name: &str| -> String {
-        let list = shown.get(name).and_then(Value::as_array);
-        list.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
-    };
     let line = match change.letter() {
         Some((_, answered)) => {
             let verb = if answered.is_some() { "reply" } else { "send" };
             let subject = shown.get("subject").and_then(Value::as_str).unwrap_or_default();
-            format!("{verb} to {}: {subject}", texts("to"))
+            format!("{verb} to {}: {subject}", texts(shown, "to").collect::<Vec<_>>().join(", "))
         }
         None => format!("{} /{}", change.method, change.path.join("/")),
     };

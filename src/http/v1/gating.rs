@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{
     body::Body,
     extract::{MatchedPath, Request, State},
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -22,7 +22,9 @@ use super::{
     answer::{Answer, Failure},
     auth::Caller,
     input::in_time,
-    previews, tags,
+    previews,
+    recording::Told,
+    tags,
 };
 use crate::{
     bell::oversight::{Admitted, Asker, HoldError, Oversight},
@@ -57,48 +59,72 @@ pub(super) struct PendingApproval {
 
 pub(super) async fn pass(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     // What no route serves changes nothing, and is not read.
-    let served = request.extensions().get::<MatchedPath>().is_some();
-    if !served || matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+    let Some(route) = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned()) else {
+        return next.run(request).await;
+    };
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) || route.contains("/preview") {
         return next.run(request).await;
     }
     // Without a key there is nobody to do anything for; the handlers say so.
     let Some(Caller(key)) = request.extensions().get::<Caller>().cloned() else { return next.run(request).await };
-    if key.decides() {
-        return next.run(request).await;
+    let asked = match Asked::read(request).await {
+        Ok(asked) => asked,
+        Err(failure) => return failure.into_response(),
+    };
+    let mut told = Told::of(&gate.oversight, &key, &route, &asked.change, &asked.parts.headers);
+    let response = judged(&gate, &key, asked, next, &mut told).await.unwrap_or_else(Failure::into_response);
+    told.end(&gate.oversight, &gate.api, response).await
+}
+
+/// A request that was read whole, and what it asks for.
+struct Asked {
+    parts: Parts,
+    bytes: Vec<u8>,
+    change: Change,
+}
+
+impl Asked {
+    async fn read(request: Request) -> Result<Self, Failure> {
+        let segments = segments(request.uri().path());
+        let path: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let letter = path.iter().any(|part| ["send", "reply", "schedule"].contains(part));
+        let (parts, body) = request.into_parts();
+        let whole = Request::from_parts(parts.clone(), body);
+        let bytes = in_time(whole, if letter { LETTER_BYTES_MAX } else { BODY_BYTES_MAX }).await?;
+        let mut change = Change::new(parts.method.as_str(), &path, serde_json::from_slice(&bytes).unwrap_or_default());
+        let query = parts.uri.query().unwrap_or_default();
+        change.query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        Ok(Self { parts, bytes, change })
     }
-    match judged(&gate, &key, request, next).await {
-        Ok(response) => response,
-        Err(failure) => failure.into_response(),
+
+    fn request(self) -> Request {
+        Request::from_parts(self.parts, Body::from(self.bytes))
     }
 }
 
-async fn judged(gate: &Gate, key: &ApiKey, request: Request, next: Next) -> Result<Response, Failure> {
-    let segments = segments(request.uri().path());
-    let path: Vec<&str> = segments.iter().map(String::as_str).collect();
+async fn judged(gate: &Gate, key: &ApiKey, asked: Asked, next: Next, told: &mut Told) -> Result<Response, Failure> {
+    if key.decides() {
+        told.begin(&gate.oversight).await?;
+        return Ok(next.run(asked.request()).await);
+    }
+    let path: Vec<&str> = asked.change.path.iter().map(String::as_str).collect();
     // These have rules of their own: who decides, what changes nothing, and what needs an operator's word.
-    if let (&Method::POST, ["v1", "oversight", "decide"] | ["v1", "emails", _, "decide"]) =
-        (request.method(), &path[..])
+    if let (
+        &Method::POST,
+        ["v1", "oversight", "decide"]
+        | ["v1", "emails", _, "decide"]
+        | ["v1", "mailboxes", _, "request-upgrade" | "upgrade"],
+    ) = (&asked.parts.method, &path[..])
     {
-        return Ok(next.run(request).await);
+        return Ok(next.run(asked.request()).await);
     }
-    if let (&Method::POST, ["v1", "mailboxes", _, "preview" | "request-upgrade" | "upgrade", ..]) =
-        (request.method(), &path[..])
-    {
-        return Ok(next.run(request).await);
-    }
-    let letter = path.iter().any(|part| ["send", "reply", "schedule"].contains(part));
-    let (parts, body) = request.into_parts();
-    let whole = Request::from_parts(parts.clone(), body);
-    let bytes = in_time(whole, if letter { LETTER_BYTES_MAX } else { BODY_BYTES_MAX }).await?;
-    let mut change = Change::new(parts.method.as_str(), &path, serde_json::from_slice(&bytes).unwrap_or_default());
-    let query = parts.uri.query().unwrap_or_default();
-    change.query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let Asked { parts, bytes, mut change } = asked;
     let (mailbox, known) = concerned(gate, key, &change).await?;
     change.mailbox = mailbox;
-    let on = |bytes| Request::from_parts(parts, Body::from(bytes));
     match gate.oversight.admit(change.clone(), key.is_of_the_house(), known).await.map_err(ApiError::from)? {
         Admitted::Pass(_) => {
-            let response = next.run(on(bytes)).await;
+            told.begin(&gate.oversight).await?;
+            let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
             let refused = response.status() == StatusCode::UNPROCESSABLE_ENTITY;
             if refused && let Some(held) = held_anyway(gate, key, change).await? {
                 return Ok(held);
@@ -130,7 +156,7 @@ async fn held_anyway(gate: &Gate, key: &ApiKey, change: Change) -> Result<Option
 }
 
 async fn hold(gate: &Gate, key: &ApiKey, change: Change, shown: Value) -> Result<Response, Failure> {
-    let asker = Asker(format!("the API key `{}`", key.name));
+    let asker = Asker::key(key);
     let held = gate.oversight.hold(change, shown, &asker).await.map_err(|error| match error {
         HoldError::Full => Failure::Api(ApiError::Conflict(error.to_string())),
         HoldError::Store(error) => Failure::Api(error.into()),

@@ -18,6 +18,7 @@ use crate::{
     bell::oversight::Oversight,
     domain::message::Mailbox,
     mail::api::{Api, ApiError, FeatureChange, MailboxChange},
+    store::oversight::Decider,
 };
 
 /// The API's documentation says `address_local`, its SDK says `address`.
@@ -192,7 +193,8 @@ pub(super) async fn change(
     let mailbox = api.mailbox(&key, &mailbox).await?;
     // Whoever comes so far with a mode decides: the gate has seen to it.
     if let Some(mode) = mode.filter(|_| key.decides()) {
-        oversight.set_mode(Some(mailbox.address.as_str()), Some(mode)).await.map_err(ApiError::from)?;
+        let by = Decider::Api(key.name.clone());
+        oversight.set_mode(Some(mailbox.address.as_str()), Some(mode), &by).await.map_err(ApiError::from)?;
     }
     let track_opens = api.tracks_opens(&mailbox).await?;
     Ok(Answer(Changed { status: "updated", track_opens, ignored: rest.into_iter().map(|(name, _)| name).collect() }))

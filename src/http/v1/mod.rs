@@ -24,6 +24,7 @@ mod input;
 mod mailboxes;
 mod oversight;
 mod previews;
+mod recording;
 mod scopes;
 mod sending;
 mod service;

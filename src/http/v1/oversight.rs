@@ -26,7 +26,7 @@ use crate::{
         oversight::{ActionState, Change, OversightMode},
     },
     mail::api::{Api, ApiError},
-    store::oversight::{Action, Decided, Decision},
+    store::oversight::{Action, Decided, Decider, Decision},
 };
 
 /// Actions of one answer, unless more are asked for.
@@ -192,7 +192,8 @@ pub(super) async fn decide(
         Some("reject" | "rejected" | "deny") => (Decision::Deny, "rejected"),
         _ => return Err(Failure::Malformed("`action` must be approve or reject".into())),
     };
-    let decided = oversight.decide(&id, &decision, reason.as_deref()).await.map_err(ApiError::from)?;
+    let by = Decider::Api(key.name);
+    let decided = oversight.decide(&id, &decision, &by, reason.as_deref()).await.map_err(ApiError::from)?;
     match decided {
         Decided::Done => Ok(Answer(Outcome { status, action_id: id.to_string(), postmark_message_id: None })),
         Decided::Unknown => Err(unknown()),
@@ -230,7 +231,7 @@ pub(super) async fn request_upgrade(
     let mode = mode(&words.target_mode)?;
     let path = ["v1", "mailboxes", mailbox.id.as_str()];
     let change = Change::new("PATCH", &path, json!({ "oversight_mode": mode.as_str() })).of(mailbox.address.as_str());
-    let asker = Asker(format!("the API key `{}`", key.name));
+    let asker = Asker::key(&key);
     let held = oversight.hold(change, Value::Null, &asker).await;
     let held = held.map_err(|error| Failure::Api(ApiError::Conflict(error.to_string())))?;
     Ok(Answer(Requested { status: "upgrade_requested", action_id: held.action.to_string() }))
@@ -257,7 +258,8 @@ pub(super) async fn upgrade(
 ) -> Result<Done<Upgraded>, Failure> {
     must_be_admin(&key)?;
     let mailbox = api.find(&mailbox).await?;
-    let used = oversight.use_code(words.code.trim(), mailbox.address.as_str()).await.map_err(ApiError::from)?;
+    let asker = Asker::key(&key);
+    let used = oversight.use_code(words.code.trim(), mailbox.address.as_str(), &asker).await.map_err(ApiError::from)?;
     let refused = "this is no code for this mailbox, or it was used or is over; an operator makes one with `mailbell mode \
                    MODE MAILBOX --code`";
     let mode = used.ok_or_else(|| Failure::Api(ApiError::Withheld(refused.into())))?;

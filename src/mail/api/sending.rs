@@ -45,6 +45,12 @@ impl Api {
         Ok(self.submission.reply(&mailbox, id, letter).await?)
     }
 
+    /// Everybody a message that was sent from here goes to, or has gone to.
+    pub async fn recipients(&self, id: &MessageId) -> Result<Vec<String>, ApiError> {
+        let Some(mailbox) = self.mailroom.mailbox_of(id).await? else { return Ok(Vec::new()) };
+        Ok(self.submission.recipients(&mailbox, id).await?)
+    }
+
     /// Takes a scheduled message back.
     pub async fn cancel(&self, key: &ApiKey, mailbox: &str, id: &MessageId) -> Result<(), ApiError> {
         must(key, KeyScope::Send)?;

@@ -9,7 +9,7 @@ use crate::{
     domain::{
         address::Address,
         clock::UnixMillis,
-        id::MessageId,
+        id::{MailboxId, MessageId},
         message::{Mailbox, Status},
     },
     mail::mime,
@@ -42,6 +42,17 @@ impl Submission {
     /// Whether anything was ever sent, or is to be sent, to this address.
     pub async fn was_written_to(&self, address: &Address) -> Result<bool, crate::store::StoreError> {
         self.with.outbox.was_written_to(address).await
+    }
+
+    /// Everybody a message goes to, those that no header names included; nobody where it was not sent from here.
+    pub async fn recipients(
+        &self,
+        mailbox: &MailboxId,
+        id: &MessageId,
+    ) -> Result<Vec<String>, crate::store::StoreError> {
+        let Some(standing) = self.with.outbox.standing(mailbox, id).await? else { return Ok(Vec::new()) };
+        let Some(message) = self.with.mailroom.message(mailbox, id).await? else { return Ok(Vec::new()) };
+        Ok(message.summary.to.into_iter().chain(message.summary.cc).chain(standing.bcc).collect())
     }
 
     /// Takes a scheduled message back; a second time changes nothing.

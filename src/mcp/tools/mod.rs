@@ -226,7 +226,9 @@ impl Tool {
         };
         let (result, refused) = match self.run(rooms, &fence, given, caller).await {
             Ok(result) => (result, false),
-            Err(ref failure) if let Some(held) = failure.held() => (waiting(rooms, &fence, held).await, false),
+            Err(ref failure) if let Some(held) = failure.held() => {
+                (waiting(rooms, &fence, held, self.lease(given)).await, false)
+            }
             Err(failure) => (present::failure(&fence, &failure.sentence(&fence)), record::is_refusal(&failure)),
         };
         told.end(self, rooms, &result, refused).await;
@@ -255,10 +257,19 @@ impl Tool {
         (self.run)(rooms, Call { arguments, fence, holder, client, seen, held, cancelled, progress }).await
     }
 
+    /// The argument that names the lease to act under, where it takes one.
+    fn lease_parameter(&self) -> Option<&'static str> {
+        self.parameters.iter().find(|parameter| matches!(parameter.kind, Kind::Lease)).map(|lease| lease.name)
+    }
+
+    /// The lease that a call is made under.
+    fn lease(&self, given: &JsonObject) -> Option<LeaseToken> {
+        given.get(self.lease_parameter()?)?.as_str().map(LeaseToken::new)
+    }
+
     /// The one place that refuses to act under a lease that is over. What it lets pass is held for as long as a call takes.
     async fn hold(&self, rooms: &Rooms, arguments: &Arguments) -> Result<Option<Held>, Failure> {
-        let lease = self.parameters.iter().find(|parameter| matches!(parameter.kind, Kind::Lease));
-        let Some(token) = lease.and_then(|lease| arguments.text(lease.name)) else { return Ok(None) };
+        let Some(token) = self.lease_parameter().and_then(|name| arguments.text(name)) else { return Ok(None) };
         let message = arguments.text("message_id").map(MessageId::new);
         match rooms.settling.hold(&LeaseToken::new(token), message.as_ref()).await? {
             Some(held) => Ok(Some(held)),
@@ -271,8 +282,13 @@ impl Tool {
     }
 }
 
-/// What is told of a change that waits for an operator.
-async fn waiting(rooms: &Rooms, fence: &Fence, held: &oversight::Held) -> CallToolResult {
+/// What is told of a change that waits for an operator. The lease that it was asked for under waits with it.
+async fn waiting(rooms: &Rooms, fence: &Fence, held: &oversight::Held, lease: Option<LeaseToken>) -> CallToolResult {
+    if let Some(lease) = lease
+        && let Err(error) = rooms.settling.hold_for_action(&lease, &held.action).await
+    {
+        return present::failure(fence, &Failure::from(error).sentence(fence));
+    }
     let cursor = match &held.after {
         Some(cursor) => Ok(cursor.clone()),
         None => rooms.waiting.head_cursor().await,

@@ -3,22 +3,17 @@
 use std::time::Duration;
 
 use rmcp::model::{CallToolResult, JsonObject};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{Call, Failure, Kind, Rooms, Tool};
 use crate::{
     domain::{clock::UnixMillis, id::MessageId},
-    signing::digest::sha256_hex,
     store::{
         StoreError,
-        audit::{Entry, TEXT_CHARS_MAX, ToolCall},
+        audit::{Entry, ITEMS_MAX, TEXT_CHARS_MAX, ToolCall, argument},
     },
 };
 
-/// Texts up to this length are told as they are, in characters; of longer ones a digest and the size.
-const ARGUMENT_CHARS_MAX: usize = 256;
-/// Entries of a list that are told, at most: a message has no more recipients.
-const ITEMS_MAX: usize = 1_000;
 /// How long an answer to a reply is held up for the names of its recipients.
 const RECIPIENTS_WAIT: Duration = Duration::from_secs(2);
 /// The ids of a result that are told.
@@ -125,22 +120,6 @@ pub(super) fn arguments(tool: &Tool, given: &JsonObject) -> Value {
         (name.chars().take(64).collect(), argument(value, hidden))
     });
     told.take(ITEMS_MAX).collect::<Map<String, Value>>().into()
-}
-
-fn argument(value: &Value, hidden: bool) -> Value {
-    match value {
-        Value::String(text) if hidden || text.chars().count() > ARGUMENT_CHARS_MAX => {
-            json!({ "sha256": sha256_hex(text.as_bytes()), "bytes": text.len() })
-        }
-        Value::Array(items) if !hidden => {
-            items.iter().take(ITEMS_MAX).map(|item| argument(item, false)).collect::<Vec<_>>().into()
-        }
-        Value::Array(_) | Value::Object(_) => {
-            let text = value.to_string();
-            json!({ "sha256": sha256_hex(text.as_bytes()), "bytes": text.len() })
-        }
-        other => other.clone(),
-    }
 }
 
 /// Whether a failure says that nothing was done.

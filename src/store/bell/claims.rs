@@ -22,7 +22,7 @@ use crate::{
         consumer::{Gap, Held, KINDS_BY_DEFAULT, LeaseToken, Settled, Settlement, Start},
         cursor::Seq,
         event::{EventFilter, EventKind},
-        id::{ConsumerName, EventId, MessageId},
+        id::{ActionId, ConsumerName, EventId, MessageId},
     },
     store::{
         StoreError, failed,
@@ -127,6 +127,10 @@ impl Consumers for BellStore {
         now: Moment,
     ) -> Result<Option<Held>, StoreError> {
         self.hold_on(token, message, millis, now).await
+    }
+
+    async fn hold_for_action(&self, token: &LeaseToken, action: &ActionId, now: Moment) -> Result<bool, StoreError> {
+        self.keep_for_action(token, action, now).await
     }
 
     async fn holder_of(&self, token: &LeaseToken) -> Result<Option<String>, StoreError> {

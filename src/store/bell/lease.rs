@@ -18,7 +18,13 @@ use crate::{
         cursor::Seq,
         event::{Event, EventFilter},
     },
-    store::{StoreError, audit::Entry, failed, leases::Claim, log::Order},
+    store::{
+        StoreError,
+        audit::{Entry, Runs},
+        failed,
+        leases::Claim,
+        log::Order,
+    },
 };
 
 /// The first `limit` events that `filter` (its kinds included) matches and that the consumer has no row of; with `claimant`, only
@@ -117,6 +123,7 @@ impl Lease {
                 client: claim.client.clone(),
                 seqs: leased.iter().map(|leased| leased.event.seq).collect(),
                 attempts: leased.iter().map(|leased| leased.attempt).collect(),
+                runs: Runs::on(now, claim.lease_millis),
             };
             auditor.record(conn, now.wall, &entry).await?;
         }
@@ -141,7 +148,8 @@ impl Lease {
         }
         let parked: Vec<Seq> = parked.into_iter().map(Seq).collect();
         if !parked.is_empty() {
-            let entry = Entry::Parked { consumer: claim.consumer.clone(), seqs: parked.clone() };
+            let entry =
+                Entry::Parked { consumer: claim.consumer.clone(), seqs: parked.clone(), boot: now.boot.clone() };
             auditor.record(conn, now.wall, &entry).await?;
         }
         Ok(parked)

@@ -10,6 +10,7 @@ mod audit;
 mod claims;
 mod events;
 mod frontier;
+mod holding;
 mod hosted;
 mod lease;
 mod log;

@@ -1,18 +1,21 @@
 //! Oversight, as rows.
 
 use async_trait::async_trait;
+use serde_json::json;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{BellStore, sql};
+use super::{BellStore, holding::let_go_of, sql};
 use crate::{
     domain::{
-        clock::UnixMillis,
+        clock::{Moment, UnixMillis},
         id::ActionId,
         oversight::{ActionState, NotAMode, OversightMode, Rules},
     },
     store::{
-        StoreError, failed,
-        oversight::{Action, Decided, Decision, Kept, NewAction, Oversights, PENDING_BYTES_MAX, PENDING_MAX},
+        StoreError,
+        audit::Entry,
+        failed,
+        oversight::{Action, Decided, Decider, Decision, Kept, NewAction, Oversights, PENDING_BYTES_MAX, PENDING_MAX},
     },
 };
 
@@ -38,35 +41,50 @@ impl Oversights for BellStore {
         Ok(rules)
     }
 
-    async fn set_mode(&self, mailbox: Option<&str>, mode: Option<OversightMode>) -> Result<(), StoreError> {
+    async fn set_mode(
+        &self,
+        mailbox: Option<&str>,
+        mode: Option<OversightMode>,
+        by: &Decider,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
         let mailbox = mailbox.map(str::to_lowercase);
+        let (auditor, by) = (self.auditor.clone(), by.to_string());
         let set = self.database.writer.write(move |conn| {
             let (mailbox, mode) = (mailbox.clone(), mode.map(OversightMode::as_str));
+            let about = json!({ "mailbox": mailbox, "mode": mode.unwrap_or("default"), "by": by });
+            let auditor = auditor.clone();
             Box::pin(async move {
                 let set = match (mailbox, mode) {
                     (None, mode) => sqlx::query(sql::SET_MODE).bind(mode.unwrap_or(OversightMode::default().as_str())),
                     (Some(mailbox), Some(mode)) => sqlx::query(sql::SET_MAILBOX_MODE).bind(mailbox).bind(mode),
                     (Some(mailbox), None) => sqlx::query(sql::UNSET_MAILBOX_MODE).bind(mailbox),
                 };
-                set.execute(conn).await.map(drop).map_err(failed("set a mode"))
+                set.execute(&mut *conn).await.map_err(failed("set a mode"))?;
+                auditor.record(conn, now, &Entry::Operator { command: "mode", about }).await.map(drop)
             })
         });
         set.await
     }
 
-    async fn set_paused(&self, paused: bool) -> Result<(), StoreError> {
+    async fn set_paused(&self, paused: bool, by: &Decider, now: UnixMillis) -> Result<(), StoreError> {
+        let (auditor, by) = (self.auditor.clone(), by.to_string());
         let set = self.database.writer.write(move |conn| {
+            let (auditor, about) = (auditor.clone(), json!({ "by": by }));
             Box::pin(async move {
-                let set = sqlx::query(sql::SET_PAUSED).bind(paused).execute(conn).await;
-                set.map(drop).map_err(failed("pause or resume"))
+                let set = sqlx::query(sql::SET_PAUSED).bind(paused).execute(&mut *conn).await;
+                set.map_err(failed("pause or resume"))?;
+                let command = if paused { "pause" } else { "resume" };
+                auditor.record(conn, now, &Entry::Operator { command, about }).await.map(drop)
             })
         });
         set.await
     }
 
     async fn keep_action(&self, new: NewAction) -> Result<Kept, StoreError> {
+        let auditor = self.auditor.clone();
         let kept = self.database.writer.write(move |conn| {
-            let new = new.clone();
+            let (new, auditor) = (new.clone(), auditor.clone());
             Box::pin(async move {
                 let alike: Option<String> = sqlx::query_scalar(sql::ALIKE)
                     .bind(&new.alike)
@@ -75,14 +93,17 @@ impl Oversights for BellStore {
                     .fetch_optional(&mut *conn)
                     .await
                     .map_err(failed("look for an action like it"))?;
-                if let Some(alike) = alike {
-                    return Ok(Kept::Alike(ActionId::new(alike)));
+                if let Some(alike) = alike.map(ActionId::new) {
+                    let entry = asked(&new, &alike, "collapsed");
+                    auditor.record(conn, new.now, &entry).await?;
+                    return Ok(Kept::Alike(alike));
                 }
                 let (waiting, bytes): (i64, i64) =
                     sqlx::query_as(sql::WAITING).fetch_one(&mut *conn).await.map_err(failed("count what waits"))?;
                 let most = i64::try_from(PENDING_BYTES_MAX).unwrap_or(i64::MAX);
                 let more = i64::try_from(new.effect.len()).unwrap_or(i64::MAX);
                 if waiting >= i64::from(PENDING_MAX) || bytes.saturating_add(more) > most {
+                    auditor.record(conn, new.now, &asked(&new, &new.id, "turned_away")).await?;
                     return Ok(Kept::Full);
                 }
                 sqlx::query(sql::KEEP_ACTION)
@@ -96,9 +117,10 @@ impl Oversights for BellStore {
                     .bind(&new.mailbox)
                     .bind(new.now.0)
                     .bind(new.expires_at.0)
-                    .execute(conn)
+                    .execute(&mut *conn)
                     .await
                     .map_err(failed("keep an action"))?;
+                auditor.record(conn, new.now, &asked(&new, &new.id, "kept")).await?;
                 Ok(Kept::Fresh)
             })
         });
@@ -123,12 +145,15 @@ impl Oversights for BellStore {
         &self,
         id: &ActionId,
         decision: &Decision,
+        by: &Decider,
         note: Option<&str>,
-        now: UnixMillis,
+        now: Moment,
     ) -> Result<Decided, StoreError> {
         let (id, decision, note) = (id.clone(), decision.clone(), note.map(str::to_owned));
+        let (auditor, by) = (self.auditor.clone(), by.to_string());
         let decided = self.database.writer.write(move |conn| {
-            let (id, decision, note) = (id.clone(), decision.clone(), note.clone());
+            let (id, decision, note, now) = (id.clone(), decision.clone(), note.clone(), now.clone());
+            let (auditor, by) = (auditor.clone(), by.clone());
             Box::pin(async move {
                 let row: Option<(String, String, i64)> = sqlx::query_as(sql::DECIDABLE)
                     .bind(id.as_str())
@@ -140,7 +165,7 @@ impl Oversights for BellStore {
                 if state != ActionState::Pending {
                     return Ok(Decided::Over(state));
                 }
-                if expires_at <= now.0 {
+                if expires_at <= now.wall.0 {
                     return Ok(Decided::Over(ActionState::Expired));
                 }
                 let to = match decision {
@@ -153,9 +178,15 @@ impl Oversights for BellStore {
                     .bind(ActionState::Pending.as_str())
                     .bind(to.as_str())
                     .bind(to.outcome().is_some())
-                    .bind(note)
-                    .bind(now.0);
-                moved.execute(conn).await.map_err(failed("decide on an action"))?;
+                    .bind(&note)
+                    .bind(now.wall.0);
+                moved.execute(&mut *conn).await.map_err(failed("decide on an action"))?;
+                let digest = (to == ActionState::Approved).then_some(digest);
+                let entry = step(id.clone(), to.as_str(), Some(by), digest, note);
+                auditor.record(conn, now.wall, &entry).await?;
+                if to.outcome().is_some() {
+                    let_go_of(conn, &auditor, &id, &now).await?;
+                }
                 Ok(Decided::Done)
             })
         });
@@ -168,23 +199,31 @@ impl Oversights for BellStore {
         from: ActionState,
         to: ActionState,
         note: Option<&str>,
-        now: UnixMillis,
+        now: Moment,
     ) -> Result<bool, StoreError> {
-        let (id, note) = (id.clone(), note.map(str::to_owned));
+        let (id, note, auditor) = (id.clone(), note.map(str::to_owned), self.auditor.clone());
         let moved = self.database.writer.write(move |conn| {
-            let (id, note) = (id.clone(), note.clone());
+            let (id, note, now, auditor) = (id.clone(), note.clone(), now.clone(), auditor.clone());
             Box::pin(async move {
                 let moved = sqlx::query(sql::MOVE_ACTION)
                     .bind(id.as_str())
                     .bind(from.as_str())
                     .bind(to.as_str())
                     .bind(to.outcome().is_some())
-                    .bind(note)
-                    .bind(now.0)
-                    .execute(conn)
+                    .bind(&note)
+                    .bind(now.wall.0)
+                    .execute(&mut *conn)
                     .await
                     .map_err(failed("move an action"))?;
-                Ok(moved.rows_affected() == 1)
+                if moved.rows_affected() == 0 {
+                    return Ok(false);
+                }
+                let word = if to == ActionState::Approved { "put_back" } else { to.as_str() };
+                auditor.record(conn, now.wall, &step(id.clone(), word, None, None, note)).await?;
+                if to.outcome().is_some() {
+                    let_go_of(conn, &auditor, &id, &now).await?;
+                }
+                Ok(true)
             })
         });
         moved.await
@@ -196,17 +235,21 @@ impl Oversights for BellStore {
         mailbox: &str,
         mode: OversightMode,
         expires_at: UnixMillis,
+        by: &Decider,
+        now: UnixMillis,
     ) -> Result<(), StoreError> {
-        let mailbox = mailbox.to_lowercase();
+        let (mailbox, auditor, by) = (mailbox.to_lowercase(), self.auditor.clone(), by.to_string());
         let kept = self.database.writer.write(move |conn| {
-            let mailbox = mailbox.clone();
+            let about = json!({ "mailbox": mailbox, "mode": mode.as_str(), "until": expires_at, "by": by });
+            let (mailbox, auditor) = (mailbox.clone(), auditor.clone());
             Box::pin(async move {
                 let keep = sqlx::query(sql::KEEP_CODE)
                     .bind(sha256.to_vec())
                     .bind(mailbox)
                     .bind(mode.as_str())
                     .bind(expires_at.0);
-                keep.execute(conn).await.map(drop).map_err(failed("keep a code"))
+                keep.execute(&mut *conn).await.map_err(failed("keep a code"))?;
+                auditor.record(conn, now, &Entry::Operator { command: "mode --code", about }).await.map(drop)
             })
         });
         kept.await
@@ -216,11 +259,12 @@ impl Oversights for BellStore {
         &self,
         sha256: [u8; 32],
         mailbox: &str,
+        by: &str,
         now: UnixMillis,
     ) -> Result<Option<OversightMode>, StoreError> {
-        let mailbox = mailbox.to_lowercase();
+        let (mailbox, auditor, by) = (mailbox.to_lowercase(), self.auditor.clone(), by.to_owned());
         let used = self.database.writer.write(move |conn| {
-            let mailbox = mailbox.clone();
+            let (mailbox, auditor, by) = (mailbox.clone(), auditor.clone(), by.clone());
             Box::pin(async move {
                 let found: Option<String> = sqlx::query_scalar(sql::USE_CODE)
                     .bind(sha256.to_vec())
@@ -230,13 +274,40 @@ impl Oversights for BellStore {
                     .await
                     .map_err(failed("use a code"))?;
                 let Some(word) = found else { return Ok(None) };
-                let set = sqlx::query(sql::SET_MAILBOX_MODE).bind(&mailbox).bind(&word).execute(conn).await;
+                let set = sqlx::query(sql::SET_MAILBOX_MODE).bind(&mailbox).bind(&word).execute(&mut *conn).await;
                 set.map_err(failed("set a mode"))?;
-                mode(&word).map(Some)
+                let mode = mode(&word)?;
+                auditor.record(conn, now, &Entry::CodeUsed { mailbox, mode: mode.as_str(), by }).await?;
+                Ok(Some(mode))
             })
         });
         used.await
     }
+}
+
+/// What the record says of a change that is asked for.
+fn asked(new: &NewAction, id: &ActionId, step: &'static str) -> Entry {
+    Entry::Action {
+        action_id: id.clone(),
+        step,
+        by: Some(new.asker.clone()),
+        mailbox: new.mailbox.clone(),
+        summary: Some(new.summary.clone()),
+        digest: Some(new.digest.clone()),
+        recipients: new.recipients.clone(),
+        note: None,
+    }
+}
+
+/// What it says of one that came a step further.
+fn step(
+    action_id: ActionId,
+    step: &'static str,
+    by: Option<String>,
+    digest: Option<String>,
+    note: Option<String>,
+) -> Entry {
+    Entry::Action { action_id, step, by, mailbox: None, summary: None, digest, recipients: Vec::new(), note }
 }
 
 fn mode(word: &str) -> Result<OversightMode, StoreError> {

@@ -8,16 +8,20 @@ use super::{BellStore, audit::Auditor, claims::Consumer, frontier::Frontiers, lo
 use crate::{
     domain::{
         clock::{Moment, UnixMillis},
-        consumer::{ATTEMPTS_MAX, Held, LeaseToken, ParkedBy, Settled, Settlement},
+        consumer::{ATTEMPTS_MAX, LeaseToken, ParkedBy, Settled, Settlement},
         cursor::Seq,
         id::{ConsumerName, EventId, MessageId},
     },
-    store::{StoreError, audit::Entry, failed},
+    store::{
+        StoreError,
+        audit::{Entry, Runs},
+        failed,
+    },
 };
 
 /// A leased row, with the event's id.
 #[derive(FromRow)]
-struct Leased {
+pub(super) struct Leased {
     consumer: i64,
     seq: i64,
     event_id: String,
@@ -32,6 +36,12 @@ struct LeasedBy {
     #[sqlx(flatten)]
     row: Leased,
     token: Option<String>,
+}
+
+impl Leased {
+    pub(super) fn event_id(&self) -> EventId {
+        EventId::new(&self.event_id)
+    }
 }
 
 impl BellStore {
@@ -117,57 +127,6 @@ impl BellStore {
         Ok(self.keep_reached(settled.await?))
     }
 
-    pub(super) async fn hold_on(
-        &self,
-        token: &LeaseToken,
-        message: Option<&MessageId>,
-        millis: i64,
-        now: Moment,
-    ) -> Result<Option<Held>, StoreError> {
-        let readers = &self.database.readers;
-        let holding: Option<(String, bool)> = sqlx::query_as(sql::HOLDING)
-            .bind(&now.boot.boot_id)
-            .bind(now.boot_in(millis))
-            .bind(token.as_str())
-            .fetch_optional(readers)
-            .await
-            .map_err(failed("look a lease up"))?;
-        let Some((consumer, ends_early)) = holding else { return Ok(None) };
-        if let Some(message) = message {
-            let tokens = sqlx::query_scalar::<_, String>(sql::TOKENS_OF_MESSAGE).bind(message.as_str()).bind(&consumer);
-            let tokens = tokens.fetch_all(readers).await.map_err(failed("look a message's leases up"))?;
-            if !tokens.is_empty() && tokens.iter().all(|other| other != token.as_str()) {
-                return Ok(None);
-            }
-        }
-        let rows = if ends_early {
-            self.lengthen(token, millis, now).await?
-        } else {
-            let mut reader = readers.acquire().await.map_err(failed("look a lease up"))?;
-            held(&mut reader, token).await?
-        };
-        let events: Vec<EventId> = rows.into_iter().map(|row| EventId::new(row.event_id)).collect();
-        Ok((!events.is_empty()).then(|| Held { consumer: ConsumerName::new(consumer), events }))
-    }
-
-    /// Has no lease of `token` end before `millis` from now, and answers with what it still holds.
-    async fn lengthen(&self, token: &LeaseToken, millis: i64, now: Moment) -> Result<Vec<Leased>, StoreError> {
-        let token = token.clone();
-        let lengthened = self.database.writer.write(move |conn| {
-            let (token, now) = (token.clone(), now.clone());
-            Box::pin(async move {
-                let lengthen = sqlx::query(sql::LENGTHEN)
-                    .bind(&now.boot.boot_id)
-                    .bind(now.boot_in(millis))
-                    .bind(token.as_str())
-                    .execute(&mut *conn);
-                lengthen.await.map_err(failed("lengthen a lease"))?;
-                held(conn, &token).await
-            })
-        });
-        lengthened.await
-    }
-
     fn keep_reached(&self, (settled, reached): (Settled, Vec<Reached>)) -> Settled {
         for (consumer, filter, seq) in reached {
             self.frontiers.reach(consumer, &filter, seq);
@@ -176,7 +135,7 @@ impl BellStore {
     }
 }
 
-async fn held(conn: &mut SqliteConnection, token: &LeaseToken) -> Result<Vec<Leased>, StoreError> {
+pub(super) async fn held(conn: &mut SqliteConnection, token: &LeaseToken) -> Result<Vec<Leased>, StoreError> {
     sqlx::query_as(sql::HELD).bind(token.as_str()).fetch_all(conn).await.map_err(failed("look a lease up"))
 }
 
@@ -219,12 +178,9 @@ async fn settle_rows(
         };
         update.bind(row.consumer).bind(row.seq).execute(&mut *conn).await.map_err(failed("settle an event"))?;
     }
-    let mut consumers: Vec<i64> = rows.iter().map(|row| row.consumer).collect();
-    consumers.sort_unstable();
-    consumers.dedup();
 
     let mut reached = Vec::new();
-    for consumer in consumers {
+    for consumer in each_once(rows.iter().map(|row| row.consumer)) {
         let tell = match settlement {
             Settlement::Extend { .. } => continue,
             Settlement::Release { .. } => true,
@@ -249,45 +205,69 @@ async fn settle_rows(
             drop_below_mark(conn, row.consumer, row.seq).await?;
         }
     }
-    if !rows.is_empty() {
-        let entry = entry(conn, &rows, settlement, &settled).await?;
-        auditor.record(conn, now.wall, &entry).await?;
-    }
+    tell(conn, &rows, settlement, &settled, now, auditor).await?;
     settled.done = rows.into_iter().map(|row| EventId::new(row.event_id)).collect();
     Ok((settled, reached))
 }
 
-/// What the audit record says of a settlement.
-async fn entry(
+/// Tells the audit record of a settlement, for each consumer.
+async fn tell(
     conn: &mut SqliteConnection,
     rows: &[Leased],
     settlement: &Settlement,
     settled: &Settled,
-) -> Result<Entry, StoreError> {
-    let mut consumers = Vec::new();
-    for row in rows {
-        let name = sqlx::query(sql::CONSUMER_BY_ID).bind(row.consumer).fetch_one(&mut *conn).await;
-        let name = Consumer::read(&name.map_err(failed("read a consumer"))?)?.name;
-        if !consumers.contains(&name) {
-            consumers.push(name);
-        }
-    }
+    now: &Moment,
+    auditor: &Auditor,
+) -> Result<(), StoreError> {
+    let (act, runs) = match settlement {
+        Settlement::Ack => ("ack", None),
+        Settlement::Release { .. } => ("release", None),
+        Settlement::Extend { lease_millis } => ("extend", Some(Runs::on(now, *lease_millis))),
+        Settlement::Escalate { .. } => ("escalate", None),
+    };
     let is_parked = |row: &&Leased| {
         matches!(settlement, Settlement::Escalate { .. })
             || settled.parked.iter().any(|parked| parked.as_str() == row.event_id)
     };
-    Ok(Entry::Settled {
-        act: match settlement {
-            Settlement::Ack => "ack",
-            Settlement::Release { .. } => "release",
-            Settlement::Extend { .. } => "extend",
-            Settlement::Escalate { .. } => "escalate",
-        },
-        consumers,
-        holder: rows.first().and_then(|row| row.holder.clone()),
-        seqs: rows.iter().map(|row| Seq(row.seq)).collect(),
-        parked: rows.iter().filter(is_parked).map(|row| Seq(row.seq)).collect(),
-    })
+    tell_settled(conn, auditor, rows, act, runs, is_parked, now.wall).await
+}
+
+/// Tells the audit record what became of the leases in `rows`, for each consumer.
+pub(super) async fn tell_settled(
+    conn: &mut SqliteConnection,
+    auditor: &Auditor,
+    rows: &[Leased],
+    act: &'static str,
+    runs: Option<Runs>,
+    is_parked: impl Fn(&&Leased) -> bool,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    for consumer in each_once(rows.iter().map(|row| row.consumer)) {
+        let rows: Vec<&Leased> = rows.iter().filter(|row| row.consumer == consumer).collect();
+        let entry = Entry::Settled {
+            act,
+            consumer: name_of(conn, consumer).await?,
+            holder: rows.first().and_then(|row| row.holder.clone()),
+            seqs: rows.iter().map(|row| Seq(row.seq)).collect(),
+            attempts: rows.iter().map(|row| row.attempt).collect(),
+            runs: runs.clone(),
+            parked: rows.iter().copied().filter(|row| is_parked(row)).map(|row| Seq(row.seq)).collect(),
+        };
+        auditor.record(conn, now, &entry).await?;
+    }
+    Ok(())
+}
+
+async fn name_of(conn: &mut SqliteConnection, consumer: i64) -> Result<ConsumerName, StoreError> {
+    let row = sqlx::query(sql::CONSUMER_BY_ID).bind(consumer).fetch_one(conn).await;
+    Ok(Consumer::read(&row.map_err(failed("read a consumer"))?)?.name)
+}
+
+fn each_once(consumers: impl Iterator<Item = i64>) -> Vec<i64> {
+    let mut consumers: Vec<i64> = consumers.collect();
+    consumers.sort_unstable();
+    consumers.dedup();
+    consumers
 }
 
 /// Tells waiters and the audit record that leases, by consumer and place, were taken back.
@@ -298,17 +278,12 @@ pub(super) async fn tell_taken_back(
     why: &'static str,
     now: UnixMillis,
 ) -> Result<(), StoreError> {
-    if freed.is_empty() {
-        return Ok(());
+    for consumer in each_once(freed.iter().map(|(consumer, _)| *consumer)) {
+        let name = raise_returns(conn, consumer).await?;
+        let seqs = freed.iter().filter(|(of, _)| *of == consumer).map(|(_, seq)| Seq(*seq)).collect();
+        auditor.record(conn, now, &Entry::TakenBack { why, consumer: name, seqs }).await?;
     }
-    let mut consumers: Vec<i64> = freed.iter().map(|(consumer, _)| *consumer).collect();
-    consumers.sort_unstable();
-    consumers.dedup();
-    for consumer in consumers {
-        raise_returns(conn, consumer).await?;
-    }
-    let entry = Entry::TakenBack { why, seqs: freed.into_iter().map(|(_, seq)| Seq(seq)).collect() };
-    auditor.record(conn, now, &entry).await.map(drop)
+    Ok(())
 }
 
 /// Whether something waits for one of `rows`, which are settled: a later event of its thread.

@@ -146,8 +146,19 @@ pub(super) const ACK: &str = "UPDATE claims SET state = 'acked', token = NULL, l
      lease_deadline_millis = NULL WHERE consumer = ? AND seq = ?";
 pub(super) const RELEASE: &str = "UPDATE claims SET state = 'free', token = NULL, since = NULL, lease_boot = ?, \
      lease_deadline_millis = ? WHERE consumer = ? AND seq = ?";
-pub(super) const EXTEND: &str =
-    "UPDATE claims SET lease_boot = ?, lease_deadline_millis = ? WHERE consumer = ? AND seq = ?";
+/// A lease that runs longer because a change waits under it is not made shorter: boot, millis, consumer, seq.
+pub(super) const EXTEND: &str = "UPDATE claims SET lease_boot = ?1, lease_deadline_millis = CASE \
+     WHEN lease_boot = ?1 AND lease_deadline_millis > ?2 AND EXISTS (SELECT 1 FROM actions a WHERE a.lease = claims.token \
+     AND a.state IN ('pending', 'approved', 'running')) THEN lease_deadline_millis ELSE ?2 END \
+     WHERE consumer = ?3 AND seq = ?4";
+/// Has an action that is not over keep a lease: its id, the token.
+pub(super) const LEASE_OF_ACTION: &str = "UPDATE actions SET lease = ?2 WHERE id = ?1 \
+     AND state IN ('pending', 'approved', 'running') RETURNING expires_at";
+/// Has the lease of an action end earlier, unless another action needs it: action, boot, millis.
+pub(super) const SHORTEN: &str = "UPDATE claims SET lease_deadline_millis = ?3 WHERE state = 'leased' AND lease_boot = ?2 \
+     AND lease_deadline_millis > ?3 AND token = (SELECT a.lease FROM actions a WHERE a.id = ?1 AND NOT EXISTS \
+     (SELECT 1 FROM actions o WHERE o.lease = a.lease AND o.id <> a.id AND o.state IN ('pending', 'approved', 'running'))) \
+     RETURNING token";
 /// Lengthens the leases of a token that would end too early: boot, millis, token.
 pub(super) const LENGTHEN: &str = "UPDATE claims SET lease_boot = ?1, lease_deadline_millis = ?2 \
      WHERE token = ?3 AND state = 'leased' AND (lease_boot <> ?1 OR lease_deadline_millis < ?2)";
@@ -378,6 +389,8 @@ pub(super) const ALL: &[&str] = &[
     RELEASE,
     EXTEND,
     LENGTHEN,
+    LEASE_OF_ACTION,
+    SHORTEN,
     PARK,
     UNCLAIM,
     FIRST_OPEN,
