@@ -6,7 +6,7 @@
 //! waiters are woken by the watch on the database, 20 ms after the commit at most. That the keeper's end closes tells an
 //! heir at once that it is time to look at the lock.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, os::unix::fs::MetadataExt as _, path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -35,6 +35,8 @@ const KNOCK_EVERY: Duration = Duration::from_secs(1);
 pub(super) const SILENT_AFTER: Duration = Duration::from_secs(3);
 /// How long a command waits for an answer to its one knock.
 const PULSE_MAX: Duration = Duration::from_secs(1);
+/// How often the keeper looks whether its socket is still where others look for it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait after `accept` failed, as it does when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -75,15 +77,35 @@ pub(super) fn open(dir: &DataDir) -> io::Result<UnixListener> {
     UnixListener::bind(path)
 }
 
-/// Serves the keeper's end, until `shutdown`.
-pub(super) async fn host(listener: UnixListener, bell: Bell, shutdown: CancellationToken) {
+/// Which file is at `path`, by its file system and number there; none where there is none.
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+/// Serves the keeper's end, until `shutdown`. A socket that was removed, or replaced, is made again: who is connected stays so.
+pub(super) async fn host(dir: DataDir, mut listener: UnixListener, bell: Bell, shutdown: CancellationToken) {
     let news = watch::Sender::new(());
     let slots = Arc::new(Semaphore::new(PEERS_MAX));
+    let mut own = file_at(&dir.socket());
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
             () = bell.rung_here() => {
                 news.send_replace(());
+                continue;
+            }
+            _ = looks.tick() => {
+                if own.is_none() || file_at(&dir.socket()) != own {
+                    match open(&dir) {
+                        Ok(anew) => {
+                            tracing::info!("the local socket was gone, and is made again");
+                            (listener, own) = (anew, file_at(&dir.socket()));
+                        }
+                        Err(error) => tracing::debug!(%error, "the local socket is gone and cannot be made again"),
+                    }
+                }
                 continue;
             }
             accepted = listener.accept() => accepted,
@@ -211,7 +233,7 @@ mod tests {
     async fn a_ring_reaches_the_others_and_an_end_is_noticed() {
         let Two { dir, keeper, other, silent, shutdown, _home } = two();
         assert_eq!(pulse(&dir).await, Pulse::Absent);
-        let hosting = tokio::spawn(host(open(&dir).expect("opened"), keeper.clone(), shutdown.clone()));
+        let hosting = tokio::spawn(host(dir.clone(), open(&dir).expect("opened"), keeper.clone(), shutdown.clone()));
         assert_eq!(pulse(&dir).await, Pulse::Answers);
         let (there, bell) = (dir.clone(), other.clone());
         let attending = tokio::spawn(async move { attend(&there, &bell, &silent).await });
@@ -225,6 +247,27 @@ mod tests {
         other.pulled_from_elsewhere().await;
         shutdown.cancel();
         attending.await.expect("ran").expect("the keeper's end closed");
+        hosting.await.expect("ran");
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_removed_or_replaced_is_made_again() {
+        let Two { dir, keeper, shutdown, _home, .. } = two();
+        let hosting = tokio::spawn(host(dir.clone(), open(&dir).expect("opened"), keeper, shutdown.clone()));
+        assert_eq!(pulse(&dir).await, Pulse::Answers);
+        for replaced in [false, true] {
+            std::fs::remove_file(dir.socket()).expect("removed");
+            if replaced {
+                std::fs::write(dir.socket(), "no socket").expect("written");
+            }
+            let again = async {
+                while pulse(&dir).await != Pulse::Answers {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            timeout(LOOK_EVERY * 20, again).await.expect("it is made again");
+        }
+        shutdown.cancel();
         hosting.await.expect("ran");
     }
 

@@ -267,7 +267,7 @@ fn limits(config: &Config) -> Limits {
 fn ring_for_others(dir: &DataDir, bell: &BellSide, parts: &TaskTracker, shutdown: &CancellationToken) {
     match local_socket::open(dir) {
         Ok(listener) => {
-            parts.spawn(local_socket::host(listener, bell.bell.clone(), shutdown.clone()));
+            parts.spawn(local_socket::host(dir.clone(), listener, bell.bell.clone(), shutdown.clone()));
         }
         Err(error) => {
             tracing::warn!(%error, "there is no local socket; other processes look for events every 20 ms");

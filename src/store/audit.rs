@@ -235,6 +235,9 @@ pub struct Row {
     pub entry: Value,
     /// Its link of the chain, in hexadecimal.
     pub mac: String,
+    /// What it says, to the byte: that is what the chain is over.
+    #[serde(skip)]
+    pub text: String,
 }
 
 /// Which entries to read.

@@ -274,6 +274,7 @@ async fn what_agents_abandon_does_not_stay() {
         }
         sizes.push(resident_kib(house.0.id()));
     }
+    eprintln!("{sessions} sessions and {waits} waits, twice: {sizes:?} KiB");
     assert!(sizes[1] * 10 <= sizes[0] * 12, "{sizes:?}");
     // Calls of a session that has ended by being idle go on in the MCP library for so long; nothing outside shows their end.
     tokio::time::sleep(DRAINED).await;

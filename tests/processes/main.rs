@@ -2,6 +2,9 @@
 #![expect(unreachable_pub, reason = "stories share their support within one binary")]
 
 mod bridge;
+#[path = "../../examples/audit_check/check.rs"]
+mod check;
+mod doctored;
 mod silence;
 mod storm;
 mod strangers;

@@ -1,5 +1,6 @@
 //! Six processes, four waiters each, on one directory, while keepers and waiters are killed, stopped and let go on at random:
-//! every event is acked exactly once for each consumer, none is lost, and none is leased to two at a time.
+//! every event is acked exactly once for each consumer, none is lost, and none is leased to two at a time: by what the waiters
+//! saw, and by the audit record alone, as a checker reads it that shares no code with what wrote it.
 //!
 //! `MAILBELL_STORM_EVENTS=20000` is the long form; it takes some minutes.
 
@@ -18,7 +19,10 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, Row as _, sqlite::SqliteConnectOptions};
 
-use crate::support::{Agent, add_source, http, post, published};
+use crate::{
+    check::check,
+    support::{Agent, add_source, http, post, published, record},
+};
 
 const PROCESSES: usize = 6;
 const WAITERS: usize = 4;
@@ -190,6 +194,14 @@ async fn every_event_is_acked_once_for_each_consumer_whoever_is_killed_or_stoppe
     );
     assert!(kills > 0 && stops > 0 && keepers > 0, "{kills} kills, {stops} stops, {keepers} of keepers");
     audit(&dir, &tally, events).await;
+    let (export, key) = record(&dir).await;
+    let found = check(&export, Some(&key), &CONSUMERS);
+    eprintln!(
+        "the record: {} entries, {} leases, {} of them after one that had run out; acked: {:?}",
+        found.entries, found.leases, found.run_out, found.acked
+    );
+    assert_eq!(found.faults, Vec::<String>::new());
+    assert_eq!(found.events, events as u64);
 }
 
 async fn rows(dir: &Path, sql: &'static str) -> Vec<sqlx::sqlite::SqliteRow> {

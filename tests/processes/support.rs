@@ -222,6 +222,12 @@ pub async fn run(dir: &Path, arguments: &[&str], stdin: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// The audit record as it is exported, and the text of its key.
+pub async fn record(dir: &Path) -> (String, String) {
+    let key = std::fs::read_to_string(dir.join("audit.key")).expect("a key");
+    (run(dir, &["audit", "export"], "").await, key)
+}
+
 /// Posts a delivery event to the keeper's receiver as the source `test`; true is a 2xx.
 pub async fn post(client: &reqwest::Client, dir: &Path, id: &str) -> bool {
     use mailbell::{app::system::SystemClock, domain::clock::Clock as _, domain::secret::Secret, signing::multimail};

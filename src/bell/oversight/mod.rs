@@ -13,12 +13,13 @@
 //! what is done ([`errands`]).
 
 mod errands;
+mod upgrades;
 
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
-pub use self::errands::Errands;
+pub use self::{errands::Errands, upgrades::ASKS_MAX};
 use crate::{
     domain::{
         allow_hosts::AllowHosts,
@@ -76,6 +77,7 @@ pub struct Parts {
 /// The gate, and what waits behind it.
 pub struct Oversight {
     parts: Parts,
+    upgrades: upgrades::Asks,
 }
 
 /// A change that the gate has let through. Only this module makes one.
@@ -141,7 +143,7 @@ impl Asker {
 impl Oversight {
     /// A gate.
     pub fn new(parts: Parts) -> Self {
-        Self { parts }
+        Self { parts, upgrades: upgrades::Asks::default() }
     }
 
     /// What the operator has set.
@@ -296,6 +298,11 @@ impl Oversight {
         let sha256 = sha256(code.expose().as_bytes());
         self.parts.store.keep_code(sha256, mailbox, mode, now.plus(CODE_HOLDS), by, now).await?;
         Ok(code)
+    }
+
+    /// Counts that an operator is asked for another mode of `mailbox`; or says in how many seconds one may be again.
+    pub fn ask_upgrade(&self, mailbox: &str) -> Result<(), u64> {
+        self.upgrades.count(mailbox, self.parts.clock.boot_time().millis)
     }
 
     /// Uses such a word up for `asker`; none where it is none, or no more.

@@ -19,7 +19,7 @@ use super::{
     shapes::Moment,
 };
 use crate::{
-    bell::oversight::{Asker, Oversight},
+    bell::oversight::{ASKS_MAX, Asker, Oversight},
     domain::{
         id::ActionId,
         key::{ApiKey, KeyScope},
@@ -229,6 +229,15 @@ pub(super) async fn request_upgrade(
     must_be_admin(&key)?;
     let mailbox = api.find(&mailbox).await?;
     let mode = mode(&words.target_mode)?;
+    oversight.ask_upgrade(mailbox.address.as_str()).map_err(|retry_after_secs| {
+        Failure::Api(ApiError::TooMany {
+            said: format!(
+                "an operator is asked for another mode of a mailbox {ASKS_MAX} times an hour at most; those asked for before \
+                 still wait: GET /v1/oversight/pending"
+            ),
+            retry_after_secs,
+        })
+    })?;
     let path = ["v1", "mailboxes", mailbox.id.as_str()];
     let change = Change::new("PATCH", &path, json!({ "oversight_mode": mode.as_str() })).of(mailbox.address.as_str());
     let asker = Asker::key(&key);

@@ -122,7 +122,8 @@ impl Stored {
             id: self.id,
             at: UnixMillis(self.at),
             // One that was tampered with is still shown.
-            entry: serde_json::from_str(&self.entry).unwrap_or(serde_json::Value::String(self.entry)),
+            entry: serde_json::from_str(&self.entry).unwrap_or_else(|_| self.entry.clone().into()),
+            text: self.entry,
             mac: hex::encode(self.mac),
         }
     }
