@@ -63,8 +63,9 @@
 //! Who speaks MCP over HTTP is a [`mcp::Principal`]: the bearer of a token ([`app`]'s roll lets in, and ends what a revoked token
 //! has in progress). Each call passes one gate (`mcp::tools::gate`) before its tool acts: limits, read or act, its mailboxes,
 //! whose lease it is. What it may not see is answered as if it were not there. Around it, `mcp::tools::record` writes to the
-//! audit record ([`store::audit`]): an intent before an effect outside, a result after. What lies in `bell.db` tells of itself
-//! in its own transaction. The chain's key lies in a file outside. [`bell::retention`] and [`mail::retention`] forget in small
+//! audit record ([`store::audit`]): an intent before an effect outside, a result after; `http::v1`'s gate does the same for requests
+//! that change something. What lies in `bell.db` tells of itself in its own transaction: events, leases and how long they run,
+//! and each step of what waits for an operator. `examples/audit_check` checks an export and shares no code with all this. The chain's key lies in a file outside. [`bell::retention`] and [`mail::retention`] forget in small
 //! transactions, in the keeper, every hour.
 //!
 //! ## One event's journey
@@ -103,7 +104,8 @@
 //! mailbox's mode, kept in `bell.db`, and by what it weighs; what it does not know weighs as a change. [`bell::oversight`] lets
 //! it pass, refuses it, or keeps it: a letter first goes to `/v1/mailboxes/{mailbox}/preview`, which tells all of it as it would be
 //! sent. An operator approves the digest of what is kept. The keeper's [`bell::oversight::Errands`] then do it, with a key that is
-//! made anew each term and written nowhere, under the name of its action, and tell the outcome as an `approval` event.
+//! made anew each term and written nowhere, under the name of its action, and tell the outcome as an `approval` event. The lease
+//! that it was asked for under runs until then, and ten minutes longer for the agent to hear of it.
 //!
 //! ## A mail service elsewhere
 //!

@@ -196,7 +196,7 @@ fn follow(
     faults
 }
 
-/// The chain, as the page on the record describes it.
+/// The chain: each link is an HMAC over the one before it and the entry, every part preceded by its length.
 struct Chain {
     key: String,
     before: Vec<u8>,

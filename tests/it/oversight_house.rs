@@ -23,18 +23,18 @@ use crate::support::{
     receiver::Receiver,
 };
 
-const BINARY: &str = env!("CARGO_BIN_EXE_mailbell");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_mailbell");
 /// Far more than anything here takes, on a machine that is busy with other tests.
 const COME_MAX: Duration = Duration::from_mins(1);
-const AGENT: &str = "/v1/mailboxes/agent@mailbell.test";
+pub(crate) const AGENT: &str = "/v1/mailboxes/agent@mailbell.test";
 
 /// A house, its operator, and who knocks.
-struct House {
+pub(crate) struct House {
     process: Child,
-    dir: TempDir,
+    pub(crate) dir: TempDir,
     ready: Value,
     client: Client,
-    api_token: String,
+    pub(crate) api_token: String,
 }
 
 impl Drop for House {
@@ -45,7 +45,7 @@ impl Drop for House {
 }
 
 impl House {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let dir = TempDir::new().unwrap();
         let (process, ready) = serve(dir.path(), &["--operator-token-file".into(), word(dir.path())]);
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -61,14 +61,14 @@ impl House {
         (self.process, self.ready) = serve(self.dir.path(), &[]);
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(BINARY);
         command.args(["--log", "error"]).args(arguments).arg("--data-dir").arg(self.dir.path());
         command.stdin(Stdio::null()).output().unwrap()
     }
 
     /// What the operator's command says.
-    fn order(&self, arguments: &[&str]) -> String {
+    pub(crate) fn order(&self, arguments: &[&str]) -> String {
         let word = word(self.dir.path());
         let given = [arguments, &["--operator-token-file", word.to_str().unwrap()]].concat();
         let output = self.run(&given);
@@ -76,31 +76,42 @@ impl House {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn look(&self, arguments: &[&str]) -> String {
+    pub(crate) fn look(&self, arguments: &[&str]) -> String {
         String::from_utf8(self.run(arguments).stdout).unwrap()
     }
 
-    async fn ask(&self, token: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    /// The operator token.
+    pub(crate) fn operator(&self) -> String {
+        fs::read_to_string(word(self.dir.path())).unwrap().trim().to_owned()
+    }
+
+    /// The audit record.
+    pub(crate) fn record(&self) -> Vec<Value> {
+        let rows = self.look(&["audit", "--json"]);
+        rows.lines().map(|row| serde_json::from_str::<Value>(row).unwrap()["entry"].take()).collect()
+    }
+
+    pub(crate) async fn ask(&self, token: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let url = format!("{}{path}", self.ready["api"].as_str().unwrap());
         let request = self.client.request(Method::from_bytes(method.as_bytes()).unwrap(), url).bearer_auth(token);
         let response = request.json(body).send().await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap())
     }
 
-    async fn api(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn api(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         self.ask(&self.api_token, method, path, &body).await
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         self.api("GET", path, Value::Null).await.1
     }
 
-    async fn sent(&self) -> Vec<Value> {
+    pub(crate) async fn sent(&self) -> Vec<Value> {
         let page = self.get(&format!("{AGENT}/emails?direction=outbound&limit=100")).await;
         page["emails"].as_array().unwrap().clone()
     }
 
-    async fn agent(&self) -> Agent {
+    pub(crate) async fn agent(&self) -> Agent {
         let token = fs::read_to_string(self.dir.path().join("tokens/mcp")).unwrap();
         let config = StreamableHttpClientTransportConfig::with_uri(self.ready["mcp"].as_str().unwrap())
             .auth_header(token.trim());
@@ -108,7 +119,7 @@ impl House {
     }
 
     /// Mail comes in; answers with its id once the agent's mailbox has it.
-    async fn mail(&self, subject: &str, headers: &str) -> String {
+    pub(crate) async fn mail(&self, subject: &str, headers: &str) -> String {
         let mut peer = TcpStream::connect(self.ready["smtp"].as_str().unwrap()).await.unwrap();
         let letter = format!(
             "From: delivered@simulator.mailbell.test\r\nTo: agent@mailbell.test\r\nSubject: {subject}\r\n{headers}\r\nHello\r\n.\r\n"
@@ -137,7 +148,7 @@ fn word(dir: &Path) -> PathBuf {
     dir.join("operators-word")
 }
 
-fn serve(dir: &Path, more: &[PathBuf]) -> (Child, Value) {
+pub(crate) fn serve(dir: &Path, more: &[PathBuf]) -> (Child, Value) {
     let ports = ["mcp", "hooks", "api", "smtp", "lmtp", "console"].map(|name| format!("--{name}-addr"));
     let mut command = Command::new(BINARY);
     command.args(["--log", "error", "serve", "--data-dir"]).arg(dir).args(more);
@@ -151,7 +162,7 @@ fn serve(dir: &Path, more: &[PathBuf]) -> (Child, Value) {
 }
 
 /// Looks until `found` finds something.
-async fn until<T>(mut found: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(mut found: impl AsyncFnMut() -> Option<T>) -> T {
     let asked = Instant::now();
     loop {
         if let Some(found) = found().await {
@@ -162,7 +173,7 @@ async fn until<T>(mut found: impl AsyncFnMut() -> Option<T>) -> T {
     }
 }
 
-fn letter(subject: &str) -> Value {
+pub(crate) fn letter(subject: &str) -> Value {
     json!({ "to": ["delivered@simulator.mailbell.test"], "subject": subject, "markdown": "**Hello**" })
 }
 
@@ -229,6 +240,7 @@ async fn in_gated_all_thirty_ways_to_act_without_approval_fail() {
             let (status, answer) = house.ask(token, method, path, body).await;
             let waits = status == 202 && answer["status"] == "pending_approval";
             assert!(waits || status == 403, "{method} {path} {body}: {status} {answer}");
+            on_record(&house, method, path, waits, &answer).await;
         }
     }
     let agent = house.agent().await;
@@ -246,6 +258,9 @@ async fn in_gated_all_thirty_ways_to_act_without_approval_fail() {
         let answer = agent.call(tool, arguments.clone()).await;
         assert_eq!(answer["status"], "pending_approval", "{tool} {arguments}: {answer}");
         assert!(answer["action_id"].as_str().unwrap().starts_with("act_"), "{answer}");
+        let told = latest(&house, "result", |entry| entry["tool"] == tool).await;
+        assert_eq!(told["ids"]["action_id"], answer["action_id"], "{told}");
+        latest(&house, "action", |entry| entry["action_id"] == answer["action_id"]).await;
     }
     assert_eq!(everything(&house).await, before, "nothing has changed");
 
@@ -258,6 +273,32 @@ async fn in_gated_all_thirty_ways_to_act_without_approval_fail() {
     let api = house.dir.path().join("tokens/api");
     assert!(!house.run(&["mode", "autonomous", "--operator-token-file", api.to_str().unwrap()]).status.success());
     assert!(house.look(&["mode"]).starts_with("gated_all"));
+    assert!(house.look(&["audit", "verify"]).starts_with("the audit record is whole"));
+}
+
+/// The newest of the record's last entries that is one.
+async fn latest(house: &House, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    let page = house.get("/v1/audit-log?limit=30").await;
+    let mut entries = page["entries"].as_array().unwrap().iter().map(|entry| &entry["metadata"]);
+    entries.find(|entry| entry["what"] == what && is(entry)).unwrap_or_else(|| panic!("no {what}: {page:#}")).clone()
+}
+
+/// That the record tells of a way that was tried, and of what it came to.
+async fn on_record(house: &House, method: &str, path: &str, waits: bool, answer: &Value) {
+    let path = path.split('?').next().unwrap();
+    let told = latest(house, "result", |entry| entry["tool"].as_str().unwrap().starts_with(method)).await;
+    assert_eq!(
+        (&told["arguments"]["path"], &told["intent"]),
+        (&json!(path), &Value::Null),
+        "nothing was begun: {told}"
+    );
+    if waits {
+        assert_eq!((&told["outcome"], &told["ids"]["action_id"]), (&json!("done"), &answer["action_id"]), "{told}");
+        let kept = latest(house, "action", |entry| entry["action_id"] == answer["action_id"]).await;
+        assert!(kept["step"] == "kept" || kept["step"] == "collapsed", "{kept}");
+    } else {
+        assert_eq!((&told["outcome"], &told["error"]), (&json!("refused"), &answer["error"]), "{told}");
+    }
 }
 
 /// All that a change could show in.

@@ -3,11 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use mailbell::{
+    domain::clock::Clock as _,
     mail::retention::Retention,
-    store::{mailroom::Mailroom as _, retention::MailPolicy},
+    store::{
+        deliveries::State,
+        mailroom::Mailroom as _,
+        retention::{MailPolicy, MailRetention as _},
+    },
 };
 
-use crate::support::{mail::Mail, smtp_peer::SmtpPeer};
+use crate::support::{
+    hooks::Hooks,
+    mail::Mail,
+    mailroom::{MemoryMailroom, mailbox},
+    receiver::Receiver,
+    smtp_peer::SmtpPeer,
+};
 
 const AGENT: &str = "agent@mailbell.test";
 const OTHER: &str = "other@mailbell.test";
@@ -74,4 +85,27 @@ async fn mail_goes_by_age_and_by_size_where_the_settings_say() {
     assert_eq!(mail.inbox(AGENT).await.len(), 1, "kept for ever");
     sweep(&mail, MailPolicy { mail_millis: 365 * DAY_MILLIS, ..KEEP }).await;
     assert_eq!(mail.inbox(AGENT).await.len(), 0);
+}
+
+#[tokio::test]
+async fn what_was_delivered_goes_with_its_attempts_in_time_and_what_is_owed_stays() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    let receiver = Receiver::answering(hooks.clock.clone(), []).await;
+    hooks.register(&receiver.url()).await;
+    let ann = mailbox("ann@mailbell.test");
+    hooks.happen(&ann, "evt_1").await;
+    while hooks.go_on().await {}
+    hooks.happen(&ann, "evt_2").await;
+    let states = async || {
+        let mut all: Vec<_> = hooks.deliveries().await.into_iter().map(|one| (one.event_id, one.state)).collect();
+        all.sort_by(|one, other| one.0.as_str().cmp(other.0.as_str()));
+        all.into_iter().map(|(id, state)| (id.to_string(), state)).collect::<Vec<_>>()
+    };
+    let (delivered, owed) = (("evt_1".to_owned(), State::Delivered), ("evt_2".to_owned(), State::Pending));
+    hooks.clock.set_wall_by(29 * DAY_MILLIS);
+    assert_eq!(hooks.store.sweep(&KEEP, hooks.clock.now()).await.unwrap(), 0);
+    assert_eq!(states().await, [delivered, owed.clone()]);
+    hooks.clock.set_wall_by(2 * DAY_MILLIS);
+    assert_eq!(hooks.store.sweep(&KEEP, hooks.clock.now()).await.unwrap(), 1);
+    assert_eq!(states().await, [owed]);
 }

@@ -139,6 +139,9 @@ impl Inner {
                 self.email(id, email)?["tags"].as_object_mut()?.remove(*tag)?;
                 Some(json!({ "deleted": true }))
             }
+            ("POST", ["v1", "mailboxes", _, "send"]) => {
+                Some(json!({ "id": "em_9", "message_id": "em_9", "thread_id": "thr_9", "status": "queued" }))
+            }
             ("GET", ["v1", "mailboxes", id, "threads", thread]) => {
                 let emails: Vec<_> =
                     self.emails.get(*id)?.iter().filter(|email| email["thread_id"] == *thread).cloned().collect();
