@@ -118,9 +118,9 @@ fn follow(
 ) -> Vec<String> {
     let mut faults = Vec::new();
     let text = |name: &str| entry[name].as_str().unwrap_or_default();
-    let list = |name: &str| entry[name].as_array().into_iter().flatten();
-    let seqs: Vec<u64> = list("seqs").filter_map(Value::as_u64).collect();
-    let attempts: Vec<i64> = list("attempts").filter_map(Value::as_i64).collect();
+    let numbers = |name: &str| entry[name].as_array().into_iter().flatten();
+    let seqs: Vec<u64> = numbers("seqs").filter_map(Value::as_u64).collect();
+    let attempts: Vec<i64> = numbers("attempts").filter_map(Value::as_i64).collect();
     let runs: Option<Runs> = Runs::deserialize(&entry["runs"]).ok();
     let of = |seq: u64| (text("consumer").to_owned(), seq);
     match text("what") {

@@ -4,14 +4,16 @@
 //! changed, left out or moved shows; a [`Head`] that is kept elsewhere shows an end that was cut off.
 
 mod arguments;
-
-use std::{fmt, str::FromStr};
+mod head;
 
 use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::Value;
 
-pub use self::arguments::{ITEMS_MAX, argument};
+pub use self::{
+    arguments::{ITEMS_MAX, argument},
+    head::{Head, NotAHead},
+};
 use super::StoreError;
 use crate::domain::{
     clock::{BootTime, Moment, UnixMillis},
@@ -253,37 +255,6 @@ pub struct AuditFilter {
     pub since: Option<UnixMillis>,
 }
 
-/// The end of the record. Kept elsewhere, it shows later whether all up to it is still there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    /// The place of the last entry, 0 for none.
-    pub id: i64,
-    /// Its link.
-    pub mac: [u8; 32],
-}
-
-impl fmt::Display for Head {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.id, hex::encode(self.mac))
-    }
-}
-
-/// A text that is no head.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a head is what `mailbell audit head` prints: a number, a dot and 64 hexadecimal digits")]
-pub struct NotAHead;
-
-impl FromStr for Head {
-    type Err = NotAHead;
-
-    fn from_str(text: &str) -> Result<Self, NotAHead> {
-        let (id, mac) = text.trim().split_once('.').ok_or(NotAHead)?;
-        let mut head = Self { id: id.parse().map_err(|_| NotAHead)?, mac: [0; 32] };
-        hex::decode_to_slice(mac, &mut head.mac).map_err(|_| NotAHead)?;
-        if head.id < 0 { Err(NotAHead) } else { Ok(head) }
-    }
-}
-
 /// What came of checking the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -338,18 +309,4 @@ pub trait AuditLog: Send + Sync + 'static {
 
     /// Checks all of it, and that `kept` is in it.
     async fn verify(&self, kept: Option<&Head>) -> Result<Verdict, StoreError>;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_head_reads_as_it_is_printed() {
-        let head = Head { id: 7, mac: [0xab; 32] };
-        assert_eq!(head.to_string().parse(), Ok(head));
-        for wrong in ["", "7", "7.ab", "x.00", &format!("-1.{}", "00".repeat(32))] {
-            assert_eq!(wrong.parse::<Head>(), Err(NotAHead), "{wrong}");
-        }
-    }
 }

@@ -93,7 +93,7 @@ async fn a_change_that_nobody_decides_on_expires_and_keeps_its_lease_until_then(
         assert!(taken(&other).await["events"].as_array().unwrap().is_empty(), "it is with who asked");
         assert_eq!(heard(&agent, &held).await, Value::Null);
     }
-    wing.clock.advance(WAITS - Duration::from_hours(48));
+    wing.clock.advance(WAITS.saturating_sub(Duration::from_hours(48)));
     errands(&wing).round().await.unwrap();
     assert_eq!(heard(&agent, &held).await, "expired");
     assert_eq!(approve(&wing, &id_of(&held)).await, Decided::Over(ActionState::Expired));
@@ -101,7 +101,7 @@ async fn a_change_that_nobody_decides_on_expires_and_keeps_its_lease_until_then(
     assert_eq!((sent(&wing), heard(&agent, &held).await), (vec![], json!("expired")), "told once, and never done");
     assert_eq!(words(&steps(&wing, &id_of(&held)).await, "step"), ["kept", "expired"]);
 
-    wing.clock.advance(Duration::from_millis(ANSWERED_MILLIS.unsigned_abs()) - MINUTE);
+    wing.clock.advance(Duration::from_millis(ANSWERED_MILLIS.unsigned_abs()).saturating_sub(MINUTE));
     assert!(taken(&other).await["events"].as_array().unwrap().is_empty(), "who asked has time to hear of it");
     wing.clock.advance(MINUTE);
     assert_eq!(taken(&other).await["events"][0]["attempt"], 2, "and then another has it");
@@ -231,9 +231,11 @@ async fn approving_while_others_ask_and_decide_runs_only_what_was_shown() {
         let oversight = wing.oversight();
         let (one, two) = (errands(&wing), errands(&wing));
         // Every other time the no is asked for first.
-        let no = async |turn| match round % 2 == turn {
-            true => Some(oversight.decide(&id, &Decision::Deny, &terminal, None).await.unwrap()),
-            false => None,
+        let no = async |turn| {
+            if round % 2 != turn {
+                return None;
+            }
+            Some(oversight.decide(&id, &Decision::Deny, &terminal, None).await.unwrap())
         };
         let (replaced, early, approved, wrong, late, (), ()) = tokio::join!(
             other.call("send_email", named(round, &second)),

@@ -13,12 +13,14 @@
 //! what is done ([`errands`]).
 
 mod errands;
+mod summary;
 mod upgrades;
 
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
+use self::summary::{summary, texts};
 pub use self::{errands::Errands, upgrades::ASKS_MAX};
 use crate::{
     domain::{
@@ -49,8 +51,6 @@ pub const WAITS: Duration = Duration::from_hours(72);
 const CODE_HOLDS: Duration = Duration::from_hours(24);
 /// The source in whose name the house tells of approvals.
 const SOURCE: &str = "mailbell";
-/// Characters of the line that a list shows.
-const SUMMARY_CHARS_MAX: usize = 160;
 /// Characters of an operator's note, or of why an action failed.
 const NOTE_CHARS_MAX: usize = 500;
 
@@ -347,22 +347,4 @@ impl Oversight {
         bell.ring_event(mailbox.as_deref());
         Ok(())
     }
-}
-
-/// The texts of a list in what is shown.
-fn texts<'a>(shown: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
-    shown.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
-}
-
-/// An action in a line, for a list.
-fn summary(change: &Change, shown: &Value) -> String {
-    let line = match change.letter() {
-        Some((_, answered)) => {
-            let verb = if answered.is_some() { "reply" } else { "send" };
-            let subject = shown.get("subject").and_then(Value::as_str).unwrap_or_default();
-            format!("{verb} to {}: {subject}", texts(shown, "to").collect::<Vec<_>>().join(", "))
-        }
-        None => format!("{} /{}", change.method, change.path.join("/")),
-    };
-    line.chars().filter(|char| !char.is_control()).take(SUMMARY_CHARS_MAX).collect()
 }
