@@ -164,8 +164,13 @@ async fn what_is_not_known_is_null_and_what_is_not_here_is_said() {
         assert_eq!((&pending["emails"], &pending["pending"]), (&json!([]), &json!([])), "{path}");
     }
     let (_, record) = server.get("/v1/audit-log").await;
-    let told = &record["entries"][0];
-    assert_eq!((&told["action"], &told["resource_type"]), (&json!("token operator"), &json!("operator")));
+    let entries = record["entries"].as_array().unwrap();
+    let kinds = [entries.last(), entries.first()].map(|told| {
+        let told = told.unwrap();
+        (told["action"].as_str().unwrap(), told["resource_type"].as_str().unwrap(), &told["actor_key_id"])
+    });
+    let (operators, keys) = (("token operator", "operator", &Value::Null), "POST /v1/webhooks/postmark-inbound");
+    assert_eq!(kinds, [operators, (keys, "result", &json!("api"))], "the newest first");
     assert_eq!(record["cursor"], Value::Null, "there is no more");
     let reader = server.key("reader", &[KeyScope::Read]).await;
     for path in ["/v1/oversight/pending", "/v1/audit-log", "/v1/api-keys"] {

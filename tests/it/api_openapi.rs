@@ -139,8 +139,10 @@ async fn the_scope_that_each_operation_names_is_the_one_that_it_needs() {
             // Of what is not there, so that the walk leaves all as it was.
             let nowhere: Vec<_> =
                 path.split('/').map(|part| if part.starts_with('{') { "none" } else { part }).collect();
-            let (_, said) = ask(&with[scope], &nowhere.join("/")).await;
-            assert!(!said.contains("needs a key with the scope"), "{method} {path} with `{scope}`: {said}");
+            let (status, said) = ask(&with[scope], &nowhere.join("/")).await;
+            // The record repeats what others were told.
+            let refused = status == 403 && said.contains("needs a key with the scope");
+            assert!(!refused, "{method} {path} with `{scope}`: {said}");
             told += 1;
         }
     }
