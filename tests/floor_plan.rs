@@ -41,6 +41,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("figment", &["config"]),
     ("smtp_proto", &["mail::smtp"]),
     ("idna", &["domain"]),
+    ("psl", &["mail::domains"]),
     ("lettre", &["mail::relay"]),
     ("tokio_rustls", &["mail::relay"]),
     ("rustls_platform_verifier", &["mail::relay"]),

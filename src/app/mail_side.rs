@@ -17,6 +17,8 @@ use crate::{
         self,
         api::Api,
         blobs::Blobs,
+        closing::Closing,
+        domains::Domains,
         keys::{HOUSE_SCOPES, Keys},
         mailroom::Mailrooms,
         outbox,
@@ -103,7 +105,10 @@ impl MailSide {
         let owed = Arc::new(Notify::new());
         let targets = Targets::new(&config.webhooks.allow_hosts, config.api.addr.0.ip().is_loopback())
             .resolving(Arc::new(SystemNames));
-        let mailrooms = Mailrooms::new(store.clone(), ids.clone(), clock.clone(), &config.mail.domains);
+        let domains = Domains::open(store.clone(), &config.mail.domains).await?;
+        let closing = Closing { store: store.clone(), domains: domains.clone(), clock: clock.clone() };
+        closing.take_up().await?;
+        let mailrooms = Mailrooms::new(store.clone(), ids.clone(), clock.clone(), domains.clone());
         let registry = Registry::new(
             store.clone(),
             store.clone(),
@@ -128,7 +133,7 @@ impl MailSide {
             blobs: blobs.clone(),
             ids: ids.clone(),
             clock: clock.clone(),
-            domains: config.mail.domains.clone(),
+            domains: domains.clone(),
             relays: relay.is_some(),
             message_bytes_max: config.smtp.message_bytes_max,
             tracking: tracking.clone(),
@@ -145,7 +150,9 @@ impl MailSide {
             registry,
             upkeep: upkeep(&store, &dispatch, &owed, &clock, &ids),
             keys: Keys::new(store.clone(), clock.clone(), ids.clone()),
-            domains: config.mail.domains.clone(),
+            domains: domains.clone(),
+            hostname: config.smtp.hostname.clone(),
+            closing,
             clock: clock.clone(),
             ids: ids.clone(),
         })
@@ -157,7 +164,7 @@ impl MailSide {
             blobs: blobs.clone(),
             ids: ids.clone(),
             clock: clock.clone(),
-            domains: config.mail.domains.clone(),
+            domains: domains.clone(),
             space: Arc::new(FileSystemOf(dir.root().to_owned())),
             free_bytes_min: config.mail.free_bytes_min,
             stored: owed.clone(),
@@ -172,7 +179,7 @@ impl MailSide {
             outbox: store.clone(),
             blobs,
             reception: reception.clone(),
-            domains: config.mail.domains.clone(),
+            domains: domains.clone(),
             relay,
             paused: paused.clone(),
             queued,

@@ -105,6 +105,17 @@ pub struct Account {
     pub physical_address: Option<String>,
 }
 
+/// A domain whose mail is taken here, lower-cased, in A-labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HomeDomain {
+    /// Its name.
+    pub name: String,
+    /// Whether the settings name it; then only they end it.
+    pub of_the_settings: bool,
+    /// When the API added it, where it did.
+    pub added_at: Option<UnixMillis>,
+}
+
 /// What was used in a span of time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {

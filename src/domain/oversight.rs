@@ -204,7 +204,7 @@ impl Change {
             ("PUT", ["v1", "mailboxes", _, "emails", _, "tags"]) | ("POST", ["v1", "emails", _, "tag"]) => {
                 if self.only_handles(&facts.tags) { Weight::Free } else { Weight::Changes }
             }
-            ("POST", ["v1", "suppression"]) => Weight::Free,
+            ("POST", ["v1", "suppression"] | ["v1", "domains", _, "verify"]) => Weight::Free,
             ("PATCH", ["v1", "mailboxes", _] | ["v1", "mailboxes", _, "configure"]) => {
                 let grave = |name: &String| {
                     name.starts_with("auto_")
@@ -217,6 +217,7 @@ impl Change {
             }
             ("POST", ["v1", "mailboxes"]) if says("webhook_url") => Weight::Operators,
             ("PATCH", ["v1", "account"]) if says("oversight_email") => Weight::Operators,
+            ("DELETE", ["v1", "account"]) => Weight::Operators,
             ("POST", ["v1", "api-keys"]) | ("PATCH", ["v1", "api-keys", _]) => Weight::Reserved,
             ("POST", ["v1", "webhooks"]) => {
                 let off = |name| self.body.get(name).and_then(Value::as_str).is_some_and(|url| is_off(url, facts));

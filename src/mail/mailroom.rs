@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::domains::Domains;
 use crate::{
     domain::{
-        address::{Address, NotAnAddress, ascii_domain},
+        address::{Address, NotAnAddress},
         clock::Clock,
         id::MailboxId,
         message::Mailbox,
@@ -19,11 +20,17 @@ use crate::{
 /// The longest display name, in characters.
 pub const DISPLAY_NAME_CHARS_MAX: usize = 200;
 
+/// Domains that a sentence names.
+const NAMED_MAX: usize = 5;
+
 /// Why a mailbox was not added.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAdded {
     /// Its domain is not one of ours.
-    #[error("{domain} is not a domain of this service; use one of: {ours}, or add it to mail.domains")]
+    #[error(
+        "{domain} is not a domain of this service; use one of: {ours}, or add it first: POST /v1/domains, or mail.domains \
+         in config.toml"
+    )]
     ForeignDomain {
         /// The domain that was asked for.
         domain: String,
@@ -46,13 +53,12 @@ pub struct Mailrooms {
     store: Arc<dyn Mailroom>,
     ids: Arc<Ids>,
     clock: Arc<dyn Clock>,
-    domains: Vec<String>,
+    domains: Arc<Domains>,
 }
 
 impl Mailrooms {
-    /// Mailboxes in `store`, of addresses under `domains` (lower-cased).
-    pub fn new(store: Arc<dyn Mailroom>, ids: Arc<Ids>, clock: Arc<dyn Clock>, domains: &[String]) -> Self {
-        let domains = domains.iter().map(|domain| ascii_domain(domain).into_owned()).collect();
+    /// Mailboxes in `store`, of addresses under `domains`.
+    pub fn new(store: Arc<dyn Mailroom>, ids: Arc<Ids>, clock: Arc<dyn Clock>, domains: Arc<Domains>) -> Self {
         Self { store, ids, clock, domains }
     }
 
@@ -66,8 +72,12 @@ impl Mailrooms {
 
     /// Adds a mailbox, or finds the one that has the address already.
     pub async fn add(&self, address: Address, display_name: Option<String>) -> Result<Added, NotAdded> {
-        if !self.domains.iter().any(|domain| domain == address.domain()) {
-            return Err(NotAdded::ForeignDomain { domain: address.domain().into(), ours: self.domains.join(", ") });
+        // Held until the mailbox is there, so that its domain is not removed in between.
+        let _unchanged = self.domains.unchanged().await;
+        if !self.domains.holds(address.domain()) {
+            let all = self.domains.all();
+            let ours: Vec<&str> = all.iter().take(NAMED_MAX).map(|domain| domain.name.as_str()).collect();
+            return Err(NotAdded::ForeignDomain { domain: address.domain().into(), ours: ours.join(", ") });
         }
         let display_name = self::display_name(display_name)?;
         let id = MailboxId::new(self.ids.next("mbx_"));

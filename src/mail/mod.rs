@@ -12,7 +12,9 @@
 
 pub mod api;
 pub mod blobs;
+pub mod closing;
 pub mod compose;
+pub mod domains;
 pub mod html;
 pub mod keys;
 pub mod mailroom;

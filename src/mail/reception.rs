@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::{
     blobs::Blobs,
+    domains::Domains,
     mime::{self, Reading},
     reports::{self, Report},
     returned::Returned,
@@ -56,7 +57,7 @@ pub struct Furnishing {
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// The domains whose mail is taken.
-    pub domains: Vec<String>,
+    pub domains: Arc<Domains>,
     /// Tells the free space.
     pub space: Arc<dyn FreeSpace>,
     /// Mail is refused for now while fewer bytes than this are free.
@@ -145,10 +146,7 @@ pub enum Refusal {
 
 impl Reception {
     /// A reception that works with `with`.
-    pub fn new(mut with: Furnishing) -> Self {
-        for domain in &mut with.domains {
-            *domain = ascii_domain(domain).into_owned();
-        }
+    pub fn new(with: Furnishing) -> Self {
         Self { with, judge: None, reporters: Vec::new(), reading: Arc::new(Semaphore::new(READING_AT_ONCE_MAX)) }
     }
 
@@ -174,13 +172,13 @@ impl Reception {
         let address = match recipient {
             Recipient::Address(address) => address,
             Recipient::Postmaster => {
-                let ours = self.with.domains.first().map_or("localhost", String::as_str);
+                let ours = self.with.domains.first().unwrap_or_else(|| "localhost".to_owned());
                 postmaster =
                     format!("{POSTMASTER}@{ours}").parse().map_err(|_| Unreachable::NoMailbox(POSTMASTER.into()))?;
                 &postmaster
             }
         };
-        if !self.with.domains.iter().any(|domain| domain == address.domain()) {
+        if !self.with.domains.holds(address.domain()) {
             return Err(Unreachable::Foreign(address.domain().to_owned()));
         }
         if let Some(token) = return_path::token(address)

@@ -6,7 +6,9 @@
 
 pub mod audit;
 pub mod bell;
+pub mod closing;
 pub mod deliveries;
+pub mod domains;
 pub mod hosted;
 pub mod keys;
 pub mod leases;

@@ -149,7 +149,8 @@ async fn mailboxes_are_ours_and_each_address_has_one() {
     assert!(matches!(foreign, NotAdded::ForeignDomain { .. }));
     assert_eq!(
         foreign.to_string(),
-        "b.test is not a domain of this service; use one of: mailbell.test, second.test, or add it to mail.domains"
+        "b.test is not a domain of this service; use one of: mailbell.test, second.test, or add it first: POST /v1/domains, or \
+         mail.domains in config.toml"
     );
     let named = mail.rooms.add("a@second.test".parse().unwrap(), Some(" Ann ".into())).await.unwrap();
     assert!(matches!(named, Added::Fresh(mailbox) if mailbox.display_name.as_deref() == Some("Ann")));

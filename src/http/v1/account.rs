@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    answer::{Answer, Done, Failure},
+    answer::{Answer, Done, Failure, Gone, gone},
     auth::Caller,
     input::{JsonBody, Query},
 };
@@ -79,6 +79,12 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Caller(key): Caller) -> Re
         sending_disabled_reason: None,
         key: Asker { name: key.name, scopes },
     }))
+}
+
+/// Ends all that belongs to the account. The gate has seen to it that an operator wants it.
+pub(super) async fn close(State(api): State<Arc<Api>>, Caller(key): Caller) -> Result<Done<Gone>, Failure> {
+    api.close_account(&key).await?;
+    Ok(gone())
 }
 
 pub(super) async fn change(

@@ -1,36 +1,59 @@
-//! `/v1/domains`: those of the settings. Nobody asks the DNS about them, and the answers say so: what is not known is null.
+//! `/v1/domains`: those of the settings, and those that were added here. Nobody asks the DNS about them, and the answers say
+//! so: what is not known is null.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    answer::{Answer, Done, Failure, Gone, gone},
+    answer::{Answer, Created, Done, Failure, Gone, gone},
     auth::Caller,
-    input::At,
+    input::{At, JsonBody},
+    shapes::Moment,
 };
-use crate::mail::api::{Api, DomainView};
+use crate::mail::api::{Api, DnsRecord, DomainView};
 
-/// What there is to say of a domain that lives in the settings.
-const NOTE: &str = "The domain is in this service's settings. Its DNS records are the operator's, and nobody here looks at \
-                    them: what is null is not known.";
+/// What there is to say of a domain.
+const NOTE: &str = "Mail for this domain is taken here. Its DNS records are its owner's to publish, and nobody here looks \
+                    at them: what is null is not known.";
 
 /// A domain of this service.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Domain {
+    /// Its name.
     id: String,
     domain: String,
-    /// Always `configured`.
+    /// `configured` in this service's settings, which alone end it; or `added` by this API.
     status: &'static str,
     dkim_verified: Option<bool>,
     spf_verified: Option<bool>,
     mx_verified: Option<bool>,
     return_path_verified: Option<bool>,
-    dns_records: Vec<String>,
+    /// What its owner publishes.
+    dns_records: Vec<Record>,
     mailboxes: usize,
+    /// When it was added by this API.
+    created_at: Option<Moment>,
     note: &'static str,
+}
+
+/// A record for the DNS.
+#[derive(Serialize, JsonSchema)]
+struct Record {
+    /// `MX` or `TXT`.
+    r#type: &'static str,
+    name: String,
+    value: String,
+    priority: Option<u16>,
+    purpose: &'static str,
+}
+
+impl From<DnsRecord> for Record {
+    fn from(DnsRecord { kind, name, value, priority, purpose }: DnsRecord) -> Self {
+        Self { r#type: kind, name, value, priority, purpose }
+    }
 }
 
 impl From<DomainView> for Domain {
@@ -38,13 +61,14 @@ impl From<DomainView> for Domain {
         Self {
             id: domain.name.clone(),
             domain: domain.name,
-            status: "configured",
+            status: if domain.of_the_settings { "configured" } else { "added" },
             dkim_verified: None,
             spf_verified: None,
             mx_verified: None,
             return_path_verified: None,
-            dns_records: Vec::new(),
+            dns_records: domain.records.into_iter().map(Record::from).collect(),
             mailboxes: domain.mailboxes,
+            created_at: domain.added_at.map(Moment::from),
             note: NOTE,
         }
     }
@@ -69,16 +93,24 @@ pub(super) async fn show(
     Ok(Answer(api.domain(&key, &domain).await?.into()))
 }
 
-pub(super) async fn add(State(api): State<Arc<Api>>, Caller(key): Caller) -> Result<Done<Gone>, Failure> {
-    api.change_domains(&key)?;
-    Ok(gone())
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct NewDomain {
+    domain: String,
+}
+
+pub(super) async fn add(
+    State(api): State<Arc<Api>>,
+    Caller(key): Caller,
+    JsonBody(new): JsonBody<NewDomain>,
+) -> Result<Created<Domain>, Failure> {
+    Ok(Answer(api.add_domain(&key, &new.domain).await?.into()))
 }
 
 pub(super) async fn remove(
     State(api): State<Arc<Api>>,
     Caller(key): Caller,
-    At(_): At<String>,
+    At(domain): At<String>,
 ) -> Result<Done<Gone>, Failure> {
-    api.change_domains(&key)?;
+    api.remove_domain(&key, &domain).await?;
     Ok(gone())
 }

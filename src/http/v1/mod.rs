@@ -102,7 +102,8 @@ fn of_the_account() -> ApiRouter<Arc<Api>> {
         .api_route(
             "/v1/account",
             get_with(account::show, says("get_account", "Shows whose service this is."))
-                .patch_with(account::change, says("update_account", "Changes what the account is called.")),
+                .patch_with(account::change, says("update_account", "Changes what the account is called."))
+                .delete_with(account::close, says("delete_account", "Closes the account: all of it is erased.")),
         )
         .api_route("/v1/usage", get_with(account::usage, says("get_usage", "Counts what was used.")))
         .api_route(
@@ -127,12 +128,12 @@ fn of_the_account() -> ApiRouter<Arc<Api>> {
         .api_route(
             "/v1/domains",
             get_with(domains::list, says("list_domains", "Lists the domains of this service."))
-                .post_with(domains::add, says("create_domain", "Says how a domain is added.")),
+                .post_with(domains::add, says("create_domain", "Adds a domain; its mail is taken at once.")),
         )
         .api_route(
             "/v1/domains/{domain}",
             get_with(domains::show, says("get_domain", "Shows a domain."))
-                .delete_with(domains::remove, says("delete_domain", "Says how a domain is removed.")),
+                .delete_with(domains::remove, says("delete_domain", "Removes a domain that was added.")),
         )
         .api_route(
             "/v1/domains/{domain}/verify",

@@ -1,4 +1,4 @@
-//! Whose service this is, what was used of it, and which domains it is at home in.
+//! Whose service this is, and what was used of it.
 
 use std::sync::Mutex;
 
@@ -63,15 +63,6 @@ pub struct Span {
     pub to: UnixMillis,
 }
 
-/// A domain of ours. Nobody asks the DNS, so nothing more is known of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DomainView {
-    /// The domain.
-    pub name: String,
-    /// Mailboxes in it.
-    pub mailboxes: usize,
-}
-
 impl Api {
     /// Counts a request. That must not fail it, so a store that takes no writes loses the count.
     pub async fn count_call(&self) {
@@ -117,6 +108,18 @@ impl Api {
         Ok(self.office.put_account(&account).await?)
     }
 
+    /// Closes the account; answers when nothing of it is left. Once begun it goes on, whether or not the caller waits.
+    pub async fn close_account(&self, key: &ApiKey) -> Result<(), ApiError> {
+        must(key, KeyScope::Admin)?;
+        let closing = self.closing.clone();
+        let closed = tokio::spawn(async move { closing.close().await }).await;
+        let closed = closed.map_err(|error| {
+            tracing::error!(%error, "closing the account failed; it goes on at the next start");
+            ApiError::Broken
+        })?;
+        Ok(closed?)
+    }
+
     /// What was used, by day; this month where no span is given. Answers with the span too.
     pub async fn usage(
         &self,
@@ -137,35 +140,6 @@ impl Api {
             self.office.count_calls(day, calls).await?;
         }
         Ok((Span { from, to }, self.office.usage(from, to).await?))
-    }
-
-    /// The domains of this service.
-    pub async fn domains(&self, key: &ApiKey) -> Result<Vec<DomainView>, ApiError> {
-        must(key, KeyScope::Read)?;
-        let mailboxes = self.mailroom.mailboxes().await?;
-        let view = |name: &String| DomainView {
-            mailboxes: mailboxes.iter().filter(|mailbox| mailbox.address.domain() == name.as_str()).count(),
-            name: name.clone(),
-        };
-        Ok(self.domains.iter().map(view).collect())
-    }
-
-    /// One of them, by name.
-    pub async fn domain(&self, key: &ApiKey, name: &str) -> Result<DomainView, ApiError> {
-        let found = self.domains(key).await?.into_iter().find(|domain| domain.name.eq_ignore_ascii_case(name));
-        found.ok_or_else(|| {
-            ApiError::NotFound("this is no domain of this service; GET /v1/domains lists those there are".into())
-        })
-    }
-
-    /// Adds or removes a domain: that is the operator's, in the settings.
-    pub fn change_domains(&self, key: &ApiKey) -> Result<(), ApiError> {
-        must(key, KeyScope::Admin)?;
-        Err(ApiError::Refused(
-            "the domains of this service are in its settings: the operator changes mail.domains in config.toml and \
-             starts it again"
-                .into(),
-        ))
     }
 
     /// Whether `key` may see what waits for an operator.

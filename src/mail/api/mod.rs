@@ -4,6 +4,7 @@ mod account;
 mod api_keys;
 mod attachments;
 mod contacts;
+mod domains;
 mod features;
 mod mailboxes;
 mod messages;
@@ -20,10 +21,11 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-pub use account::{AccountChange, DomainView, Span, USAGE_DAYS_MAX};
+pub use account::{AccountChange, Span, USAGE_DAYS_MAX};
 pub use api_keys::KeyChange;
 pub use attachments::{File, LINK_LIFE, Link};
 pub use contacts::{CONTACTS_MAX, NewContact};
+pub use domains::{DnsRecord, DomainView};
 pub use features::{AI_DISCLOSURE_LINE, FeatureChange};
 pub use messages::{EMAILS_MAX, EmailQuery, OFFSET_MAX, Page, ThreadView};
 pub use settings::{MailboxChange, SIGNATURE_CHARS_MAX};
@@ -33,6 +35,8 @@ pub use webhooks::DELIVERIES_MAX;
 
 use super::{
     blobs::Blobs,
+    closing::Closing,
+    domains::Domains,
     find_mailbox,
     keys::Keys,
     webhooks::{
@@ -173,7 +177,11 @@ pub struct Parts {
     /// What is kept beside mail.
     pub office: Arc<dyn Office>,
     /// The domains whose mail is taken here; the first is the one a bare local part gets.
-    pub domains: Vec<String>,
+    pub domains: Arc<Domains>,
+    /// The name of the host that takes it, for MX records.
+    pub hostname: String,
+    /// Closes the account.
+    pub closing: Closing,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids.
@@ -197,7 +205,9 @@ pub struct Api {
     suppressions: Arc<dyn Suppressions>,
     office: Arc<dyn Office>,
     tally: account::Tally,
-    domains: Vec<String>,
+    domains: Arc<Domains>,
+    hostname: String,
+    closing: Closing,
     ids: Arc<Ids>,
     /// The hash of the token of whoever does what was approved.
     approvals: Option<[u8; 32]>,
@@ -218,11 +228,13 @@ impl Api {
             suppressions,
             office,
             domains,
+            hostname,
+            closing,
             clock,
             ids,
         } = parts;
         let link_secret = attachments::link_secret(&ids);
-        let mailboxes = Mailrooms::new(mailroom.clone(), ids.clone(), clock.clone(), &domains);
+        let mailboxes = Mailrooms::new(mailroom.clone(), ids.clone(), clock.clone(), domains.clone());
         let reading = attachments::turns();
         Self {
             mailroom,
@@ -241,6 +253,8 @@ impl Api {
             office,
             tally: account::Tally::default(),
             domains,
+            hostname,
+            closing,
             ids,
             approvals: None,
         }

@@ -46,7 +46,7 @@ pub(super) async fn attempt(parts: &Parts, due: Due) -> Result<(), StoreError> {
             let by = AcceptedBy::Recipient;
             let said = Heard { said: RelaySaid::OfRecipient(answer), last_word: Some(by) };
             heard.insert(recipient.seq, Told { heard: said, aftermath });
-        } else if parts.domains.iter().any(|ours| ours == domain) {
+        } else if parts.domains.holds(domain) {
             local.push(recipient);
         } else {
             elsewhere.push(recipient);

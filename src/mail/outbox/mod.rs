@@ -19,10 +19,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{blobs::Blobs, reception::Reception, relay::Relay};
+use super::{blobs::Blobs, domains::Domains, reception::Reception, relay::Relay};
 use crate::{
     domain::{
-        address::ascii_domain,
         clock::{Clock, UnixMillis},
         id::MessageId,
     },
@@ -46,7 +45,7 @@ pub struct Parts {
     /// Puts mail into mailboxes here.
     pub reception: Arc<Reception>,
     /// The domains whose mail is taken here.
-    pub domains: Vec<String>,
+    pub domains: Arc<Domains>,
     /// Where mail for elsewhere goes, if anywhere.
     pub relay: Option<Relay>,
     /// While it is true, nothing is sent.
@@ -71,10 +70,7 @@ pub struct Worker {
 
 impl Worker {
     /// A worker.
-    pub fn new(mut parts: Parts) -> Self {
-        for domain in &mut parts.domains {
-            *domain = ascii_domain(domain).into_owned();
-        }
+    pub fn new(parts: Parts) -> Self {
         Self { parts: Arc::new(parts) }
     }
 

@@ -16,10 +16,10 @@ pub use draft::{ATTACHMENTS_MAX, GivenFile, MARKDOWN_BYTES_MAX, RECIPIENTS_MAX, 
 pub use error::SubmitError;
 pub use later::{Change, RETRY_DELAY_MAX};
 
-use super::{blobs::Blobs, markdown, simulator, tracking::Tracking};
+use super::{blobs::Blobs, domains::Domains, markdown, simulator, tracking::Tracking};
 use crate::{
     domain::{
-        address::{Address, ascii_domain},
+        address::Address,
         clock::{Clock, UnixMillis},
         id::{MessageId, ThreadId},
         message::{Mailbox, Status},
@@ -58,7 +58,7 @@ pub struct Parts {
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// The domains whose mail stays here.
-    pub domains: Vec<String>,
+    pub domains: Arc<Domains>,
     /// Whether there is a relay for all others.
     pub relays: bool,
     /// The largest message, in bytes.
@@ -143,10 +143,7 @@ struct Place {
 
 impl Submission {
     /// A submission.
-    pub fn new(mut with: Parts) -> Self {
-        for domain in &mut with.domains {
-            *domain = ascii_domain(domain).into_owned();
-        }
+    pub fn new(with: Parts) -> Self {
         Self { with }
     }
 
@@ -260,7 +257,7 @@ impl Submission {
     fn routable(&self, addresses: &[Address]) -> Result<(), SubmitError> {
         let elsewhere = addresses.iter().find(|address| {
             let domain = address.domain();
-            domain != simulator::DOMAIN && !self.with.domains.iter().any(|ours| ours == domain)
+            domain != simulator::DOMAIN && !self.with.domains.holds(domain)
         });
         match elsewhere {
             Some(address) if !self.with.relays => Err(SubmitError::NoRelay(address.clone())),

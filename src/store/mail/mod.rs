@@ -1,6 +1,8 @@
 //! The mail wing's store in SQLite: one database, its rows and SQL by subject.
 
+mod closing;
 mod deliveries;
+mod domains;
 mod fanout;
 mod keys;
 mod lines;

@@ -117,7 +117,7 @@ async fn insert(
 }
 
 /// Removes one webhook and gives up what it was still owed.
-async fn remove(conn: &mut SqliteConnection, id: &str) -> Result<bool, StoreError> {
+pub(super) async fn remove(conn: &mut SqliteConnection, id: &str) -> Result<bool, StoreError> {
     let removed = sqlx::query("DELETE FROM webhook WHERE id = ?1")
         .bind(id)
         .execute(&mut *conn)

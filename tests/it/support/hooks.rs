@@ -16,6 +16,8 @@ use mailbell::{
     mail::{
         api::{self, Api},
         blobs::Blobs,
+        closing::Closing,
+        domains::Domains,
         keys::{HOUSE_SCOPES, Keys},
         submission::{self, Submission},
         tracking::{self, Tracking},
@@ -88,13 +90,15 @@ impl Hooks {
         );
         let keys = Keys::new(stored.clone(), shared.clone(), ids.clone());
         keys.install(ApiKey::OF_THE_HOUSE, &Secret::new(HOUSE_TOKEN), &HOUSE_SCOPES).await.expect("a key");
+        let homes = ["mailbell.test".into(), "example.test".into()];
+        let domains = Domains::open(stored.clone(), &homes).await.expect("opens");
         let submission = Submission::new(submission::Parts {
             outbox: stored.clone(),
             mailroom: mailroom.clone(),
             blobs: Blobs::open(&directory.path().join("blobs")).expect("opens"),
             ids: ids.clone(),
             clock: shared.clone(),
-            domains: vec!["mailbell.test".into()],
+            domains: domains.clone(),
             relays: false,
             message_bytes_max: 1 << 20,
             tracking: Arc::new(Tracking::new(tracking::Parts {
@@ -106,6 +110,7 @@ impl Hooks {
             })),
             queued: Arc::default(),
         });
+        let closing = Closing { store: stored.clone(), domains: domains.clone(), clock: shared.clone() };
         let api = Api::new(api::Parts {
             submission,
             suppressions: stored.clone(),
@@ -117,7 +122,9 @@ impl Hooks {
             registry,
             upkeep: upkeep(&stored, &clock, &ids, bell.clone()),
             keys,
-            domains: vec!["mailbell.test".into(), "example.test".into()],
+            domains,
+            hostname: "mx.mailbell.test".into(),
+            closing,
             clock: shared,
             ids,
         });

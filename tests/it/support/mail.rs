@@ -22,6 +22,8 @@ use mailbell::{
     mail::{
         api::{self, Api},
         blobs::Blobs,
+        closing::Closing,
+        domains::Domains,
         keys::{HOUSE_SCOPES, Keys},
         mailroom::Mailrooms,
         reception::{Furnishing, Reception},
@@ -68,6 +70,7 @@ pub struct Mail {
     pub ids: Arc<Ids>,
     pub store: Arc<MailStore>,
     pub rooms: Mailrooms,
+    pub domains: Arc<Domains>,
     pub blobs: Blobs,
     pub space: Arc<Space>,
     pub stored: Arc<Notify>,
@@ -108,14 +111,15 @@ impl Mail {
         let space = Arc::new(Space(AtomicU64::new(u64::MAX)));
         let stored = Arc::new(Notify::new());
         let domains = vec!["mailbell.test".to_owned(), "second.test".to_owned()];
-        let rooms = Mailrooms::new(store.clone(), ids.clone(), shared.clone(), &domains);
+        let domains = Domains::open(store.clone(), &domains).await.unwrap();
+        let rooms = Mailrooms::new(store.clone(), ids.clone(), shared.clone(), domains.clone());
         let room = Reception::new(Furnishing {
             store: store.clone(),
             outbox: store.clone(),
             blobs: blobs.clone(),
             ids: ids.clone(),
             clock: shared.clone(),
-            domains,
+            domains: domains.clone(),
             space: space.clone(),
             free_bytes_min: 1 << 20,
             stored: stored.clone(),
@@ -129,7 +133,7 @@ impl Mail {
         let (also, time) = (room.clone(), shared.clone());
         tokio::spawn(smtp::serve_lmtp(lmtp_listener, also, limits.clone(), time, shutdown.clone()));
         let serving = tokio::spawn(smtp::serve(listener, room, limits, shared, shutdown.clone()));
-        let mail = Self { addr, lmtp, ids, clock, store, rooms, blobs, space, stored, shutdown, serving, _dir: dir };
+        let mail = Self { addr, lmtp, ids, clock, store, rooms, domains, blobs, space, stored, shutdown, serving, _dir: dir };
         for address in ["agent@mailbell.test", "other@mailbell.test"] {
             mail.add(address).await;
         }
@@ -145,19 +149,21 @@ impl Mail {
         let targets = Targets::new(&[], true);
         let own = watch::channel(None).1;
         let registry = Registry::new(store.clone(), store.clone(), targets, own, clock.clone(), ids.clone());
+        let domains = self.domains.clone();
         let submission = Submission::new(submission::Parts {
             outbox: store.clone(),
             mailroom: store.clone(),
             blobs: self.blobs.clone(),
             ids: ids.clone(),
             clock: clock.clone(),
-            domains: vec!["mailbell.test".into()],
+            domains: domains.clone(),
             relays: false,
             message_bytes_max: 1 << 20,
             tracking: self.tracking(),
             queued: Arc::default(),
         });
         let upkeep = hooks::upkeep(&store, &self.clock, &ids, self.stored.clone());
+        let closing = Closing { store: store.clone(), domains: domains.clone(), clock: clock.clone() };
         let parts = api::Parts {
             submission,
             suppressions: store.clone(),
@@ -169,7 +175,9 @@ impl Mail {
             registry,
             upkeep,
             keys,
-            domains: vec!["mailbell.test".into()],
+            domains,
+            hostname: "mx.mailbell.test".into(),
+            closing,
             clock,
             ids,
         };

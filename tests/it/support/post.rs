@@ -17,6 +17,8 @@ use mailbell::{
     mail::{
         api::{self, Api},
         blobs::Blobs,
+        closing::Closing,
+        domains::Domains,
         keys::{HOUSE_SCOPES, Keys},
         mailroom::Mailrooms,
         outbox::{self, Worker},
@@ -111,7 +113,8 @@ impl Post {
         let store = Arc::new(MailStore::open(&dir.join("mail.db"), CancellationToken::new()).await.unwrap());
         let blobs = Blobs::open(&dir.join("blobs")).unwrap();
         let domains = vec!["mailbell.test".to_owned(), "Bücher.test".to_owned()];
-        let rooms = Mailrooms::new(store.clone(), ids.clone(), shared.clone(), &domains);
+        let domains = Domains::open(store.clone(), &domains).await.unwrap();
+        let rooms = Mailrooms::new(store.clone(), ids.clone(), shared.clone(), domains.clone());
         let (queued, owed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let reception = Reception::new(Furnishing {
             store: store.clone(),
@@ -173,6 +176,8 @@ impl Post {
             let everything = NewWebhook { endpoint: "self".into(), events, ..NewWebhook::default() };
             registry.register(everything, Asker::House).await.unwrap();
         }
+        let closing = Closing { store: store.clone(), domains: domains.clone(), clock: shared.clone() };
+        closing.take_up().await.unwrap();
         let api = Api::new(api::Parts {
             mailroom: store.clone(),
             blobs: blobs.clone(),
@@ -185,6 +190,8 @@ impl Post {
             suppressions: store.clone(),
             office: store.clone(),
             domains: domains.clone(),
+            hostname: "mx.mailbell.test".into(),
+            closing,
             clock: shared.clone(),
             ids: ids.clone(),
         });
