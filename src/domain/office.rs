@@ -68,7 +68,7 @@ impl GateTiming {
 
 /// A word that names no order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`default_gate_timing` must be gate_first or schedule_first, or empty")]
+#[error("a gate timing is gate_first or schedule_first, or empty")]
 pub struct NotAGateTiming;
 
 impl FromStr for GateTiming {

@@ -293,6 +293,8 @@ pub fn judge(rules: &Rules, mailbox: Option<&str>, weight: Weight) -> Verdict {
 /// How far an action has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ActionState {
+    /// It waits for its moment, at which an operator is asked.
+    Scheduled,
     /// It waits for an operator.
     Pending,
     /// An operator has said yes, and it is not done yet.
@@ -311,12 +313,21 @@ pub enum ActionState {
 
 impl ActionState {
     /// Every state.
-    pub const ALL: [Self; 7] =
-        [Self::Pending, Self::Approved, Self::Running, Self::Done, Self::Denied, Self::Expired, Self::Failed];
+    pub const ALL: [Self; 8] = [
+        Self::Scheduled,
+        Self::Pending,
+        Self::Approved,
+        Self::Running,
+        Self::Done,
+        Self::Denied,
+        Self::Expired,
+        Self::Failed,
+    ];
 
     /// The word for it, in the store and to the operator.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Scheduled => "scheduled",
             Self::Pending => "pending",
             Self::Approved => "approved",
             Self::Running => "running",
@@ -330,7 +341,7 @@ impl ActionState {
     /// The word for it in the event that tells the agent, once it is over.
     pub fn outcome(self) -> Option<&'static str> {
         match self {
-            Self::Pending | Self::Approved | Self::Running => None,
+            Self::Scheduled | Self::Pending | Self::Approved | Self::Running => None,
             Self::Done => Some("approved"),
             Self::Denied | Self::Expired | Self::Failed => Some(self.as_str()),
         }

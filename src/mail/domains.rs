@@ -41,7 +41,10 @@ pub enum NotADomain {
     #[error("`domain` must be a domain name, and this is an IP address; name the domain whose MX record leads here")]
     IpAddress,
     /// Mail to it is played.
-    #[error("mail to {} is played by the simulator, so nobody is at home there; choose another domain", simulator::DOMAIN)]
+    #[error(
+        "mail to {} is played by the simulator, so nobody is at home there; choose another domain",
+        simulator::DOMAIN
+    )]
     Simulator,
     /// Others register names under it.
     #[error("this is a suffix under which anybody registers names, and nobody's own; add a domain under it")]

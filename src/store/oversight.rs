@@ -69,6 +69,8 @@ pub struct NewAction {
     pub recipients: Vec<String>,
     /// Now.
     pub now: UnixMillis,
+    /// Whether its moment comes before an operator is asked.
+    pub later: bool,
     /// Until when somebody may decide.
     pub expires_at: UnixMillis,
 }
@@ -152,7 +154,10 @@ pub trait Oversights: Send + Sync + 'static {
     async fn action(&self, id: &ActionId) -> Result<Option<Action>, StoreError>;
     /// Actions in that state, or in any, the newest first, without their effects unless `whole`.
     async fn actions(&self, state: Option<ActionState>, limit: u32, whole: bool) -> Result<Vec<Action>, StoreError>;
-    /// Decides on one that waits and has not expired.
+    /// Has an operator asked about those that were kept for later and that expire at `expires_by` or before; answers with
+    /// how many.
+    async fn ask_about(&self, expires_by: UnixMillis) -> Result<u64, StoreError>;
+    /// Decides on one that waits, or was kept for later, and has not expired.
     async fn decide(
         &self,
         id: &ActionId,

@@ -2,7 +2,9 @@
 #![expect(unreachable_pub, reason = "stories share their support within one binary")]
 #![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect should end")]
 
+mod api_account;
 mod api_attachments;
+mod api_domains;
 mod api_emails;
 mod api_features;
 mod api_flat;

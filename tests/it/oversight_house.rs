@@ -22,6 +22,7 @@ use crate::support::{
     clock::TestClock,
     receiver::Receiver,
 };
+use mailbell::{app::system::SystemClock, domain::clock::Clock as _};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_mailbell");
 /// Far more than anything here takes, on a machine that is busy with other tests.
@@ -412,4 +413,63 @@ async fn an_automatic_message_is_answered_only_with_an_operator_s_word() {
     assert_eq!(house.sent().await.len(), 0);
     house.order(&["approvals", "approve", held["action_id"].as_str().unwrap()]);
     until(async || (house.sent().await.len() == 1).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_later_asks_before_or_at_its_moment_as_it_is_told() {
+    let house = House::start();
+    let operator = fs::read_to_string(word(house.dir.path())).unwrap();
+    let decide = async |id: &str, decision: &str| {
+        let path = format!("/v1/emails/{id}/decide");
+        house.ask(operator.trim(), "POST", &path, &json!({ "decision": decision, "reason": "a story" })).await
+    };
+    let waiting = async || -> Vec<String> {
+        let pending = house.get("/v1/oversight/pending").await["pending"].clone();
+        pending.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let in_secs = |secs: u64| SystemClock::new().now().plus(Duration::from_secs(secs)).to_string();
+    let send = format!("{AGENT}/send");
+    let later = |subject: &str, send_at: String, timing: Option<&str>| {
+        let mut letter = letter(subject);
+        letter["send_at"] = json!(send_at);
+        letter["gate_timing"] = json!(timing);
+        letter
+    };
+    house.order(&["mode", "gated_send"]);
+    let (status, said) = house.api("POST", &send, later("Odd", in_secs(60), Some("never"))).await;
+    assert!(status == 400 && said["error"].as_str().unwrap().contains("schedule_first"), "{said}");
+
+    // The approval first: it is scheduled by it.
+    let (_, held) = house.api("POST", &send, later("First", in_secs(3600), None)).await;
+    assert_eq!((&held["status"], &held["asked_at"]), (&json!("pending_approval"), &Value::Null));
+    assert_eq!(decide(held["id"].as_str().unwrap(), "approve").await.0, 200);
+    until(async || (house.sent().await.first()?["status"] == "scheduled").then_some(())).await;
+
+    // The moment first, as the mailbox has it from now on: nothing waits before it.
+    let first = json!({ "default_gate_timing": "schedule_first" });
+    assert_eq!(house.api("PATCH", AGENT, first).await.0, 200);
+    let at = in_secs(3600);
+    let (status, held) = house.api("POST", &send, later("Taken back", at.clone(), None)).await;
+    assert_eq!((status, &held["status"], &held["asked_at"]), (202, &json!("scheduled"), &json!(at)));
+    let taken_back = held["id"].as_str().unwrap();
+    let (status, soon) = house.api("POST", &send, later("Soon", in_secs(2), None)).await;
+    assert_eq!((status, &soon["status"]), (202, &json!("scheduled")));
+    let soon = soon["id"].as_str().unwrap();
+    until(async || (waiting().await == [soon]).then_some(())).await;
+    assert_eq!(house.sent().await.len(), 1, "only its moment has come");
+    let (status, said) = decide(soon, "approve").await;
+    assert_eq!((status, &said["status"]), (200, &json!("approved")), "{said}");
+    until(async || (house.sent().await.first()?["subject"] == "Soon").then_some(())).await;
+
+    for _ in 0..2 {
+        let (status, said) = house.api("POST", &format!("{AGENT}/emails/{taken_back}/cancel"), Value::Null).await;
+        assert_eq!((status, &said["status"]), (200, &json!("cancelled")), "{said}");
+    }
+    assert!(house.look(&["approvals", "show", taken_back]).contains("  denied  "));
+    assert_eq!(house.api("POST", &format!("{AGENT}/emails/{soon}/cancel"), Value::Null).await.0, 409);
+    assert_eq!(decide("act_none", "approve").await.0, 404);
+    let other = json!({ "decision": "approve", "email_id": soon });
+    assert_eq!(house.ask(operator.trim(), "POST", &format!("/v1/emails/{taken_back}/decide"), &other).await.0, 400);
+    let own = json!({ "decision": "approve" });
+    assert_eq!(house.api("POST", &format!("/v1/emails/{taken_back}/decide"), own).await.0, 403);
 }

@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{NOTE_CHARS_MAX, Oversight, Pass};
+use super::{NOTE_CHARS_MAX, Oversight, Pass, WAITS};
 use crate::{
     bell::upstream::{Upstream, UpstreamError},
     domain::{
@@ -88,6 +88,11 @@ impl Errands {
     /// Does what is approved, and ends what nobody decided in time.
     pub async fn round(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
+        // Each expires as long after its moment as any other after it was asked for.
+        let asked = self.oversight.parts.store.ask_about(now.plus(WAITS)).await?;
+        if asked > 0 {
+            tracing::info!(asked, "what was kept for later waits for an operator now");
+        }
         // A few hundred at most wait, and only their heads are read.
         for action in
             self.oversight.actions(Some(ActionState::Pending), crate::store::oversight::PENDING_MAX, false).await?

@@ -25,11 +25,12 @@ pub use self::{errands::Errands, upgrades::ASKS_MAX};
 use crate::{
     domain::{
         allow_hosts::AllowHosts,
-        clock::Clock,
+        clock::{Clock, UnixMillis},
         cursor::Cursor,
         event::{Auth, Detail, NewEvent},
         id::{ActionId, EventId, SourceName},
         key::ApiKey,
+        office::GateTiming,
         oversight::{ActionState, Change, Effect, Facts, OversightMode, Rules, Verdict, judge},
         secret::Secret,
     },
@@ -114,6 +115,8 @@ pub struct Held {
     pub action: ActionId,
     /// A place in the log before which nothing is told of it; none where another gate keeps it.
     pub after: Option<Cursor>,
+    /// When an operator is asked, where that is later.
+    pub asked_at: Option<UnixMillis>,
 }
 
 /// Why a change was not kept.
@@ -180,6 +183,7 @@ impl Oversight {
             Some(name) => json!([change.mailbox, name]),
             None => json!([change.method, change.path, change.query, change.body]),
         };
+        let later = asked_later(&change, &shown).filter(|&at| at > clock.now());
         let summary = summary(&change, &shown);
         let recipients = ["to", "cc", "bcc"].iter().flat_map(|name| texts(&shown, name)).map(str::to_owned).collect();
         let mailbox = change.mailbox.clone();
@@ -199,14 +203,15 @@ impl Oversight {
             mailbox,
             recipients,
             now,
-            expires_at: now.plus(WAITS),
+            later: later.is_some(),
+            expires_at: later.unwrap_or(now).plus(WAITS),
         };
         match store.keep_action(new).await? {
             Kept::Fresh => {
                 tracing::info!(action.id = %action, "a change waits for an operator");
-                Ok(Held { action, after })
+                Ok(Held { action, after, asked_at: later })
             }
-            Kept::Alike(action) => Ok(Held { action, after }),
+            Kept::Alike(action) => Ok(Held { action, after, asked_at: later }),
             Kept::Full => Err(HoldError::Full),
         }
     }
@@ -347,4 +352,12 @@ impl Oversight {
         bell.ring_event(mailbox.as_deref());
         Ok(())
     }
+}
+
+/// When an operator is asked about a letter whose moment comes first: at that moment.
+fn asked_later(change: &Change, shown: &Value) -> Option<UnixMillis> {
+    let says = |name: &str| shown.get(name).and_then(Value::as_str);
+    change.letter()?;
+    let later = says("gate_timing")? == GateTiming::ScheduleFirst.as_str();
+    says("send_at")?.parse().ok().filter(|_| later)
 }

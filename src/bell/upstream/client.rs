@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     bell::oversight::{Held, Pass},
-    domain::{clock::Clock, id::ActionId, oversight::Change, secret::Secret},
+    domain::{clock::Clock, clock::UnixMillis, id::ActionId, oversight::Change, secret::Secret},
 };
 
 /// A connection on loopback takes none of it, one across the world a fifth.
@@ -261,12 +261,15 @@ async fn accepted<T: DeserializeOwned>(response: Response) -> Result<T, Upstream
         status: Option<String>,
         action_id: Option<ActionId>,
         cursor: Option<String>,
+        asked_at: Option<UnixMillis>,
     }
     let bytes = bounded(response).await?;
-    if let Ok(Waiting { status: Some(status), action_id: Some(action), cursor }) = serde_json::from_slice(&bytes)
-        && status == "pending_approval"
+    if let Ok(Waiting { status: Some(status), action_id: Some(action), cursor, asked_at }) =
+        serde_json::from_slice(&bytes)
+        && ["pending_approval", "scheduled"].contains(&status.as_str())
     {
-        return Err(UpstreamError::Pending(Held { action, after: cursor.and_then(|cursor| cursor.parse().ok()) }));
+        let after = cursor.and_then(|cursor| cursor.parse().ok());
+        return Err(UpstreamError::Pending(Held { action, after, asked_at }));
     }
     parsed(&bytes)
 }

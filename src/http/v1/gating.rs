@@ -24,6 +24,7 @@ use super::{
     input::in_time,
     previews,
     recording::Told,
+    shapes::Moment,
     tags,
 };
 use crate::{
@@ -45,7 +46,7 @@ pub(super) struct Gate {
 /// A change that waits for an operator.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct PendingApproval {
-    /// `pending_approval`
+    /// `pending_approval`, or `scheduled` where an operator is asked at its moment.
     status: &'static str,
     /// By which the outcome is told: an event of the type `approval` in the log.
     action_id: String,
@@ -55,6 +56,9 @@ pub(super) struct PendingApproval {
     thread_id: Option<String>,
     /// A place in the log before which nothing is told of it.
     cursor: Option<String>,
+    /// When an operator is asked, where that is later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked_at: Option<Moment>,
 }
 
 pub(super) async fn pass(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
@@ -162,11 +166,12 @@ async fn hold(gate: &Gate, key: &ApiKey, change: Change, shown: Value) -> Result
         HoldError::Store(error) => Failure::Api(error.into()),
     })?;
     let waits = PendingApproval {
-        status: "pending_approval",
+        status: if held.asked_at.is_some() { "scheduled" } else { "pending_approval" },
         action_id: held.action.to_string(),
         id: held.action.to_string(),
         thread_id: None,
         cursor: held.after.map(|after| after.to_string()),
+        asked_at: held.asked_at.map(Moment::from),
     };
     Ok(Answer::<202, _>(waits).into_response())
 }

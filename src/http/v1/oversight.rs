@@ -23,6 +23,7 @@ use crate::{
     domain::{
         id::ActionId,
         key::{ApiKey, KeyScope},
+        message::Mailbox,
         oversight::{ActionState, Change, OversightMode},
     },
     mail::api::{Api, ApiError},
@@ -44,6 +45,10 @@ pub(super) fn routes() -> ApiRouter<Arc<Api>> {
         .api_route(
             "/v1/oversight/decide",
             post_with(decide, says("decide", "Approves or rejects what waits; what is approved is done once.")),
+        )
+        .api_route(
+            "/v1/emails/{email}/decide",
+            post_with(decide_named, says("zapier_decide", "The same as /v1/oversight/decide, of what the path names.")),
         )
         .api_route(
             "/v1/emails/pending",
@@ -176,6 +181,23 @@ pub(super) async fn decide(
     Caller(key): Caller,
     JsonBody(words): JsonBody<Deciding>,
 ) -> Result<Done<Outcome>, Failure> {
+    decided(&oversight, &key, words).await
+}
+
+/// The path says which; a body that names another is not obeyed in silence.
+pub(super) async fn decide_named(
+    Extension(oversight): Extension<Arc<Oversight>>,
+    Caller(key): Caller,
+    At(email): At<String>,
+    JsonBody(words): JsonBody<Deciding>,
+) -> Result<Done<Outcome>, Failure> {
+    if [&words.action_id, &words.email_id].into_iter().flatten().any(|named| *named != email) {
+        return Err(Failure::Malformed("the body names another than the path; name it in the path alone".into()));
+    }
+    decided(&oversight, &key, Deciding { action_id: Some(email), ..words }).await
+}
+
+async fn decided(oversight: &Oversight, key: &ApiKey, words: Deciding) -> Result<Done<Outcome>, Failure> {
     if !key.decides() {
         return Err(Failure::Api(ApiError::Forbidden(KeyScope::Oversight)));
     }
@@ -190,9 +212,9 @@ pub(super) async fn decide(
             (Decision::Approve { digest: digest.unwrap_or(kept) }, "approved")
         }
         Some("reject" | "rejected" | "deny") => (Decision::Deny, "rejected"),
-        _ => return Err(Failure::Malformed("`action` must be approve or reject".into())),
+        _ => return Err(Failure::Malformed("`action`, or `decision`, must be approve or reject".into())),
     };
-    let by = Decider::Api(key.name);
+    let by = Decider::Api(key.name.clone());
     let decided = oversight.decide(&id, &decision, &by, reason.as_deref()).await.map_err(ApiError::from)?;
     match decided {
         Decided::Done => Ok(Answer(Outcome { status, action_id: id.to_string(), postmark_message_id: None })),
@@ -204,6 +226,28 @@ pub(super) async fn decide(
         Decided::OtherDigest => Err(Failure::Api(ApiError::Conflict(
             "`digest` is not that of what waits, so nothing was approved; look at it again".into(),
         ))),
+    }
+}
+
+/// Takes back a letter of `mailbox` that waits under this id, which ends it as a no would; false where the id is none of a
+/// waiting letter's. A second time changes nothing.
+pub(super) async fn take_back(oversight: &Oversight, key: &ApiKey, mailbox: &Mailbox, id: &str) -> Result<bool, Failure> {
+    let id = ActionId::new(id);
+    let Some(action) = oversight.action(&id).await.map_err(ApiError::from)? else { return Ok(false) };
+    let is_letter = action.effect.as_ref().is_none_or(|effect| effect.change.letter().is_some());
+    if !is_letter || action.mailbox.as_deref() != Some(mailbox.address.as_str()) {
+        return Ok(false);
+    }
+    let by = Decider::Api(key.name.clone());
+    let taken =
+        oversight.decide(&id, &Decision::Deny, &by, Some("taken back by who asked")).await.map_err(ApiError::from)?;
+    match taken {
+        Decided::Done | Decided::Over(ActionState::Denied) => Ok(true),
+        Decided::Over(state) => Err(Failure::Api(ApiError::Conflict(format!(
+            "this is {} already, so it cannot be taken back",
+            state.as_str()
+        )))),
+        Decided::Unknown | Decided::OtherDigest => Ok(false),
     }
 }
 

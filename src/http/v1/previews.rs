@@ -15,7 +15,7 @@ use super::{
     sending::LetterWords,
 };
 use crate::{
-    domain::{id::MessageId, key::ApiKey, oversight::Change},
+    domain::{id::MessageId, key::ApiKey, office::GateTiming, oversight::Change},
     mail::{
         api::{Api, ApiError},
         submission::{GivenFile, Preview},
@@ -37,6 +37,8 @@ pub(super) struct Previewed {
     html: String,
     attachments: Vec<PreviewedFile>,
     send_at: Option<String>,
+    /// Of a letter that is sent later: `schedule_first` where its moment comes before the operator is asked.
+    gate_timing: Option<&'static str>,
     track_opens: bool,
     /// Why a reply is not sent without an operator, where that is so.
     not_answerable: Option<&'static str>,
@@ -83,6 +85,7 @@ async fn previewed(
     let Preview { letter, html, not_answerable } = preview;
     let attachments = letter.files.iter().map(file).collect::<Result<_, Failure>>()?;
     let send_at = letter.send_at.map(|at| at.to_string());
+    let gate_timing = letter.send_at.map(|_| letter.gate_timing.unwrap_or(GateTiming::GateFirst).as_str());
     let send = LetterWords::as_shown(&letter, &sha256_hex(html.as_bytes()));
     Ok(Previewed {
         from: mailbox.address.to_string(),
@@ -94,6 +97,7 @@ async fn previewed(
         html,
         attachments,
         send_at,
+        gate_timing,
         track_opens: letter.track_opens.unwrap_or_default(),
         not_answerable,
         send,

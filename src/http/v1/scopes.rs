@@ -50,7 +50,7 @@ fn scope(operation: &str) -> KeyScope {
         | "report_spam"
         | "report_not_spam" => KeyScope::Send,
         "list_pending" | "zapier_pending" => KeyScope::OversightRead,
-        "lift_suppression" | "decide" => KeyScope::Oversight,
+        "lift_suppression" | "decide" | "zapier_decide" => KeyScope::Oversight,
         _ => KeyScope::Admin,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::extract::State;
+use axum::{Extension, extract::State};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -11,12 +11,14 @@ use super::{
     answer::{Accepted, Answer, Done, Either, Failure},
     auth::Caller,
     input::{At, JsonBody, LetterBody},
+    oversight::take_back,
     shapes::Moment,
 };
 use crate::{
-    domain::{clock::UnixMillis, id::MessageId, key::ApiKey, message::Status},
+    bell::oversight::Oversight,
+    domain::{clock::UnixMillis, id::MessageId, key::ApiKey, message::Status, office::GateTiming},
     mail::{
-        api::Api,
+        api::{Api, ApiError},
         submission::{Change, GivenFile, Letter, RECIPIENTS_MAX, Shown, Taken},
     },
 };
@@ -44,6 +46,12 @@ pub(super) struct LetterWords {
     idempotency_key: Option<String>,
     #[schemars(with = "Option<Moment>")]
     send_at: Option<UnixMillis>,
+    /// Where an operator's approval is needed for what is sent later, what comes first: `gate_first` the approval, after which
+    /// it waits for its moment, or `schedule_first` the moment, at which the operator is asked. As the mailbox has it
+    /// otherwise, or `gate_first`.
+    #[schemars(with = "Option<String>")]
+    #[serde(default, deserialize_with = "gate_timing")]
+    gate_timing: Option<GateTiming>,
     track_opens: Option<bool>,
     /// Of what an operator was shown: the SHA-256 of its HTML. Only whoever does what was approved says it.
     #[schemars(skip)]
@@ -69,6 +77,11 @@ fn people<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Strin
         one => read(one).map(|address| vec![address]),
     };
     list.map(Some).ok_or_else(|| serde::de::Error::custom("to, cc and bcc are lists of addresses"))
+}
+
+fn gate_timing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<GateTiming>, D::Error> {
+    let word = Option::<String>::deserialize(deserializer)?.filter(|word| !word.is_empty());
+    word.map(|word| word.parse()).transpose().map_err(serde::de::Error::custom)
 }
 
 fn people_schema(_: &mut SchemaGenerator) -> Schema {
@@ -109,6 +122,7 @@ impl LetterWords {
             files: self.attachments.unwrap_or_default().into_iter().map(file).collect(),
             idempotency_key: self.idempotency_key,
             send_at: self.send_at,
+            gate_timing: self.gate_timing,
             track_opens: self.track_opens,
             shown: shown.map(|html_sha256| Shown { html_sha256 }),
             ai_disclosure: false,
@@ -193,14 +207,23 @@ pub(super) async fn reply(
     Ok(taken(&api.reply(&key, &mailbox, &MessageId::new(email), words.letter(&key)).await?))
 }
 
-/// Clients send it without a body.
+/// Clients send it without a body. What waits for an operator is taken back by the id of its action.
 pub(super) async fn cancel(
     State(api): State<Arc<Api>>,
+    Extension(oversight): Extension<Arc<Oversight>>,
     Caller(key): Caller,
     At((mailbox, email)): At<(String, String)>,
 ) -> Result<Done<Waiting>, Failure> {
     let id = MessageId::new(email);
-    api.cancel(&key, &mailbox, &id).await?;
+    match api.cancel(&key, &mailbox, &id).await {
+        Err(unknown @ ApiError::NotFound(_)) => {
+            let mailbox = api.find(&mailbox).await?;
+            if !take_back(&oversight, &key, &mailbox, id.as_str()).await? {
+                return Err(unknown.into());
+            }
+        }
+        cancelled => cancelled?,
+    }
     Ok(Answer(Waiting { id: id.to_string(), message_id: id.to_string(), status: "cancelled", send_at: None }))
 }
 

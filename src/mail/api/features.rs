@@ -67,12 +67,17 @@ impl Api {
         let by = asker(key);
         if change.forward_inbound == Some(true) {
             decides(key, "forward_inbound")?;
-            return Err(self.no_forwarding().await?);
+            return Err(ApiError::Refused(
+                "`forward_inbound` stays 0: mail that comes in by SMTP is never sent on, so that nobody mails others through \
+                 this service; set `webhook_url` to be told of it, and read it through this API"
+                    .into(),
+            ));
         }
         if let Some(text) = change.default_gate_timing.as_deref().map(str::trim) {
             let timing = (!text.is_empty()).then(|| text.parse()).transpose();
-            features.gate_timing =
-                timing.map_err(|error: crate::domain::office::NotAGateTiming| ApiError::Invalid(error.to_string()))?;
+            features.gate_timing = timing.map_err(|error: crate::domain::office::NotAGateTiming| {
+                ApiError::Invalid(format!("`default_gate_timing`: {error}"))
+            })?;
         }
         if change.ai_disclosure == Some(false) && features.ai_disclosure {
             decides(key, "ai_disclosure")?;
@@ -122,15 +127,5 @@ impl Api {
             ..NewWebhook::default()
         };
         Ok(self.registry.register(asked, by).await?.0.id)
-    }
-
-    async fn no_forwarding(&self) -> Result<ApiError, ApiError> {
-        let nobody = self.office.account().await?.oversight_email.is_none();
-        Ok(ApiError::Refused(if nobody {
-            "`forward_inbound` needs somebody to forward to, and the account has no `oversight_email`".into()
-        } else {
-            "this service does not forward what comes in; set `webhook_url` to be told of it, and read it through the API"
-                .into()
-        }))
     }
 }

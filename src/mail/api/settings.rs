@@ -92,6 +92,7 @@ impl Api {
             return Ok(letter);
         }
         may_schedule(mailbox, &settings, letter.send_at.is_some())?;
+        letter.gate_timing = letter.gate_timing.or(settings.features.gate_timing);
         let named = |letter: &Letter, address: &Address| {
             let all = letter.to.iter().chain(&letter.cc).chain(&letter.bcc);
             all.into_iter().any(|text| text.to_lowercase().contains(address.as_str()))

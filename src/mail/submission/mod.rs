@@ -23,6 +23,7 @@ use crate::{
         clock::{Clock, UnixMillis},
         id::{MessageId, ThreadId},
         message::{Mailbox, Status},
+        office::GateTiming,
         return_path::{TOKEN_CHARS, return_path},
     },
     ids::Ids,
@@ -93,6 +94,8 @@ pub struct Letter {
     pub idempotency_key: Option<String>,
     /// When to send it; at once otherwise.
     pub send_at: Option<UnixMillis>,
+    /// What comes first where it is sent later and needs an approval; as its mailbox has it otherwise.
+    pub gate_timing: Option<GateTiming>,
     /// Whether it carries a tracking image; as its mailbox has it otherwise.
     pub track_opens: Option<bool>,
     /// Whether its head says that an AI wrote it.

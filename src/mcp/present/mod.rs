@@ -155,14 +155,22 @@ shown! {
     }
 }
 
+const PENDING: &str = "an operator decides. To hear of it, wait_for_event with this `action_id` and `cursor` as `after`; the \
+                       event `approval` tells the outcome. Asking again changes nothing. Your lease goes on as it was";
+
 /// A change that waits for an operator.
 pub(super) fn pending(fence: &Fence, held: &Held, cursor: &str) -> CallToolResult {
+    let later = held.asked_at.is_some();
     let pending = Pending {
-        status: "pending_approval",
+        status: if later { "scheduled" } else { "pending_approval" },
         action_id: fence.code(held.action.as_str()),
         cursor: fence.code(cursor),
-        note: "an operator decides. To hear of it, wait_for_event with this `action_id` and `cursor` as `after`; the event \
-               `approval` tells the outcome. Asking again changes nothing. Your lease goes on as it was",
+        note: if later {
+            "an operator decides, and is asked when its moment has come. To hear of it, wait_for_event with this `action_id` \
+             and `cursor` as `after` then. Asking again changes nothing. Your lease goes on as it was"
+        } else {
+            PENDING
+        },
     };
     result(fence, &pending)
 }

@@ -108,6 +108,7 @@ impl Oversights for BellStore {
                 }
                 sqlx::query(sql::KEEP_ACTION)
                     .bind(new.id.as_str())
+                    .bind(if new.later { ActionState::Scheduled } else { ActionState::Pending }.as_str())
                     .bind(&new.effect)
                     .bind(&new.digest)
                     .bind(&new.alike)
@@ -141,6 +142,16 @@ impl Oversights for BellStore {
         rows.iter().map(read).collect()
     }
 
+    async fn ask_about(&self, expires_by: UnixMillis) -> Result<u64, StoreError> {
+        let asked = self.database.writer.write(move |conn| {
+            Box::pin(async move {
+                let asked = sqlx::query(sql::ASK_ABOUT).bind(expires_by.0).execute(conn).await;
+                Ok(asked.map_err(failed("have an operator asked"))?.rows_affected())
+            })
+        });
+        asked.await
+    }
+
     async fn decide(
         &self,
         id: &ActionId,
@@ -162,7 +173,7 @@ impl Oversights for BellStore {
                     .map_err(failed("look at an action"))?;
                 let Some((state, digest, expires_at)) = row else { return Ok(Decided::Unknown) };
                 let state = state_of(&state)?;
-                if state != ActionState::Pending {
+                if !matches!(state, ActionState::Scheduled | ActionState::Pending) {
                     return Ok(Decided::Over(state));
                 }
                 if expires_at <= now.wall.0 {
@@ -175,7 +186,7 @@ impl Oversights for BellStore {
                 };
                 let moved = sqlx::query(sql::MOVE_ACTION)
                     .bind(id.as_str())
-                    .bind(ActionState::Pending.as_str())
+                    .bind(state.as_str())
                     .bind(to.as_str())
                     .bind(to.outcome().is_some())
                     .bind(&note)

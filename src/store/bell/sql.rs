@@ -338,11 +338,11 @@ pub(super) const SET_MAILBOX_MODE: &str = "INSERT INTO oversight_modes (mailbox,
 pub(super) const UNSET_MAILBOX_MODE: &str = "DELETE FROM oversight_modes WHERE mailbox = ?";
 pub(super) const SET_PAUSED: &str = "UPDATE oversight SET paused = ?";
 pub(super) const ALIKE: &str = "SELECT id FROM actions WHERE alike = ?1 \
-     AND (state IN ('pending', 'approved', 'running') OR (?2 AND named AND created_at > ?3)) ORDER BY n DESC LIMIT 1";
-pub(super) const WAITING: &str =
-    "SELECT count(*), coalesce(sum(length(effect)), 0) FROM actions WHERE state IN ('pending', 'approved', 'running')";
+     AND (state IN ('scheduled', 'pending', 'approved', 'running') OR (?2 AND named AND created_at > ?3)) ORDER BY n DESC LIMIT 1";
+pub(super) const WAITING: &str = "SELECT count(*), coalesce(sum(length(effect)), 0) FROM actions WHERE state IN ('scheduled', 'pending', 'approved', 'running')";
 pub(super) const KEEP_ACTION: &str = "INSERT INTO actions (id, state, effect, digest, alike, named, summary, asker, \
-     mailbox, created_at, expires_at) VALUES (?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+     mailbox, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+pub(super) const ASK_ABOUT: &str = "UPDATE actions SET state = 'pending' WHERE state = 'scheduled' AND expires_at <= ?";
 pub(super) const ACTION: &str = "SELECT id, state, effect, digest, summary, asker, mailbox, created_at, expires_at, \
      decided_at, note FROM actions WHERE id = ?";
 pub(super) const ACTIONS_IN: &str = "SELECT id, state, CASE WHEN ?1 THEN effect END AS effect, digest, summary, asker, \
@@ -486,6 +486,7 @@ pub(super) const ALL: &[&str] = &[
     ALIKE,
     WAITING,
     KEEP_ACTION,
+    ASK_ABOUT,
     ACTION,
     ACTIONS_IN,
     ACTIONS,

@@ -19,7 +19,8 @@ const BEGUN: &str = "SELECT EXISTS (SELECT 1 FROM closing)";
 const END: &str = "DELETE FROM closing";
 
 /// What is still to be sent.
-const QUEUED: &str = "DELETE FROM message WHERE id IN (SELECT message_id FROM recipient WHERE due_at IS NOT NULL LIMIT ?1)";
+const QUEUED: &str =
+    "DELETE FROM message WHERE id IN (SELECT message_id FROM recipient WHERE due_at IS NOT NULL LIMIT ?1)";
 /// Our own receiver's webhook for everything is the house's.
 const OWED: &str = "UPDATE delivery SET state = 'dead' WHERE seq IN (SELECT seq FROM delivery WHERE state = 'pending' \
      AND webhook_id NOT IN (SELECT id FROM webhook WHERE endpoint = 'self' AND scope = 'account') ORDER BY seq LIMIT ?1) \

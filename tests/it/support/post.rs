@@ -114,6 +114,8 @@ impl Post {
         let blobs = Blobs::open(&dir.join("blobs")).unwrap();
         let domains = vec!["mailbell.test".to_owned(), "Bücher.test".to_owned()];
         let domains = Domains::open(store.clone(), &domains).await.unwrap();
+        let closing = Closing { store: store.clone(), domains: domains.clone(), clock: shared.clone() };
+        closing.take_up().await.unwrap();
         let rooms = Mailrooms::new(store.clone(), ids.clone(), shared.clone(), domains.clone());
         let (queued, owed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let reception = Reception::new(Furnishing {
@@ -176,8 +178,6 @@ impl Post {
             let everything = NewWebhook { endpoint: "self".into(), events, ..NewWebhook::default() };
             registry.register(everything, Asker::House).await.unwrap();
         }
-        let closing = Closing { store: store.clone(), domains: domains.clone(), clock: shared.clone() };
-        closing.take_up().await.unwrap();
         let api = Api::new(api::Parts {
             mailroom: store.clone(),
             blobs: blobs.clone(),
@@ -252,6 +252,24 @@ impl Post {
         self.message("agent@mailbell.test", id).await.summary.status
     }
 
+    /// The tables in which something of the account is left.
+    pub async fn rows_of_the_account(&self) -> Vec<String> {
+        sqlx::query_scalar(OF_THE_ACCOUNT).fetch_all(&mut self.sql().await).await.unwrap()
+    }
+
+    /// Has the agent's mailbox hold so many copies more of what came in first.
+    pub async fn fill(&self, copies: usize) {
+        let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+            INSERT INTO message (id, mailbox_id, thread_id, direction, status, sender, recipients, cc, subject, snippet,
+                received_at, auto, attachment_count, attachments, envelope_from, blob, size_bytes, notes, sender_folded,
+                subject_folded, text)
+            SELECT id || '-' || i, mailbox_id, thread_id, direction, status, sender, recipients, cc, subject, snippet,
+                received_at, auto, attachment_count, attachments, envelope_from, blob, size_bytes, notes, sender_folded,
+                subject_folded, text FROM n, (SELECT * FROM message WHERE direction = 'inbound' ORDER BY seq LIMIT 1)";
+        let copies = i64::try_from(copies).unwrap();
+        sqlx::query(sql).bind(copies).execute(&mut self.sql().await).await.unwrap();
+    }
+
     /// Every event told so far, in order, as its webhook's body.
     pub async fn events(&self) -> Vec<Value> {
         let mut conn = self.sql().await;
@@ -299,6 +317,20 @@ impl Post {
         String::from_utf8(raw).unwrap()
     }
 }
+
+/// What belongs to the account, beside what belongs to the house.
+const OF_THE_ACCOUNT: &str = "SELECT name FROM (
+    SELECT 'mailbox' AS name, count(*) AS n FROM mailbox UNION SELECT 'message', count(*) FROM message
+    UNION SELECT 'outbound', count(*) FROM outbound UNION SELECT 'recipient', count(*) FROM recipient
+    UNION SELECT 'told', count(*) FROM told UNION SELECT 'tag', count(*) FROM tag
+    UNION SELECT 'thread_name', count(*) FROM thread_name UNION SELECT 'mailbox_settings', count(*) FROM mailbox_settings
+    UNION SELECT 'tracking_image', count(*) FROM tracking_image UNION SELECT 'open_day', count(*) FROM open_day
+    UNION SELECT 'line', count(*) FROM line WHERE endpoint <> 'self' UNION SELECT 'contact', count(*) FROM contact
+    UNION SELECT 'delivery', count(*) FROM delivery d JOIN line l ON l.id = d.line_id
+        WHERE l.endpoint <> 'self' OR d.state <> 'pending'
+    UNION SELECT 'secret', count(*) - 1 FROM webhook_secret UNION SELECT 'approved_host', count(*) FROM approved_host
+    UNION SELECT 'account', count(*) FROM account UNION SELECT 'closing', count(*) FROM closing
+) WHERE n <> 0";
 
 /// A short letter.
 pub fn letter(to: &[&str]) -> Letter {
