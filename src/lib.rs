@@ -105,7 +105,14 @@
 //! it pass, refuses it, or keeps it: a letter first goes to `/v1/mailboxes/{mailbox}/preview`, which tells all of it as it would be
 //! sent. An operator approves the digest of what is kept. The keeper's [`bell::oversight::Errands`] then do it, with a key that is
 //! made anew each term and written nowhere, under the name of its action, and tell the outcome as an `approval` event. The lease
-//! that it was asked for under runs until then, and ten minutes longer for the agent to hear of it.
+//! that it was asked for under runs until then, and ten minutes longer for the agent to hear of it. Where the mailbox has it so
+//! (`schedule_first`), what is sent later is kept until its moment, and asked about then.
+//!
+//! ## Whose mail it takes
+//!
+//! [`mail::domains::Domains`] alone knows: those of the settings, and those that the API added, which are rows in `mail.db`.
+//! Whoever takes mail in, sends it or makes a mailbox asks it. [`mail::closing`] erases the account in small transactions, after
+//! a note that has the next keeper go on with it; the bell wing's log and record stay.
 //!
 //! ## A mail service elsewhere
 //!

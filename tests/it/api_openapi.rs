@@ -84,7 +84,7 @@ fn body(path: &str) -> Value {
     json!({ "address": "new@mailbell.test", "name": "n", "email": "n@a.test", "tags": tags, "to": ["agent@mailbell.test"],
         "subject": "s", "markdown": "m", "mailbox": "agent@mailbell.test", "url": "http://127.0.0.1:9/",
         "events": ["inbound"], "recipient": "n@a.test", "display_name": "n", "target_mode": "monitored",
-        "code": "none", "action": "approve" })
+        "code": "none", "action": "approve", "domain": "none" })
 }
 
 #[tokio::test]

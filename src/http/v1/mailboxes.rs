@@ -101,11 +101,12 @@ pub(super) struct Changes {
     /// Kept; nothing is posted to it yet.
     #[serde(default, deserialize_with = "text")]
     oversight_webhook_url: Option<String>,
-    /// 0; this service does not forward.
+    /// 0; mail that comes in is never sent on.
     #[serde(default, deserialize_with = "flag")]
     #[schemars(schema_with = "flag_schema")]
     forward_inbound: Option<bool>,
-    /// `gate_first` or `schedule_first`.
+    /// What comes first where what is sent later needs an approval: `gate_first`, the approval, or `schedule_first`, the moment,
+    /// at which an operator is asked.
     #[serde(default, deserialize_with = "text")]
     default_gate_timing: Option<String>,
     /// 0: `send_at` is refused.
