@@ -86,6 +86,7 @@ async fn a_key_s_wish_waits_and_an_operator_s_word_leaves_nothing() {
     assert_eq!((status, &done["deleted"]), (200, &json!(true)));
     assert_eq!(left(&server).await, closed());
     assert_eq!(answer(by_key()).await.0, 401, "its key is no more");
+    assert_eq!(server.get("/v1/oversight/pending").await.1["pending"], json!([]), "nor does anything wait");
     assert_eq!(post.rows_of_the_account().await, Vec::<String>::new());
     while post.go_on().await {}
 

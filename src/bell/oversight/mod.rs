@@ -268,6 +268,16 @@ impl Oversight {
         &*self.parts.clock
     }
 
+    /// Says no to all that waits, because what it is about is gone.
+    pub async fn end_what_waits(&self, by: &Decider, note: &str) -> Result<(), StoreError> {
+        for state in [ActionState::Scheduled, ActionState::Pending] {
+            for action in self.actions(Some(state), PENDING_MAX, false).await? {
+                self.decide(&action.id, &Decision::Deny, by, Some(note)).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// What is on record before the entry `before`, or at its end: `limit` entries at most, the newest first.
     pub async fn record_before(&self, before: Option<i64>, limit: u32) -> Result<Vec<audit::Row>, StoreError> {
         let before = match before {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::{Extension, extract::State};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,10 @@ use super::{
     input::{JsonBody, Query},
 };
 use crate::{
+    bell::oversight::Oversight,
     domain::{clock::UnixMillis, office::DAY_MILLIS},
-    mail::api::{AccountChange, Api},
+    mail::api::{AccountChange, Api, ApiError},
+    store::oversight::Decider,
 };
 
 /// Whose service this is. A limit that does not exist is null.
@@ -81,9 +83,16 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Caller(key): Caller) -> Re
     }))
 }
 
-/// Ends all that belongs to the account. The gate has seen to it that an operator wants it.
-pub(super) async fn close(State(api): State<Arc<Api>>, Caller(key): Caller) -> Result<Done<Gone>, Failure> {
+/// Ends all that belongs to the account, with what waits for an operator: letters are in it. The gate has seen to it that an
+/// operator wants it.
+pub(super) async fn close(
+    State(api): State<Arc<Api>>,
+    Extension(oversight): Extension<Arc<Oversight>>,
+    Caller(key): Caller,
+) -> Result<Done<Gone>, Failure> {
     api.close_account(&key).await?;
+    let by = Decider::Api(key.name);
+    oversight.end_what_waits(&by, "the account was closed").await.map_err(ApiError::from)?;
     Ok(gone())
 }
 

@@ -231,7 +231,12 @@ async fn decided(oversight: &Oversight, key: &ApiKey, words: Deciding) -> Result
 
 /// Takes back a letter of `mailbox` that waits under this id, which ends it as a no would; false where the id is none of a
 /// waiting letter's. A second time changes nothing.
-pub(super) async fn take_back(oversight: &Oversight, key: &ApiKey, mailbox: &Mailbox, id: &str) -> Result<bool, Failure> {
+pub(super) async fn take_back(
+    oversight: &Oversight,
+    key: &ApiKey,
+    mailbox: &Mailbox,
+    id: &str,
+) -> Result<bool, Failure> {
     let id = ActionId::new(id);
     let Some(action) = oversight.action(&id).await.map_err(ApiError::from)? else { return Ok(false) };
     let is_letter = action.effect.as_ref().is_none_or(|effect| effect.change.letter().is_some());
