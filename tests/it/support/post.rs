@@ -105,6 +105,7 @@ fn relay_at(port: u16) -> Relay {
 impl Post {
     /// One in `dir`, with the mailboxes `agent@mailbell.test` and `other@mailbell.test`, that hands mail for elsewhere to the
     /// relay at that port.
+    #[expect(clippy::too_many_lines, reason = "one list of parts, in the order in which they need each other")]
     pub async fn open(dir: &Path, clock: &TestClock, relay_port: Option<u16>) -> Self {
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let generation = std::fs::read_dir(dir).unwrap().count() as u64;
