@@ -10,6 +10,7 @@ pub mod event;
 pub mod grant;
 pub mod id;
 pub mod key;
+pub mod link;
 pub mod message;
 pub mod office;
 pub mod oversight;

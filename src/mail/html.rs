@@ -132,6 +132,16 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_link_that_names_another_host_than_it_leads_to_is_marked() {
+        let html = "<a href=https://evil.test/x>here</a> <a href=https://evil.test/x>www.bank.test</a> \
+            <a href=https://evil.test/x>www.bank.test</a> <a href=https://evil.test/x>there</a>";
+        assert_eq!(
+            to_text(html).links,
+            "Links:\n- here: https://evil.test/x\n- www.bank.test: https://evil.test/x (names another host)"
+        );
+    }
+
     /// How deep elements are nested, all of which are closed.
     fn deepest(flat: &str) -> usize {
         let (mut depth, mut deepest) = (0usize, 0);

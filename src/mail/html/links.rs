@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::domain::link::names_another_host;
+
 /// Links that are listed; a newsletter has some fifty.
 const LINKS_MAX: usize = 100;
 /// The longest address of a link, in bytes; longer ones are tracking, not an address that anyone copies.
@@ -20,6 +22,12 @@ pub(super) struct Links {
 struct Link {
     address: String,
     name: String,
+}
+
+impl Link {
+    fn misleads(&self) -> bool {
+        names_another_host(&self.name, &self.address)
+    }
 }
 
 impl Links {
@@ -47,9 +55,14 @@ impl Links {
     /// The link ends.
     pub(super) fn close(&mut self) {
         let Some(link) = self.open.take() else { return };
+        // One that misleads is told of, though the same address stood under an honest name before.
+        let told = |listed: &Link| listed.address == link.address && (listed.name == link.name || !link.misleads());
+        if self.listed.iter().any(told) {
+            return;
+        }
         if self.listed.len() == LINKS_MAX {
             self.left_out += 1;
-        } else if !self.listed.iter().any(|listed| listed.address == link.address) {
+        } else {
             self.listed.push(link);
         }
     }
@@ -61,13 +74,15 @@ impl Links {
             return String::new();
         }
         let mut text = String::from("Links:");
-        for Link { address, name } in &self.listed {
+        for link in &self.listed {
+            let Link { address, name } = link;
+            let mark = if link.misleads() { " (names another host)" } else { "" };
             let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
             // Writing to a String cannot fail.
             let _ = if name.is_empty() || name == *address {
                 write!(text, "\n- {address}")
             } else {
-                write!(text, "\n- {name}: {address}")
+                write!(text, "\n- {name}: {address}{mark}")
             };
         }
         if self.left_out > 0 {
