@@ -37,6 +37,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ring", &["signing", "bell::sources", "mail::relay"]),
     ("multer", &["bell::sources"]),
     ("clap", &["cli"]),
+    ("jsonc_parser", &["cli::client_config"]),
+    ("toml_edit", &["cli::client_config"]),
     ("schemars", &["mcp", "config", "http::v1"]),
     ("figment", &["config"]),
     ("smtp_proto", &["mail::smtp"]),

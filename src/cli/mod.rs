@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 it failed (the reason is on stderr), 2 the command line or the settings are wrong.
 
 mod audit;
+mod client_config;
 mod consumers;
 mod demo;
 mod doctor;
@@ -77,6 +78,8 @@ enum Command {
     /// Run a command for `on`, and end it when that process is gone
     #[command(hide = true)]
     Guard(on::guard::Guard),
+    /// Connect a client: print the block for its settings, or write it there
+    ClientConfig(client_config::ClientConfig),
     /// Who has which events, what is set aside, and to put it back
     Consumers(consumers::Consumers),
     /// Look over everything that mailbell stands on, and say what to do
@@ -209,6 +212,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Try(try_kind) => try_kind.run().await,
         Command::On(on) => on.run().await,
         Command::Guard(guard) => guard.run().await,
+        Command::ClientConfig(config) => config.run(),
         Command::Consumers(consumers) => consumers.run().await,
         Command::Doctor(doctor) => doctor.run().await,
         Command::Audit(audit) => audit.run().await,
