@@ -15,7 +15,7 @@ use crate::{
     },
     config::Config,
     domain::secret::Secret,
-    mcp::{Rooms, Server},
+    mcp::{Rooms, Server, Toolsets},
 };
 
 /// Where the mail API is, and with what key: a hosted one, or the embedded service's, wherever that listens.
@@ -65,6 +65,7 @@ pub(super) fn server(bell: &BellSide, upstream: Arc<Upstream>, config: &Config) 
         settling: Settling::new(store, rung, clock.clone()),
         webhooks,
         upstream,
+        toolsets: Toolsets::new(&config.mcp.toolsets),
         ids,
         clock,
     }))

@@ -144,6 +144,9 @@ struct Settings {
     /// Where agents connect by HTTP; :0 picks a free port [default: 127.0.0.1:7411]
     #[arg(long, value_name = "ADDR")]
     mcp_addr: Option<String>,
+    /// Which tools agents have, with commas between: events, mail, suppression, webhooks; and read-only [default: all four]
+    #[arg(long, value_name = "SETS")]
+    toolsets: Option<String>,
     /// Where webhooks are received [default: 127.0.0.1:7412]
     #[arg(long, value_name = "ADDR")]
     hooks_addr: Option<String>,
@@ -167,6 +170,7 @@ impl Settings {
         let said = [
             ("hooks.public_url", self.public_url),
             ("mcp.addr", self.mcp_addr),
+            ("mcp.toolsets", self.toolsets),
             ("hooks.addr", self.hooks_addr),
             ("api.addr", self.api_addr),
             ("smtp.addr", self.smtp_addr),

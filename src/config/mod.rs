@@ -1,6 +1,7 @@
 //! The settings: `default.toml` is both their manual and their defaults; a file, the environment and flags lie over it.
 
 pub mod load;
+mod toolset;
 
 use std::{
     fmt,
@@ -12,6 +13,7 @@ use std::{
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
+pub use self::toolset::{NotAToolset, Toolset};
 use crate::domain::secret::Secret;
 
 /// Every setting, by section. `default.toml` says what each means.
@@ -58,6 +60,8 @@ pub struct Mcp {
     pub allowed_hosts: Vec<String>,
     #[serde(deserialize_with = "list")]
     pub allowed_origins: Vec<String>,
+    #[serde(deserialize_with = "toolset::list")]
+    pub toolsets: Vec<Toolset>,
     pub session_idle_secs: u64,
     pub calls_per_minute_max: u32,
     pub waits_max: u32,

@@ -17,9 +17,11 @@ mod server;
 mod sessions;
 pub mod stdio;
 mod tools;
+mod toolsets;
 
 pub use self::{
     principal::{Limits, Principal},
     server::{Rooms, SESSION_HEADER, Server, published_tools},
     sessions::SessionBook,
+    toolsets::Toolsets,
 };

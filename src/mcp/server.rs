@@ -8,9 +8,9 @@ use std::sync::Arc;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, Implementation, ListResourceTemplatesResult, ListResourcesResult,
-        ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
-        ServerCapabilities, ServerConfig,
+        CallToolRequestParams, CallToolResponse, Implementation,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
     },
     service::RequestContext,
 };
@@ -23,7 +23,8 @@ use super::{
     presence::Sessions,
     present::{self, Fence, Sentence, fence_rule, sentence},
     progress::Progress,
-    resources, tools,
+    prompts, resources, tools,
+    toolsets::Toolsets,
 };
 use crate::{
     bell::{consumers::Settling, upstream::Upstream, waiting::Waiting, webhooks::Webhooks},
@@ -70,6 +71,8 @@ pub struct Rooms {
     pub upstream: Arc<Upstream>,
     /// Webhooks and their secrets.
     pub webhooks: Webhooks,
+    /// Which tools there are.
+    pub toolsets: Toolsets,
     /// Chance, for fences.
     pub ids: Arc<Ids>,
     /// Time, for progress.
@@ -156,7 +159,8 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(published_tools()))
+        let offered = tools::ALL.iter().filter(|tool| tool.is_in(self.rooms.toolsets));
+        Ok(ListToolsResult::with_all_items(offered.map(|tool| tool.published()).collect()))
     }
 
     async fn call_tool(
@@ -229,7 +233,7 @@ impl ServerHandler for Server {
 impl Server {
     fn unknown_tool(&self, name: &str) -> ErrorData {
         let fence = Fence::new(self.rooms.ids());
-        let names = || tools::ALL.iter().map(|tool| tool.name());
+        let names = || tools::ALL.iter().filter(|tool| tool.is_in(self.rooms.toolsets)).map(|tool| tool.name());
         let shown: String = name.chars().take(80).collect();
         let (shown, meant, all) = (fence.code(&shown), meant(names(), name), Sentence::joined(names(), ", "));
         present::invalid(&fence, &sentence!("there is no tool {}.{} The tools are {}", shown, meant, all))

@@ -9,7 +9,7 @@ use super::{
         present::{self, Fenced, sentence, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Reach, Tool,
+    Call, Effect, Output, Reach, Tool, Toolset,
     wait_for_event::LEASE_SECS_MAX,
 };
 use crate::domain::{
@@ -23,6 +23,7 @@ const LEASE_SECS_DEFAULT: u64 = 600;
 pub(super) const TOOL: Tool = Tool {
     name: "ack_event",
     title: "Settle leased events",
+    toolset: Toolset::Events,
     about: "ack: done. release: give back at once (parked after 5 attempts). extend: need more time. escalate: set aside for \
             the operator, with `note`. Without `event_ids`: all under the token. `stale` names those the token no longer holds.",
     parameters: &[

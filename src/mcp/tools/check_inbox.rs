@@ -9,7 +9,7 @@ use super::{
         present::{self, Fenced, Part, SummaryView, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Reach, Tool, filter,
+    Call, Effect, Output, Reach, Tool, Toolset, filter,
 };
 use crate::{bell::upstream::InboxQuery, domain::id::ThreadId};
 
@@ -19,6 +19,7 @@ const LIMIT_MAX: u64 = 100;
 pub(super) const TOOL: Tool = Tool {
     name: "check_inbox",
     title: "Check the inbox",
+    toolset: Toolset::Mail,
     about: "Messages, the newest first, of one mailbox or of all; read_email shows their text.",
     parameters: &[
         filter::MAILBOX,

@@ -9,13 +9,14 @@ use super::{
         present::{self, Fenced, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Reach, Tool,
+    Call, Effect, Output, Reach, Tool, Toolset,
 };
 use crate::domain::id::WebhookId;
 
 pub(super) const TOOL: Tool = Tool {
     name: "delete_webhook",
     title: "Delete a webhook",
+    toolset: Toolset::Webhooks,
     about: "Ends a webhook and forgets its secret.",
     parameters: &[Parameter::new("webhook_id", Kind::Text, "").required()],
     output: &[Output("webhook_id", "string", true), Output("deleted", "boolean", true)],

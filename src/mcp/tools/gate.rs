@@ -11,7 +11,10 @@ use crate::{
         grant::{Mailboxes, May},
         id::{MessageId, ThreadId, WebhookId},
     },
-    mcp::{Principal, present::sentence},
+    mcp::{
+        Principal,
+        present::{Sentence, sentence},
+    },
 };
 
 /// How a tool's arguments say which mailboxes a call is about.
@@ -40,13 +43,13 @@ pub(super) async fn pass(
 ) -> Result<(), Failure> {
     principal.count_call(&*rooms.clock).map_err(Failure::Told)?;
     let grant = principal.grant();
-    if grant.may == May::Read && changes(tool, arguments) {
+    if (grant.may == May::Read || rooms.toolsets.read_only) && changes(tool, arguments) {
         return Err(Failure::Told(match tool.name {
-            "wait_for_event" => {
-                "this token may only read, and a worker takes events from others: pass `after` (`now`, `earliest` or a cursor) to \
-                 look on without a lease"
-                    .into()
-            }
+            "wait_for_event" => sentence!(
+                "{} may only read, and a worker takes events from others: pass `after` (`now`, `earliest` or a cursor) to look \
+                 on without a lease",
+                if rooms.toolsets.read_only { "an agent of this server (toolset `read-only`)" } else { "this token" }
+            ),
             name => sentence!(
                 "nothing was done: this token may only read, and {} changes something; the operator makes one that may act \
                  with `mailbell token create NAME --scope act`",
@@ -71,12 +74,36 @@ pub(super) async fn pass(
     }
 }
 
-/// Whether a call changes anything. To read a message is to read, though the service then marks it so.
+/// Lets a call pass where this server has the tool, or tells where it belongs.
+pub(super) fn offered(tool: &Tool, rooms: &Rooms) -> Result<(), Failure> {
+    let toolsets = rooms.toolsets;
+    if tool.is_in(toolsets) {
+        return Ok(());
+    }
+    let has = Sentence::joined(toolsets.words(), ",");
+    Err(Failure::Told(if toolsets.hold(tool.toolset) {
+        sentence!(
+            "nothing was done: {} changes something, and this server has the toolsets {}; the operator lets it by leaving out \
+             `read-only` in `mcp.toolsets` or --toolsets",
+            tool.name,
+            has
+        )
+    } else {
+        sentence!(
+            "nothing was done: {0} is in the toolset `{1}`, and this server has {2}; the operator adds it in `mcp.toolsets` or \
+             with --toolsets {2},{1}",
+            tool.name,
+            tool.toolset.as_str(),
+            has
+        )
+    }))
+}
+
+/// Whether a call changes anything.
 fn changes(tool: &Tool, arguments: &Arguments) -> bool {
     match tool.name {
-        "read_email" => false,
         "wait_for_event" => !arguments.has("after"),
-        _ => tool.changes(),
+        _ => !tool.can_only_read(),
     }
 }
 

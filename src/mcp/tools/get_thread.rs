@@ -8,7 +8,7 @@ use super::{
         present::{self, Fence, Fenced, Part, SummaryView, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Reach, Tool, filter,
+    Call, Effect, Output, Reach, Tool, Toolset, filter,
 };
 use crate::{
     bell::upstream::{Summary, Thread},
@@ -18,6 +18,7 @@ use crate::{
 pub(super) const TOOL: Tool = Tool {
     name: "get_thread",
     title: "Get a thread",
+    toolset: Toolset::Mail,
     about: "A thread's messages without their texts, the oldest first. `handled` is true while its newest inbound message \
             has that tag.",
     parameters: &[filter::THREAD_ID.required()],

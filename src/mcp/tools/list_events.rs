@@ -9,7 +9,7 @@ use super::{
         present::{self, EventView, Fenced, Part, sentence, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Reach, Tool, filter,
+    Call, Effect, Output, Reach, Tool, Toolset, filter,
 };
 use crate::{
     bell::waiting::{ListRequest, Position},
@@ -26,6 +26,7 @@ const LIMIT_MAX: u64 = 100;
 pub(super) const TOOL: Tool = Tool {
     name: "list_events",
     title: "List past events",
+    toolset: Toolset::Events,
     about: "Events in the log, the newest first unless `order` is asc; nothing is leased or acked. To go on, pass `cursor` \
             as `before` (desc) or `after` (asc).",
     parameters: &[

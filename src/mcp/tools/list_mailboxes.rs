@@ -8,7 +8,7 @@ use super::{
         present::{self, Fenced, MailboxView, Part, shown},
         server::Rooms,
     },
-    Call, Effect, Reach, Tool,
+    Call, Effect, Reach, Tool, Toolset,
     page::{self, Page},
 };
 
@@ -18,6 +18,7 @@ const LIMIT_MAX: u64 = 100;
 pub(super) const TOOL: Tool = Tool {
     name: "list_mailboxes",
     title: "List mailboxes",
+    toolset: Toolset::Mail,
     about: "Your mailboxes, by address.",
     parameters: &page::parameters(LIMIT_MAX, "default 50"),
     output: &page::output("mailboxes"),

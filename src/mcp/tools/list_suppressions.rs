@@ -8,7 +8,7 @@ use super::{
         present::{self, Fenced, Part, SuppressionView, shown},
         server::Rooms,
     },
-    Call, Effect, Reach, Tool, page,
+    Call, Effect, Reach, Tool, Toolset, page,
 };
 
 /// Such a page fits into a result.
@@ -18,6 +18,7 @@ const LIMIT_MAX: u64 = 30;
 pub(super) const TOOL: Tool = Tool {
     name: "list_suppressions",
     title: "List suppressed addresses",
+    toolset: Toolset::Suppression,
     about: "Addresses that no mail goes to, the newest first.",
     parameters: &page::parameters(LIMIT_MAX, "default 20"),
     output: &page::output("suppressions"),

@@ -9,7 +9,7 @@ use super::{
         present::{self, DeliveriesView, Fence},
         server::Rooms,
     },
-    Call, Effect, Output, Reach, Tool,
+    Call, Effect, Output, Reach, Tool, Toolset,
 };
 use crate::domain::id::WebhookId;
 
@@ -19,6 +19,7 @@ const LIMIT_MAX: u64 = 100;
 pub(super) const TOOL: Tool = Tool {
     name: "list_webhook_deliveries",
     title: "List webhook deliveries",
+    toolset: Toolset::Webhooks,
     about: "Deliveries, the newest first: status, attempts, last answer.",
     parameters: &[
         Parameter::new("webhook_id", Kind::Text, ""),

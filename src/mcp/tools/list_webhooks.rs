@@ -8,7 +8,7 @@ use super::{
         present::{self, Fenced, Part, WebhookView, shown},
         server::Rooms,
     },
-    Call, Effect, Reach, Tool, gate,
+    Call, Effect, Reach, Tool, Toolset, gate,
     page::{self, Page},
 };
 
@@ -18,6 +18,7 @@ const LIMIT_MAX: u64 = 100;
 pub(super) const TOOL: Tool = Tool {
     name: "list_webhooks",
     title: "List webhooks",
+    toolset: Toolset::Webhooks,
     about: "Registered webhooks and how they fare; `self` is this server. No secrets.",
     parameters: &page::parameters(LIMIT_MAX, "default 20"),
     output: &page::output("webhooks"),

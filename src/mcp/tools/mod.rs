@@ -39,9 +39,11 @@ use super::{
     present::{self, Fence, sentence},
     progress::Progress,
     server::Rooms,
+    toolsets::Toolsets,
 };
 use crate::{
     bell::oversight,
+    config::Toolset,
     domain::{
         consumer::{Held, Holder, LeaseToken},
         grant::Mailboxes,
@@ -58,6 +60,7 @@ pub(super) use self::{
 pub(super) struct Tool {
     name: &'static str,
     title: &'static str,
+    toolset: Toolset,
     /// For the model: what it is for and what matters, in few words; every client pays for them in every conversation.
     about: &'static str,
     parameters: &'static [Parameter],
@@ -156,6 +159,17 @@ impl Tool {
         !matches!(self.effect, Effect::Reads)
     }
 
+    /// Whether a call can be made that changes nothing.
+    fn can_only_read(&self) -> bool {
+        // To read a message is to read, though the service then marks it so; and a wait may look on.
+        !self.changes() || matches!(self.name, "read_email" | "wait_for_event")
+    }
+
+    /// Whether a server with these toolsets has it.
+    pub(super) fn is_in(&self, toolsets: Toolsets) -> bool {
+        toolsets.hold(self.toolset) && (!toolsets.read_only || self.can_only_read())
+    }
+
     /// Whether a call changes anything outside the event log: what is in the log tells of itself.
     fn acts_outside(&self) -> bool {
         matches!(self.effect, Effect::Adds { .. } | Effect::Removes)
@@ -242,6 +256,7 @@ impl Tool {
         given: &JsonObject,
         caller: Caller,
     ) -> Result<CallToolResult, Failure> {
+        gate::offered(self, rooms)?;
         let arguments = match Arguments::check(self.name, self.parameters, given, fence) {
             Ok(arguments) => arguments,
             // Nobody refused it.

@@ -9,7 +9,7 @@ use super::{
         present::{self, Clip, Part, WebhookView, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Reach, Tool, filter,
+    Call, Effect, Output, Reach, Tool, Toolset, filter,
 };
 use crate::{
     bell::{upstream::WebhookScope, webhooks::Registration},
@@ -22,6 +22,7 @@ const KINDS: &[&str] = &["inbound", "delivery", "bounce", "complaint", "open"];
 pub(super) const TOOL: Tool = Tool {
     name: "register_webhook",
     title: "Register a webhook",
+    toolset: Toolset::Webhooks,
     about: "Sends events of a mailbox or domain to this server (default), where wait_for_event finds them, or to \
             `endpoint_url`. Events for this server are on from the start; you rarely need this. The signing secret is \
             never shown.",

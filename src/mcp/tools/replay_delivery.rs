@@ -9,13 +9,14 @@ use super::{
         present::{self, Fenced, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Reach, Tool,
+    Call, Effect, Output, Reach, Tool, Toolset,
 };
 use crate::domain::id::DeliveryId;
 
 pub(super) const TOOL: Tool = Tool {
     name: "replay_delivery",
     title: "Replay a delivery",
+    toolset: Toolset::Webhooks,
     about: "Sends a delivery that is over (`failed` or `delivered`) again, as a new one beside the queue.",
     parameters: &[Parameter::new("delivery_id", Kind::Text, "").required()],
     output: &[

@@ -4,7 +4,7 @@ use rmcp::model::CallToolResult;
 
 use super::{
     super::{failure::Failure, server::Rooms},
-    Call, Effect, Reach, Tool, filter,
+    Call, Effect, Reach, Tool, Toolset, filter,
     send_email::{self, BCC, CC, IDEMPOTENCY_KEY, MARKDOWN, SEND_AT},
 };
 use crate::domain::id::MessageId;
@@ -12,6 +12,7 @@ use crate::domain::id::MessageId;
 pub(super) const TOOL: Tool = Tool {
     name: "reply_email",
     title: "Reply to an e-mail",
+    toolset: Toolset::Mail,
     about: "Replies to a message in its thread. Automatic, bulk and null-sender mail is not replied to.",
     parameters: &[filter::MESSAGE_ID.required(), MARKDOWN, CC, BCC, IDEMPOTENCY_KEY, SEND_AT, filter::LEASE_TOKEN],
     output: send_email::OUTPUT,

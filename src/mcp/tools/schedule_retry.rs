@@ -9,7 +9,7 @@ use super::{
         present::{self, Fenced, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Reach, Tool, filter,
+    Call, Effect, Output, Reach, Tool, Toolset, filter,
 };
 use crate::domain::{clock::UnixMillis, id::MessageId};
 
@@ -19,6 +19,7 @@ const DELAY_SECS_MAX: u64 = 7 * 24 * 3600;
 pub(super) const TOOL: Tool = Tool {
     name: "schedule_retry",
     title: "Try a recipient again",
+    toolset: Toolset::Mail,
     about: "After a soft bounce: moves the next try, or once it was given up (`final`), gives one more, once.",
     parameters: &[
         filter::MESSAGE_ID.required(),

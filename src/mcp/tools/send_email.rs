@@ -9,7 +9,7 @@ use super::{
         present::{self, Fence, Fenced, sentence, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Reach, Tool, filter,
+    Call, Effect, Output, Reach, Tool, Toolset, filter,
 };
 use crate::{
     bell::upstream::{Outgoing, Sent, UpstreamError},
@@ -40,6 +40,7 @@ pub(super) const OUTPUT: &[Output] = &[
 pub(super) const TOOL: Tool = Tool {
     name: "send_email",
     title: "Send an e-mail",
+    toolset: Toolset::Mail,
     about: "Sends a new message. To hear what becomes of it, wait_for_event with `message_id` and `cursor` as `after`.",
     parameters: &[
         Parameter::new("mailbox", Kind::Text, "from; default the only one"),

@@ -9,12 +9,13 @@ use super::{
         present::{self, Fenced, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Reach, Tool, filter,
+    Call, Effect, Output, Reach, Tool, Toolset, filter,
 };
 
 pub(super) const TOOL: Tool = Tool {
     name: "suppress_address",
     title: "Suppress an address",
+    toolset: Toolset::Suppression,
     about: "No more mail goes to the address, and what is queued for it is cancelled. Only the operator can lift it.",
     parameters: &[
         Parameter::new("address", Kind::Text, "").required(),

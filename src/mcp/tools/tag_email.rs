@@ -9,7 +9,7 @@ use super::{
         present::{self, Fenced, sentence, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Reach, Tool, filter,
+    Call, Effect, Output, Reach, Tool, Toolset, filter,
 };
 use crate::{
     bell::upstream::HANDLED,
@@ -27,6 +27,7 @@ const TAGS_SHOWN_MAX: usize = 50;
 pub(super) const TOOL: Tool = Tool {
     name: "tag_email",
     title: "Tag a message",
+    toolset: Toolset::Mail,
     about: "Adds `tags` and takes off those in `remove`. The tag `handled` says you are done: it also acks the message's \
             events under `lease_token`, or without one those leased to you. `stayed` names events that others hold.",
     parameters: &[

@@ -9,13 +9,14 @@ use super::{
         present::{self, Fenced, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Reach, Tool,
+    Call, Effect, Output, Reach, Tool, Toolset,
 };
 use crate::domain::id::WebhookId;
 
 pub(super) const TOOL: Tool = Tool {
     name: "test_webhook",
     title: "Test a webhook",
+    toolset: Toolset::Webhooks,
     about: "Sends a signed probe to its endpoint now and tells what it answered; at `self` it comes in as an `other` event.",
     parameters: &[Parameter::new("webhook_id", Kind::Text, "").required()],
     output: &[

@@ -11,7 +11,7 @@ use super::{
         present::{self, EventView, Fence, Fenced, Part, sentence, shown},
         server::Rooms,
     },
-    Call, Effect, Output, Reach, Tool, filter,
+    Call, Effect, Output, Reach, Tool, Toolset, filter,
 };
 use crate::{
     bell::waiting::{Reader, WaitRequest, Waited},
@@ -45,6 +45,7 @@ const OF_ONLOOKERS: [&str; 3] = ["thread_id", "message_id", "action_id"];
 pub(super) const TOOL: Tool = Tool {
     name: "wait_for_event",
     title: "Wait for e-mail events",
+    toolset: Toolset::Events,
     about: "Returns new events at once or as soon as they happen. By default you are a worker of a consumer: events are \
             leased to you (`lease_token`), nobody else gets them, and you ack them when done (tag_email `handled` or \
             ack_event). With `after` you only look on: no lease. A timeout is normal: call again with `next`.",

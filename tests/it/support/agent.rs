@@ -19,7 +19,7 @@ use mailbell::{
         secret::Secret,
     },
     ids::Ids,
-    mcp::{Rooms, Server, stdio},
+    mcp::{Rooms, Server, Toolsets, stdio},
     store::{bell::BellStore, log::EventLog as _, sources::Sources as _, sqlite::Schema},
     wake::Bell,
 };
@@ -44,6 +44,8 @@ pub struct Wing {
     receiver: OwnReceiver,
     /// What `webhooks.allow_hosts` says.
     pub allowed: AllowHosts,
+    /// What `mcp.toolsets` says.
+    pub toolsets: Toolsets,
     _directory: tempfile::TempDir,
 }
 
@@ -70,6 +72,7 @@ impl Wing {
             ids,
             receiver,
             allowed: AllowHosts::default(),
+            toolsets: Toolsets::default(),
             _directory: directory,
         }
     }
@@ -131,6 +134,7 @@ impl Wing {
             settling: Settling::new(store.clone(), self.bell.clone(), clock.clone()),
             webhooks: Webhooks::new(upstream.clone(), store, self.receiver.clone(), self.ids.clone(), clock.clone()),
             upstream,
+            toolsets: self.toolsets,
             ids: self.ids.clone(),
             clock,
         }))
