@@ -82,6 +82,10 @@ impl Failure {
 fn upstream(fence: &Fence, error: &UpstreamError) -> Sentence {
     let sentence = match error {
         UpstreamError::NoMessage(id) => sentence!("no message {}; call check_inbox", fence.code(id.as_str())),
+        UpstreamError::NoAttachment(id, number) => {
+            let id = fence.code(id.as_str());
+            sentence!("message {} has no attachment {}; call read_email to see its `attachments`", id, *number)
+        }
         UpstreamError::NoThread(id) => sentence!("no thread {}; call check_inbox", fence.code(id.as_str())),
         UpstreamError::NoMailbox(address) => sentence!("no mailbox {}; call list_mailboxes", fence.code(address)),
         UpstreamError::NoWebhook(id) => sentence!("no webhook {}; call list_webhooks", fence.code(id.as_str())),

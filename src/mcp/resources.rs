@@ -1,5 +1,7 @@
 //! Resources: the same events, threads, messages and deliveries as the tools show, under addresses of their own.
 
+mod attachment;
+
 use rmcp::{
     ErrorData,
     model::{ReadResourceResult, Resource, ResourceTemplate},
@@ -7,7 +9,7 @@ use rmcp::{
 
 use super::{
     failure::Failure,
-    present::{self, Clip, EventView, Fence, Fenced, Part, sentence, shown},
+    present::{self, Clip, EventView, Fence, Fenced, JSON, Part, sentence, shown},
     server::Rooms,
     tools::{EmailPart, ThreadView, deliveries_page, filter, gate},
 };
@@ -27,7 +29,6 @@ use crate::{
 };
 
 const SCHEME: &str = "mailbell://";
-const JSON: &str = "application/json";
 /// Events and deliveries in a resource: its newest page.
 const PAGE: u32 = 20;
 /// Mailboxes whose events are listed as resources; the template serves the others.
@@ -44,6 +45,7 @@ enum Place {
     MailboxEvents(String),
     Thread(ThreadId),
     Message(MessageId),
+    Attachment(MessageId, usize),
     Deliveries(WebhookId),
 }
 
@@ -65,6 +67,11 @@ impl Place {
             ["mailboxes", address, "events"] => Some(Self::MailboxEvents(address.to_owned())),
             ["threads", id] => Some(Self::Thread(ThreadId::new(id))),
             ["messages", id] => Some(Self::Message(MessageId::new(id))),
+            ["messages", id, "attachments", number] => number
+                .parse()
+                .ok()
+                .filter(|number| *number > 0)
+                .map(|number| Self::Attachment(MessageId::new(id), number)),
             ["webhooks", id, "deliveries"] => Some(Self::Deliveries(WebhookId::new(id))),
             _ => None,
         }
@@ -119,6 +126,11 @@ pub(super) fn templates() -> Vec<ResourceTemplate> {
         ("mailboxes/{address}/events", "mailbox events", "The newest events of a mailbox"),
         ("threads/{thread_id}", "thread", "A thread's messages, and whether it is handled"),
         ("messages/{message_id}", "message", "A message with the beginning of its text"),
+        (
+            "messages/{message_id}/attachments/{number}",
+            "attachment",
+            "A file of a message, from 1 on: what it is, its text, its bytes",
+        ),
         ("webhooks/{webhook_id}/deliveries", "webhook deliveries", "The newest deliveries of a webhook"),
     ]
     .map(|(path, name, about)| {
@@ -136,14 +148,17 @@ pub(super) async fn read(rooms: &Rooms, uri: &str, seen: &Mailboxes) -> Result<R
         let sentence = sentence!("there is no resource {}; resources/templates/list shows what can be read", shown);
         return Err(present::absent(&fence, &sentence, uri));
     };
-    match show(rooms, &fence, &place, seen).await {
-        Ok(part) => Ok(present::resource(&fence, uri, &part)),
+    match show(rooms, &fence, uri, &place, seen).await {
+        Ok(read) => Ok(read),
         Err(failure) => {
             let sentence = failure.sentence(&fence);
             Err(match failure {
                 Failure::Told(_)
                 | Failure::Upstream(
-                    UpstreamError::NoMessage(_) | UpstreamError::NoThread(_) | UpstreamError::NoMailbox(_),
+                    UpstreamError::NoMessage(_)
+                    | UpstreamError::NoAttachment(..)
+                    | UpstreamError::NoThread(_)
+                    | UpstreamError::NoMailbox(_),
                 )
                 | Failure::Webhook(WebhookError::Upstream(UpstreamError::NoWebhook(_))) => {
                     present::absent(&fence, &sentence, uri)
@@ -161,37 +176,48 @@ shown! {
     }
 }
 
-async fn show(rooms: &Rooms, fence: &Fence, place: &Place, seen: &Mailboxes) -> Result<Part, Failure> {
-    match place {
-        Place::Events => events(rooms, fence, EventFilter { within: seen.clone(), ..EventFilter::default() }).await,
+async fn show(
+    rooms: &Rooms,
+    fence: &Fence,
+    uri: &str,
+    place: &Place,
+    seen: &Mailboxes,
+) -> Result<ReadResourceResult, Failure> {
+    let part = match place {
+        Place::Attachment(id, number) => {
+            gate::message(rooms, id, seen).await?;
+            return attachment::read(rooms, fence, uri, id, *number).await;
+        }
+        Place::Events => events(rooms, fence, EventFilter { within: seen.clone(), ..EventFilter::default() }).await?,
         Place::MailboxEvents(address) => {
             let address = filter::address(address)?;
             if !seen.holds(&address) {
                 return Err(UpstreamError::NoMailbox(address).into());
             }
             let mailbox = Some(address);
-            events(rooms, fence, EventFilter { mailbox, ..EventFilter::default() }).await
+            events(rooms, fence, EventFilter { mailbox, ..EventFilter::default() }).await?
         }
         Place::Event(seq) => match rooms.log.event(*seq).await? {
             Some(event) if seen.named().is_none() || event.fact.mailbox.as_deref().is_some_and(|at| seen.holds(at)) => {
-                Ok(Part::of(&EventView::new(fence, &event, 0, Clip::WHOLE)))
+                Part::of(&EventView::new(fence, &event, 0, Clip::WHOLE))
             }
-            _ => Err(Failure::Told(sentence!("there is no event {}; call list_events", *seq))),
+            _ => return Err(Failure::Told(sentence!("there is no event {}; call list_events", *seq))),
         },
         Place::Thread(id) => {
             gate::thread(rooms, id, seen).await?;
-            Ok(Part::of(&ThreadView::new(fence, &rooms.upstream.thread(id).await?)))
+            Part::of(&ThreadView::new(fence, &rooms.upstream.thread(id).await?))
         }
         Place::Message(id) => {
             gate::message(rooms, id, seen).await?;
             let email = rooms.upstream.read_email(id).await?;
-            Ok(Part::of(&EmailPart::new(fence, &email, 0, None)))
+            Part::of(&EmailPart::new(fence, &email, 0, None))
         }
         Place::Deliveries(id) => {
             gate::webhook(rooms, id, seen).await?;
-            Ok(Part::of(&deliveries_page(rooms, fence, Some(id), None, PAGE, None).await?))
+            Part::of(&deliveries_page(rooms, fence, Some(id), None, PAGE, None).await?)
         }
-    }
+    };
+    Ok(present::resource(fence, uri, &part))
 }
 
 async fn events(rooms: &Rooms, fence: &Fence, filter: EventFilter) -> Result<Part, Failure> {
@@ -220,6 +246,9 @@ mod tests {
             ("mailbell://mailboxes//events", None),
             ("mailbell://threads/thr_1", Some(Place::Thread(ThreadId::new("thr_1")))),
             ("mailbell://messages/em_1", Some(Place::Message(MessageId::new("em_1")))),
+            ("mailbell://messages/em_1/attachments/2", Some(Place::Attachment(MessageId::new("em_1"), 2))),
+            ("mailbell://messages/em_1/attachments/0", None),
+            ("mailbell://messages/em_1/attachments/-1", None),
             ("mailbell://webhooks/wh_1/deliveries", Some(Place::Deliveries(WebhookId::new("wh_1")))),
             ("mailbell://webhooks/wh_1", None),
             ("mailbell://threads/%zz", None),

@@ -226,6 +226,9 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let principal = Self::principal(&context);
+        if let Err(sentence) = principal.count_call(&*self.rooms.clock) {
+            return Err(present::invalid(&Fence::new(self.rooms.ids()), &sentence));
+        }
         resources::read(&self.rooms, &request.uri, &principal.grant().mailboxes).await.map(Into::into)
     }
 }

@@ -98,6 +98,12 @@ impl Client {
         self.call(Method::GET, path, query, None, Repeat::Safe).await
     }
 
+    /// Gets what is no JSON: at most `bytes_max` of it.
+    pub(super) async fn get_bytes(&self, path: &[&str], bytes_max: usize) -> Result<Vec<u8>, UpstreamError> {
+        let response = self.answered(Method::GET, path, &[], None, Repeat::Safe).await?;
+        bounded(response, bytes_max).await?.ok_or(UpstreamError::Unreadable("it is longer than it was said to be"))
+    }
+
     /// Asks for a change that the gate has let through; there is no other way to ask for one.
     pub(super) async fn change<T: DeserializeOwned>(&self, pass: &Pass) -> Result<T, UpstreamError> {
         let Change { method, path, query, body, .. } = pass.change();
@@ -142,6 +148,19 @@ impl Client {
         body: Option<&serde_json::Value>,
         repeat: Repeat,
     ) -> Result<T, UpstreamError> {
+        let response = self.answered(method, path, query, body, repeat).await?;
+        if response.status() == StatusCode::ACCEPTED { accepted(response).await } else { read(response).await }
+    }
+
+    /// Asks until there is an answer that says it was done, or as often as is worth it.
+    async fn answered(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<&serde_json::Value>,
+        repeat: Repeat,
+    ) -> Result<Response, UpstreamError> {
         let mut delays = ExponentialBuilder::default()
             .with_min_delay(RETRY_DELAY_MIN)
             .with_max_delay(RETRY_DELAY_MAX)
@@ -158,11 +177,10 @@ impl Client {
                 request = request.json(body);
             }
             let (again, asked, error) = match self.send(&base, request).await {
-                Ok(response) if response.status() == StatusCode::ACCEPTED => return accepted(response).await,
-                Ok(response) if response.status().is_success() => return read(response).await,
+                Ok(response) if response.status().is_success() => return Ok(response),
                 // The try before this one did it, and its answer was lost.
                 Ok(response) if tries > 1 && method == Method::DELETE && response.status() == StatusCode::NOT_FOUND => {
-                    return read(response).await;
+                    return Ok(response);
                 }
                 Ok(response) => {
                     let status = response.status();
@@ -234,14 +252,14 @@ async fn refusal(status: StatusCode, asked: Option<Duration>, response: Response
 }
 
 async fn said(response: Response) -> String {
-    let Ok(bytes) = bounded(response).await else { return String::new() };
+    let Ok(Some(bytes)) = bounded(response, ANSWER_BYTES_MAX).await else { return String::new() };
     let Ok(ErrorBody { error }) = serde_json::from_slice(&bytes) else { return String::new() };
     let text = error.as_str().or_else(|| error.get("message")?.as_str()).unwrap_or_default();
     text.chars().take(SAID_CHARS_MAX).collect()
 }
 
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T, UpstreamError> {
-    let bytes = bounded(response).await?;
+    let bytes = json_bytes(response).await?;
     // An empty answer to a delete says as much as `{}`.
     parsed(if bytes.is_empty() { b"{}" } else { &bytes })
 }
@@ -263,7 +281,7 @@ async fn accepted<T: DeserializeOwned>(response: Response) -> Result<T, Upstream
         cursor: Option<String>,
         asked_at: Option<UnixMillis>,
     }
-    let bytes = bounded(response).await?;
+    let bytes = json_bytes(response).await?;
     if let Ok(Waiting { status: Some(status), action_id: Some(action), cursor, asked_at }) =
         serde_json::from_slice(&bytes)
         && ["pending_approval", "scheduled"].contains(&status.as_str())
@@ -274,15 +292,20 @@ async fn accepted<T: DeserializeOwned>(response: Response) -> Result<T, Upstream
     parsed(&bytes)
 }
 
-async fn bounded(response: Response) -> Result<Vec<u8>, UpstreamError> {
+async fn json_bytes(response: Response) -> Result<Vec<u8>, UpstreamError> {
+    bounded(response, ANSWER_BYTES_MAX).await?.ok_or(UpstreamError::Unreadable("it is longer than 8 MiB"))
+}
+
+/// The whole body; none where it is longer than that.
+async fn bounded(response: Response, bytes_max: usize) -> Result<Option<Vec<u8>>, UpstreamError> {
     let mut bytes = Vec::new();
     let mut stream = response.bytes_stream();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|source| UpstreamError::Unreachable { source: source.without_url() })?;
-        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(UpstreamError::Unreadable("it is longer than 8 MiB"));
+        if bytes.len() + chunk.len() > bytes_max {
+            return Ok(None);
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(bytes)
+    Ok(Some(bytes))
 }

@@ -17,6 +17,9 @@ pub enum UpstreamError {
     /// There is no such message in any mailbox.
     #[error("no message {0}; call check_inbox")]
     NoMessage(MessageId),
+    /// The message has no such file.
+    #[error("message {0} has no attachment {1}; call read_email to see its `attachments`")]
+    NoAttachment(MessageId, usize),
     /// There is no such thread in any mailbox.
     #[error("no thread {0}; call check_inbox")]
     NoThread(ThreadId),

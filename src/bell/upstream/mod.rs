@@ -5,6 +5,7 @@
 //! each mailbox. This is the one home of `reqwest` in the bell wing.
 
 mod arrivals;
+mod attachments;
 mod changing;
 mod client;
 mod error;
@@ -28,6 +29,7 @@ use url::Url;
 use self::client::Client;
 pub use self::{
     arrivals::Arrivals,
+    attachments::ATTACHMENT_BYTES_MAX,
     error::{SAID_CHARS_MAX, UpstreamError},
     inbox::{InboxCursor, InboxPage, InboxQuery, MAILBOXES_MERGED_MAX, PAGE_MAX},
     keeper::{Keeper, PROOF_PATH, Silence},

@@ -163,6 +163,11 @@ impl From<AttachmentBody> for Attachment {
 }
 
 #[derive(Deserialize)]
+pub(super) struct AttachmentLink {
+    pub(super) url: String,
+}
+
+#[derive(Deserialize)]
 pub(super) struct Tags {
     #[serde(default, deserialize_with = "tags")]
     pub(super) tags: Option<BTreeMap<String, String>>,

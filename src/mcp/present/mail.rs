@@ -1,14 +1,14 @@
 //! Mailboxes and messages as a model sees them.
 
-use super::{Clip, Fence, Fenced, Part, json, shown};
+use super::{ATTACHMENTS_SHOWN_MAX, AttachmentView, Clip, Fence, Fenced, Part, json, shown};
 use crate::{
     bell::upstream::{Email, Mailbox, Summary},
-    domain::clock::UnixMillis,
-    domain::verdict::{Finding, Outcome, Verdict},
+    domain::{
+        clock::UnixMillis,
+        link::misleading_links,
+        verdict::{Finding, Outcome, Verdict},
+    },
 };
-
-/// Files named in one result; their number is told anyway.
-const ATTACHMENTS_SHOWN_MAX: usize = 20;
 
 /// Signatures named in one result.
 const SIGNATURES_SHOWN_MAX: usize = 5;
@@ -104,14 +104,6 @@ impl SummaryView {
 }
 
 shown! {
-    struct AttachmentView {
-        filename: Fenced,
-        content_type: Fenced,
-        size_bytes: u64,
-    }
-}
-
-shown! {
     /// One check's result. The results are words of ours; a domain is the sender's.
     struct FindingView {
         result: Outcome,
@@ -162,6 +154,9 @@ shown! {
         attachments_left_out: Option<usize>,
         #[serde(skip_serializing_if = "Option::is_none")]
         auth_results: Option<VerdictView>,
+        /// Links in the whole text that name another host than they lead to.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        misleading_links: Option<usize>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         notes: Vec<Fenced>,
     }
@@ -180,14 +175,12 @@ impl EmailHead {
                 .attachments
                 .iter()
                 .take(shown)
-                .map(|attachment| AttachmentView {
-                    filename: fence.text_up_to(&attachment.name, clip.text_chars.min(120)),
-                    content_type: fence.text_up_to(&attachment.content_type, clip.text_chars.min(120)),
-                    size_bytes: attachment.size_bytes,
-                })
+                .zip(1..)
+                .map(|(file, number)| AttachmentView::new(fence, &email.summary.id, number, file, clip.text_chars))
                 .collect(),
             attachments_left_out: (left_out > 0).then_some(left_out),
             auth_results: email.verdict.as_ref().map(|verdict| VerdictView::new(fence, verdict)),
+            misleading_links: Some(misleading_links(&email.text)).filter(|count| *count > 0),
             notes: email.notes.iter().take(5).map(|note| fence.text_up_to(note, clip.text_chars)).collect(),
         }
     }

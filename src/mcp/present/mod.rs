@@ -2,6 +2,7 @@
 //! and no longer than a model should have to read.
 
 mod alone;
+mod attachment;
 mod event;
 mod fence;
 mod mail;
@@ -20,6 +21,7 @@ pub use self::{
     fence::{Fence, Fenced, is_bare},
 };
 pub(super) use self::{
+    attachment::{ATTACHMENTS_SHOWN_MAX, AttachmentView, file, large_file, with_links},
     event::EventView,
     fence::{fence_rule, unfence},
     mail::{EmailHead, MailboxView, SummaryView},
@@ -29,6 +31,8 @@ pub(super) use self::{
     webhook::{DeliveriesView, WebhookView},
 };
 
+/// The media type of what we write.
+pub(super) const JSON: &str = "application/json";
 /// A result without a larger `max_chars` or `limit` is at most so many characters: about 2,500 tokens.
 pub const RESULT_CHARS_MAX: usize = 8_000;
 /// Kept free in a result for what stands beside its list or text: cursor, notes, fence, the next call.
@@ -143,7 +147,7 @@ pub(super) fn result(fence: &Fence, body: &impl Shown) -> CallToolResult {
 /// A resource at `uri`: a result like any other, as text.
 pub(super) fn resource(fence: &Fence, uri: &str, body: &impl Shown) -> ReadResourceResult {
     let text = object(fence, body).into_value().to_string();
-    ReadResourceResult::new(vec![ResourceContents::text(text, uri).with_mime_type("application/json")])
+    ReadResourceResult::new(vec![ResourceContents::text(text, uri).with_mime_type(JSON)])
 }
 
 shown! {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Fenced, json};
+use super::{Fenced, attachment::AttachmentUri, json};
 use crate::domain::{
     clock::UnixMillis,
     consumer::Gap,
@@ -44,7 +44,7 @@ macro_rules! shown_as_it_is {
     ($($type:ty),* $(,)?) => { $(impl Shown for $type {})* };
 }
 
-shown_as_it_is!(Fenced, Part, &'static str, bool, u16, u32, u64, i64, usize, UnixMillis);
+shown_as_it_is!(AttachmentUri, Fenced, Part, &'static str, bool, u16, u32, u64, i64, usize, UnixMillis);
 // Each of these is one of a few words that we chose.
 shown_as_it_is!(AcceptedBy, Auth, BounceType, EventKind, Gap, Outcome, Tied);
 

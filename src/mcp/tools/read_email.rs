@@ -53,6 +53,7 @@ pub(super) const TOOL: Tool = Tool {
         Output("tags", "strings", false),
         Output("notes", "strings", false),
         Output("auth_results", "object", false),
+        Output("misleading_links", "integer", false),
         Output("extracted_text", "string", false),
         Output("body_text", "string", true),
         Output("total_chars", "integer", true),
@@ -122,5 +123,5 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let number = |name| arguments.number(name).map(|number| usize::try_from(number).unwrap_or(usize::MAX));
     let email = rooms.upstream.read_email(&id).await?;
     let part = EmailPart::new(&fence, &email, number("offset").unwrap_or(0), number("max_chars"));
-    Ok(present::result(&fence, &part))
+    Ok(present::with_links(present::result(&fence, &part), &email))
 }
