@@ -12,6 +12,7 @@ mod presence;
 pub mod present;
 mod principal;
 mod progress;
+mod prompts;
 mod resources;
 mod server;
 mod sessions;

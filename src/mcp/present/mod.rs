@@ -6,6 +6,7 @@ mod attachment;
 mod event;
 mod fence;
 mod mail;
+mod prompt;
 mod sentence;
 mod shown;
 mod suppression;
@@ -25,6 +26,7 @@ pub(super) use self::{
     event::EventView,
     fence::{fence_rule, unfence},
     mail::{EmailHead, MailboxView, SummaryView},
+    prompt::prompt,
     sentence::{Sentence, absent, broken, failure, invalid, sentence, spoken},
     shown::{Part, Shown, shown},
     suppression::SuppressionView,

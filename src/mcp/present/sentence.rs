@@ -65,7 +65,7 @@ impl Sentence {
     }
 
     /// Followed by the fence's name where something in it was fenced.
-    fn whole(&self, fence: &Fence) -> String {
+    pub(super) fn whole(&self, fence: &Fence) -> String {
         match fence.name() {
             Some(name) => format!("{self} (fence: {name})"),
             None => self.0.clone(),
