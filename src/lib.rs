@@ -18,7 +18,7 @@
 //!                │ MCP: stdio, Streamable HTTP                        │ terminal
 //!   ┌────────────┴──────────────────── cli · app ─────────────────────┴────────────┐
 //!   │  BELL WING: the agent's side     bell.db   MAIL WING: a mail service  mail.db │
-//!   │  mcp      tools, resources                 http::v1   the API at /v1          │
+//!   │  mcp      tools, resources, prompts        http::v1   the API at /v1          │
 //!   │  bell     sources → intake → log           mail       SMTP, LMTP in, mailroom │
 //!   │           waiting · consumers                         webhooks out: in order, │
 //!   │           upstream ────────────▶ /v1                  signed, retried         │
@@ -62,10 +62,12 @@
 //!
 //! Who speaks MCP over HTTP is a [`mcp::Principal`]: the bearer of a token ([`app`]'s roll lets in, and ends what a revoked token
 //! has in progress). Each call passes one gate (`mcp::tools::gate`) before its tool acts: limits, read or act, its mailboxes,
-//! whose lease it is. What it may not see is answered as if it were not there. Around it, `mcp::tools::record` writes to the
-//! audit record ([`store::audit`]): an intent before an effect outside, a result after; `http::v1`'s gate does the same for requests
-//! that change something. What lies in `bell.db` tells of itself in its own transaction: events, leases and how long they run,
-//! and each step of what waits for an operator. `examples/audit_check` checks an export and shares no code with all this. The chain's key lies in a file outside. [`bell::retention`] and [`mail::retention`] forget in small
+//! whose lease it is. What it may not see is answered as if it were not there, and what is in no toolset of this server is
+//! refused there. Around it, `mcp::tools::record` writes to the audit record ([`store::audit`]): an intent before an effect
+//! outside, a result after; `http::v1`'s gate does the same for requests that change something. What lies in `bell.db` tells of
+//! itself in its own transaction: events, leases and how long they run, and each step of what waits for an operator.
+//! `examples/audit_check` checks an export and shares no code with all this. The chain's key lies in a file outside.
+//! [`bell::retention`] and [`mail::retention`] forget in small
 //! transactions, in the keeper, every hour.
 //!
 //! ## One event's journey
@@ -148,6 +150,7 @@
 //!   webhook that is off is on no line, and its time goes on; where that ends, no try does.
 //! - A request's body is read to its end before the answer, or the answer ends the connection and says so.
 //! - stdout belongs to the MCP wire in stdio mode. Secrets, bodies and addresses reach no log line.
+//! - A file that came with mail goes to a client as bytes of a type of ours, never as text; as text it stands in a fence.
 //! - Foreign text reaches a model only inside a fence whose name is random per result: a result and a sentence are made of
 //!   types that no bare text has ([`mcp::present`]). Sixty hostile mails are read through every tool to see it.
 //!

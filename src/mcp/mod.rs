@@ -7,6 +7,7 @@
 mod arguments;
 pub mod bridge;
 mod failure;
+mod manual;
 pub mod over_http;
 mod presence;
 pub mod present;
@@ -21,6 +22,7 @@ mod tools;
 mod toolsets;
 
 pub use self::{
+    manual::tool_table,
     principal::{Limits, Principal},
     server::{Rooms, SESSION_HEADER, Server, published_tools},
     sessions::SessionBook,

@@ -48,6 +48,15 @@ impl ClientConfig {
     pub(super) fn run(self) -> Result<(), Failure> {
         let connection = self.connection()?;
         let block = block::of(self.client, &connection)?;
+        if let Connection::Http { token: None, .. } = connection {
+            writeln_to_stderr(match self.client {
+                Client::ClaudeDesktop => {
+                    "mailbell: Claude Desktop passes no variables on, so its file has to hold the token: pipe what `mailbell \
+                     token show mcp` prints into this, with --token-stdin"
+                }
+                _ => "mailbell: set MAILBELL_TOKEN where the client runs, to what `mailbell token show mcp` prints",
+            })?;
+        }
         if !self.write {
             let place = default_file(self.client)?;
             writeln_to_stderr(&format!("mailbell: this belongs into {}; --write puts it there", place.display()))?;
@@ -65,13 +74,7 @@ impl ClientConfig {
             file::Written::Merged { backup } => {
                 format!("{} is written; as it was before, it is in {}", path.display(), backup.display())
             }
-        })?;
-        if let Connection::Http { token: None, .. } = connection {
-            writeln_to_stderr(
-                "mailbell: set MAILBELL_TOKEN where the client runs, to what `mailbell token show mcp` prints",
-            )?;
-        }
-        Ok(())
+        })
     }
 
     fn connection(&self) -> Result<Connection, Failure> {

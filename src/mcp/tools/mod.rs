@@ -154,6 +154,18 @@ impl Tool {
         self.name
     }
 
+    pub(super) fn title(&self) -> &'static str {
+        self.title
+    }
+
+    pub(super) fn toolset(&self) -> Toolset {
+        self.toolset
+    }
+
+    pub(super) fn parameters(&self) -> &'static [Parameter] {
+        self.parameters
+    }
+
     /// Whether a call changes anything here or outside.
     fn changes(&self) -> bool {
         !matches!(self.effect, Effect::Reads)
