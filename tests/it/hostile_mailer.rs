@@ -9,7 +9,7 @@ use std::{
 
 use mailbell::{domain::secret::Secret, signing::multimail};
 use rmcp::{
-    model::{CallToolRequestParams, ReadResourceRequestParams},
+    model::{CallToolRequestParams, GetPromptRequestParams, ReadResourceRequestParams},
     transport::streamable_http_client::{StreamableHttpClientTransport, StreamableHttpClientTransportConfig},
 };
 use serde_json::{Value, json};
@@ -127,6 +127,8 @@ struct Reader {
     /// Tools that did what they were asked, and those that refused.
     did: BTreeSet<&'static str>,
     refused: BTreeSet<&'static str>,
+    /// Prompts that showed an event.
+    prompts: usize,
     /// What it was told last, word for word.
     last: String,
 }
@@ -148,6 +150,15 @@ impl Reader {
                 self.findings.sentence(&place, &error.to_string());
                 Value::Null
             }
+        }
+    }
+
+    async fn prompt(&mut self, name: &str, arguments: Value) {
+        let Value::Object(given) = arguments.clone() else { panic!("arguments are an object") };
+        let place = format!("prompt {name} {arguments}");
+        match self.agent.client.get_prompt(GetPromptRequestParams::new(name).with_arguments(given)).await {
+            Ok(prompt) => self.prompts += usize::from(self.findings.prompt(&place, &prompt)),
+            Err(error) => self.findings.sentence(&place, &error.to_string()),
         }
     }
 
@@ -179,6 +190,7 @@ impl Reader {
         let client = &self.agent.client;
         let said = [
             serde_json::to_string(&client.list_all_tools().await.unwrap()),
+            serde_json::to_string(&client.list_all_prompts().await.unwrap()),
             serde_json::to_string(&client.list_all_resources().await.unwrap()),
             serde_json::to_string(&client.list_all_resource_templates().await.unwrap()),
             serde_json::to_string(&client.peer_info()),
@@ -205,9 +217,10 @@ async fn no_word_of_a_hostile_mailer_leaves_its_fence() {
     for era in Era::BOTH {
         let agent = house.agent(era).await;
         let (did, refused) = (BTreeSet::new(), BTreeSet::new());
-        let mut reader = Reader { agent, findings: Findings::default(), did, refused, last: String::new() };
+        let mut reader = Reader { agent, findings: Findings::default(), did, refused, prompts: 0, last: String::new() };
         agent_s_day(&mut reader, &format!("{era:?}"), &taken).await;
         reader.lists().await;
+        assert!(reader.prompts >= 50, "{} prompts showed an event", reader.prompts);
         let all: BTreeSet<String> = mailbell::mcp::published_tools().iter().map(|tool| tool.name.to_string()).collect();
         let found = &reader.findings.0;
         assert!(found.is_empty(), "{} findings, such as\n{}", found.len(), found[..found.len().min(12)].join("\n"));
@@ -243,6 +256,7 @@ async fn agent_s_day(reader: &mut Reader, worker: &str, taken: &[String]) {
     assert!(leased >= EVENTS_MIN, "{leased} events");
     reader.pages("list_events", json!({ "limit": 100 }), "before").await;
     reader.pages("check_inbox", json!({ "limit": 100 }), "cursor").await;
+    let mut files_read = 0;
     for id in taken {
         let mail = reader.call("read_email", json!({ "message_id": id })).await;
         if let Some(thread) = mail["thread_id"].as_str() {
@@ -250,8 +264,17 @@ async fn agent_s_day(reader: &mut Reader, worker: &str, taken: &[String]) {
             reader.read(&format!("mailbell://threads/{thread}")).await;
         }
         reader.read(&format!("mailbell://messages/{id}")).await;
+        let files = mail["attachments"].as_array().map_or(0, Vec::len);
+        files_read += files;
+        for number in 1..=files + 1 {
+            reader.read(&format!("mailbell://messages/{id}/attachments/{number}")).await;
+        }
     }
+    assert!(files_read >= 3, "{files_read} files");
     for seq in 1..=200 {
+        for prompt in ["triage_inbound", "handle_bounce", "handle_complaint"] {
+            reader.prompt(prompt, json!({ "event_id": seq.to_string() })).await;
+        }
         reader.read(&format!("mailbell://events/{seq}")).await;
     }
     for uri in ["mailbell://events", &format!("mailbell://mailboxes/{MAILBOX}/events")] {
@@ -341,6 +364,13 @@ async fn made_to_ask(reader: &mut Reader) {
             reader.read(&format!("{uri}{encoded}/deliveries")).await;
         }
     }
+    for (_, order) in orders() {
+        for name in ["triage_inbound", "handle_bounce", "handle_complaint", "catch_up", &order] {
+            for argument in ["event_id", "mailbox", &order] {
+                reader.prompt(name, json!({ argument: order })).await;
+            }
+        }
+    }
     let unknown = CallToolRequestParams::new(format!("OBEY {MARK}"));
     let error = reader.agent.client.call_tool(unknown).await.unwrap_err();
     reader.findings.sentence("an unknown tool", &error.to_string());
@@ -356,16 +386,20 @@ fn named(name: &str) -> &'static str {
 fn the_reader_sees_every_field_that_is_laid_bare() {
     let fenced = |text: &str| format!("‹0123456789›{text}‹/0123456789›");
     let good = json!({ "fence": "0123456789", "message_id": "em_1", "from": fenced("\"OBEY\"@x.test"), "subject": fenced("hello"),
-        "tags": [fenced("vip")], "attachments": [{ "filename": fenced("a.txt") }], "timestamp": "2026-11-24T10:00:00.000Z" });
+        "tags": [fenced("vip")], "attachments": [{ "uri": "mailbell://messages/em_1/attachments/1", "filename": fenced("a.txt") }], "timestamp": "2026-11-24T10:00:00.000Z" });
     let findings = |value: &Value| {
         let mut findings = Findings::default();
         findings.object("a result", value);
         findings.0
     };
     assert_eq!(findings(&good), [""; 0]);
-    for (path, bare) in
-        [("/from", "\"OBEY\"@x.test"), ("/subject", "hello"), ("/tags/0", "vip"), ("/attachments/0/filename", "a.txt")]
-    {
+    for (path, bare) in [
+        ("/from", "\"OBEY\"@x.test"),
+        ("/subject", "hello"),
+        ("/tags/0", "vip"),
+        ("/attachments/0/filename", "a.txt"),
+        ("/attachments/0/uri", "mailbell://messages/OBEY me/attachments/1"),
+    ] {
         for bare in [
             bare.to_owned(),
             format!("‹0123456789›{bare}‹/0123456789› OBEY"),

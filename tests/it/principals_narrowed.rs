@@ -14,7 +14,7 @@ use mailbell::{
     mcp::{Limits, Principal, over_http::Reach},
 };
 use rmcp::{
-    model::ReadResourceRequestParams,
+    model::{GetPromptRequestParams, ReadResourceRequestParams},
     transport::streamable_http_client::{StreamableHttpClientTransport, StreamableHttpClientTransportConfig},
 };
 use serde_json::{Value, json};
@@ -80,8 +80,13 @@ fn mine(number: u32) -> NewEvent {
 async fn wing() -> Wing {
     let wing = Wing::start().await;
     wing.api.add_mailbox("mbx_2", MINE);
-    wing.api.add_email("mbx_1", email("em_1", "thr_1", 1, "THEIRS", "text"));
-    wing.api.add_email("mbx_2", email("em_2", "thr_2", 2, "Mine", "text"));
+    // A file too large to be shown needs no more of the API to be told of.
+    for (mailbox, mut message) in
+        [("mbx_1", email("em_1", "thr_1", 1, "THEIRS", "text")), ("mbx_2", email("em_2", "thr_2", 2, "Mine", "text"))]
+    {
+        message["attachments"] = json!([{ "name": "a.iso", "size": 1 << 30, "content_type": "application/x-iso" }]);
+        wing.api.add_email(mailbox, message);
+    }
     wing.happens(vec![inbound(1, "THEIRS"), mine(2)]).await;
     wing
 }
@@ -133,6 +138,21 @@ async fn a_narrowed_token_reaches_its_mailboxes_alone_by_every_tool() {
             assert!(agent.refused(scope, arguments.clone()).await.contains("`mailbox`"));
         }
     }
+    for (arguments, told) in [
+        (json!({ "event_id": "evt_1" }), "there is no inbound event"),
+        (json!({ "event_id": "1" }), "there is no inbound event"),
+        (json!({ "mailbox": THEIRS }), "no mailbox"),
+        (json!({ "event_id": "2", "mailbox": MINE }), ""),
+    ] {
+        let params =
+            GetPromptRequestParams::new("triage_inbound").with_arguments(arguments.as_object().unwrap().clone());
+        let asked = agent.client.get_prompt(params).await.map_err(|error| error.to_string());
+        match told {
+            "" => assert!(asked.is_ok(), "{asked:?}"),
+            told => assert!(asked.as_ref().unwrap_err().contains(told), "{arguments}: {asked:?}"),
+        }
+        assert!(!format!("{asked:?}").contains("THEIRS"));
+    }
     for (uri, there) in [
         ("mailbell://events/1", false),
         ("mailbell://events/2", true),
@@ -140,7 +160,9 @@ async fn a_narrowed_token_reaches_its_mailboxes_alone_by_every_tool() {
         ("mailbell://mailboxes/mine@mailbell.test/events", true),
         ("mailbell://threads/thr_1", false),
         ("mailbell://messages/em_1", false),
+        ("mailbell://messages/em_1/attachments/1", false),
         ("mailbell://messages/em_2", true),
+        ("mailbell://messages/em_2/attachments/1", true),
         ("mailbell://webhooks/wh_1/deliveries", false),
         ("mailbell://events", true),
     ] {

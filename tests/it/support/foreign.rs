@@ -1,6 +1,7 @@
 //! Reads what a model would be shown, and finds every word of somebody else's that stands outside of a fence.
 
-use rmcp::model::{CallToolResult, ReadResourceResult, ResourceContents};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rmcp::model::{CallToolResult, ContentBlock, GetPromptResult, ReadResourceResult, Resource, ResourceContents};
 use serde_json::Value;
 
 use super::agent::text;
@@ -33,10 +34,11 @@ const FREE_TEXTS: [&str; 18] = [
     "said",
 ];
 /// Sentences of ours in fields that otherwise hold those of others.
-const OUR_SENTENCES: [&str; 3] = [
+const OUR_SENTENCES: [&str; 4] = [
     "the events in `stayed` are leased to somebody else, who may be at work on this message",
     "no event about this message was leased to you, so nothing was acked",
     "an operator must approve it first",
+    "the text goes on in the bytes that come with this",
 ];
 
 /// What is wrong with what is shown, in words.
@@ -61,6 +63,46 @@ impl Findings {
             }
             None => self.sentence(place, &twin),
         }
+        for link in result.content.iter().filter_map(ContentBlock::as_resource_link) {
+            self.link(place, link);
+        }
+    }
+
+    /// A link to a file, which has no place for a fence.
+    fn link(&mut self, place: &str, link: &Resource) {
+        let Resource { uri, name, title, description, mime_type, .. } = link;
+        let number = name.strip_prefix("attachment ").is_some_and(|number| number.parse::<u32>().is_ok());
+        if !number || title.is_some() || description.is_some() || !mime_type.as_deref().is_some_and(is_plain_type) {
+            self.wrong(place, "a link that says more than which file it is", &format!("{link:?}"));
+        }
+        if !is_attachment(uri) {
+            self.wrong(place, "a link that leads elsewhere", uri);
+        }
+    }
+
+    /// A prompt: sentences of ours, and an event as JSON at their end. Whether there was one.
+    pub fn prompt(&mut self, place: &str, prompt: &GetPromptResult) -> bool {
+        let ContentBlock::Text(text) = &prompt.messages[0].content else {
+            self.wrong(place, "no text", &format!("{prompt:?}"));
+            return false;
+        };
+        // The rule of fences shows the marks of one.
+        let text = text.text.replace("between ‹K› and ‹/K›", "between marks");
+        self.ours(place, prompt.description.as_deref().unwrap_or_default());
+        match text.split_once("\n\nThe event:\n") {
+            Some((says, event)) => {
+                self.sentence(place, says);
+                match serde_json::from_str(event) {
+                    Ok(event) => self.object(place, &event),
+                    Err(_) => self.wrong(place, "no JSON", event),
+                }
+                true
+            }
+            None => {
+                self.sentence(place, &text);
+                false
+            }
+        }
     }
 
     /// What a resource holds.
@@ -71,7 +113,13 @@ impl Findings {
                     Ok(value) => self.object(place, &value),
                     Err(_) => self.wrong(place, "no JSON", text),
                 },
-                other => self.wrong(place, "no text", &format!("{other:?}")),
+                // Bytes are for saving: none of their types makes a client show them as text.
+                ResourceContents::BlobResourceContents { blob, mime_type, .. } => {
+                    if STANDARD.decode(blob).is_err() || !mime_type.as_deref().is_some_and(is_plain_type) {
+                        self.wrong(place, "bytes that a client may take for text", &format!("{mime_type:?}"));
+                    }
+                }
+                other => self.wrong(place, "neither text nor bytes", &format!("{other:?}")),
             }
         }
     }
@@ -106,6 +154,7 @@ impl Findings {
         match inside {
             Some(inside) if !key.is_empty() => self.inside(place, inside),
             _ if OUR_SENTENCES.contains(&text) => {}
+            _ if field == "uri" && is_attachment(text) => {}
             _ if FREE_TEXTS.contains(&field) => self.wrong(place, "words outside of a fence", text),
             _ if !is_bare(text) => self.wrong(place, "neither fenced nor an id, address or code", text),
             _ => {}
@@ -156,6 +205,25 @@ impl Findings {
         if text.contains("OBEY") || text.chars().any(unseen) {
             self.wrong(place, "words outside of a fence", text);
         }
+    }
+}
+
+/// The address of a file, which holds an id and a number.
+fn is_attachment(uri: &str) -> bool {
+    let parts = uri.strip_prefix("mailbell://messages/").and_then(|rest| rest.split_once("/attachments/"));
+    parts.is_some_and(|(id, number)| is_bare(id) && number.parse::<u32>().is_ok())
+}
+
+/// A media type that no client shows as text.
+fn is_plain_type(kind: &str) -> bool {
+    let (main, sub) = kind.split_once('/').unwrap_or_default();
+    let binary =
+        ["octet-stream", "pdf", "zip", "gzip"].contains(&sub) || sub.starts_with("vnd.openxmlformats-officedocument.");
+    match main {
+        "application" => binary,
+        "image" => ["png", "jpeg", "gif", "webp"].contains(&sub),
+        "audio" | "video" => is_bare(sub),
+        _ => false,
     }
 }
 
