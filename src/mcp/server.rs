@@ -208,7 +208,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        Ok(ListPromptsResult::with_all_items(prompts::published()))
+        Ok(ListPromptsResult::with_all_items(prompts::published(self.rooms.toolsets)))
     }
 
     async fn get_prompt(

@@ -160,13 +160,9 @@ fn a_file_that_cannot_be_read_is_left_as_it_is() {
 #[test]
 fn a_token_goes_where_no_git_work_tree_is_and_into_no_url() {
     let home = tempfile::tempdir().unwrap();
-    let with_token =
-        |file: &str| ["claude-desktop", "--http", URL, "--token-stdin", "--write", "--file", file].map(str::to_owned);
-    let args = |args: &'_ [String]| -> Vec<String> { args.to_vec() };
     let run_with = |file: &str, token: &str| {
-        let owned = args(&with_token(file));
-        let borrowed: Vec<&str> = owned.iter().map(String::as_str).collect();
-        run(home.path(), &borrowed, token)
+        let args = ["claude-desktop", "--http", URL, "--token-stdin", "--write", "--file", file];
+        run(home.path(), &args, token)
     };
     let ran = run_with("own/desktop.json", TOKEN);
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));

@@ -38,8 +38,11 @@ fn bounce(number: u32, diagnostic: &str) -> NewEvent {
     NewEvent { detail, ..inbound(number, "") }
 }
 
-/// The calls that a text names, as `tool(argument, argument: value)`: the tool, its arguments and the values given.
-fn calls(text: &str) -> Vec<(String, Vec<(String, Option<Value>)>)> {
+/// The arguments of a call that a text names, with the values that it gives.
+type Named = Vec<(String, Option<Value>)>;
+
+/// The calls that a text names, as `tool(argument, argument: value)`.
+fn calls(text: &str) -> Vec<(String, Named)> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices('(') {
         let start = text[..at].rfind(|c: char| !(c.is_ascii_lowercase() || c == '_')).map_or(0, |start| start + 1);
@@ -117,8 +120,8 @@ async fn each_prompt_names_calls_that_its_tools_take() {
             for arguments in [json!({}), json!({ "mailbox": "Agent@mailbell.test" })] {
                 let says = asked(&agent, &prompt.name, arguments.clone()).await.unwrap();
                 assert!(are_calls_of_tools(&says) >= 4, "{}: {says}", prompt.name);
-                let named = says.contains(", mailbox: \"agent@mailbell.test\"");
-                assert_eq!(named, arguments != json!({}), "{says}");
+                let says_which = says.contains(", mailbox: \"agent@mailbell.test\"");
+                assert_eq!(says_which, arguments != json!({}), "{says}");
             }
         }
         let bounces = asked(&agent, "handle_bounce", json!({})).await.unwrap();

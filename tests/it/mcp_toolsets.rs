@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use mailbell::{config::Toolset, mcp::Toolsets};
+use rmcp::model::GetPromptRequestParams;
 use serde_json::json;
 
 use crate::support::agent::{Agent, Era, Wing, inbound};
@@ -33,6 +34,10 @@ async fn a_tool_outside_the_toolsets_is_not_listed_and_a_call_says_where_it_is()
         told.contains("this server has events,suppression") && told.contains("--toolsets events,suppression,mail"),
         "{told}"
     );
+    // Nor does it offer prompts that name such tools.
+    assert!(agent.client.list_all_prompts().await.unwrap().is_empty());
+    let told = agent.client.get_prompt(GetPromptRequestParams::new("catch_up")).await.unwrap_err().to_string();
+    assert!(told.contains("no prompt catch_up") && told.contains("toolsets"), "{told}");
     // Before it looks at arguments: these would be refused too.
     let told = agent.refused("register_webhook", json!({ "nonsense": 1 })).await;
     assert!(told.contains("toolset `webhooks`"), "{told}");

@@ -4,17 +4,18 @@ use super::{
     super::{failure::Failure, present::sentence},
     Ask, MAILBOX, Prompt, RULES, Told,
 };
+use crate::config::Toolset;
 
 pub(super) const PROMPT: Prompt = Prompt {
     name: "catch_up",
     title: "Catch up after downtime",
     about: "Works through what happened while nobody looked: complaints and bounces first, then mail, the oldest first.",
+    needs: &[Toolset::Events, Toolset::Mail, Toolset::Suppression],
     parameters: &[MAILBOX],
-    make: |ask| Box::pin(make(ask)),
+    make: |ask| Box::pin(std::future::ready(make(ask))),
 };
 
-#[expect(clippy::unused_async, reason = "every prompt is made by a future")]
-async fn make(ask: &Ask<'_>) -> Result<Told, Failure> {
+fn make(ask: &Ask<'_>) -> Result<Told, Failure> {
     let mailbox = ask.mailbox()?;
     let says = sentence!(
         "Catch up with what happened while nobody looked. Nothing was lost: events wait for you.\n\n\

@@ -1,13 +1,14 @@
 //! `handle_bounce`: mail that did not arrive.
 
 use super::{ABOUT_AN_EVENT, Prompt};
-use crate::domain::event::EventKind;
+use crate::{config::Toolset, domain::event::EventKind};
 
 pub(super) const PROMPT: Prompt = Prompt {
     name: "handle_bounce",
     title: "Handle a bounce",
     about: "Soft: tags the message and schedules a retry. Hard: tags it, suppresses the address when that is safe, and tells \
             the operator.",
+    needs: &[Toolset::Events, Toolset::Mail, Toolset::Suppression],
     parameters: &ABOUT_AN_EVENT,
     make: |ask| {
         let steps = "For each event, by its `bounce_type`:\n\

@@ -1,12 +1,13 @@
 //! `handle_complaint`: somebody called our mail spam.
 
 use super::{ABOUT_AN_EVENT, Prompt};
-use crate::domain::event::EventKind;
+use crate::{config::Toolset, domain::event::EventKind};
 
 pub(super) const PROMPT: Prompt = Prompt {
     name: "handle_complaint",
     title: "Handle a complaint",
     about: "Opts the recipient out at once, and tells the operator.",
+    needs: &[Toolset::Events, Toolset::Mail, Toolset::Suppression],
     parameters: &ABOUT_AN_EVENT,
     make: |ask| {
         let steps = "A complaint is an opt-out, and it counts at once. For each event:\n\

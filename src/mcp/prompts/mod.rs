@@ -20,8 +20,10 @@ use super::{
     present::{self, Clip, EventView, Fence, Part, Sentence, fence_rule, json, sentence},
     server::Rooms,
     tools::filter,
+    toolsets::Toolsets,
 };
 use crate::{
+    config::Toolset,
     domain::{
         cursor::Seq,
         event::{Event, EventFilter, EventKind},
@@ -38,6 +40,8 @@ pub(super) struct Prompt {
     name: &'static str,
     title: &'static str,
     about: &'static str,
+    /// The toolsets whose tools it names; it is offered by a server that has them all, and lets them change something.
+    needs: &'static [Toolset],
     parameters: &'static [Parameter],
     make: for<'a> fn(&'a Ask<'a>) -> BoxFuture<'a, Result<Told, Failure>>,
 }
@@ -71,9 +75,14 @@ impl Prompt {
     }
 }
 
+fn offered(toolsets: Toolsets) -> impl Iterator<Item = &'static Prompt> {
+    let has = move |prompt: &&Prompt| !toolsets.read_only && prompt.needs.iter().all(|set| toolsets.hold(*set));
+    ALL.into_iter().filter(has)
+}
+
 /// The prompts as clients see them.
-pub(super) fn published() -> Vec<Published> {
-    ALL.iter().map(|prompt| prompt.published()).collect()
+pub(super) fn published(toolsets: Toolsets) -> Vec<Published> {
+    offered(toolsets).map(Prompt::published).collect()
 }
 
 /// The prompt `name`, for a caller that sees these mailboxes.
@@ -84,14 +93,16 @@ pub(super) async fn get(
     seen: &Mailboxes,
 ) -> Result<GetPromptResult, ErrorData> {
     let fence = Fence::new(rooms.ids());
-    let Some(prompt) = ALL.iter().find(|prompt| prompt.name == name) else {
-        let names = || ALL.iter().map(|prompt| prompt.name);
+    let Some(prompt) = offered(rooms.toolsets).find(|prompt| prompt.name == name) else {
+        let names = || offered(rooms.toolsets).map(|prompt| prompt.name);
         let shown: String = name.chars().take(80).collect();
         let (shown, meant, all) = (fence.code(&shown), meant(names(), name), Sentence::joined(names(), ", "));
-        return Err(present::invalid(
-            &fence,
-            &sentence!("there is no prompt {}.{} The prompts are {}", shown, meant, all),
-        ));
+        let sentence = if all.is_empty() {
+            sentence!("there is no prompt {}: those there are name tools that this server's toolsets leave out", shown)
+        } else {
+            sentence!("there is no prompt {}.{} The prompts are {}", shown, meant, all)
+        };
+        return Err(present::invalid(&fence, &sentence));
     };
     let told = async {
         let arguments = Arguments::check(prompt.name, prompt.parameters, given, &fence)?;
@@ -120,15 +131,14 @@ impl Ask<'_> {
     /// The event of that kind that was named by its id or its place in the log.
     async fn event(&self, kind: EventKind) -> Result<Option<Event>, Failure> {
         let Some(named) = self.arguments.text("event_id") else { return Ok(None) };
-        let found = match named.parse::<i64>() {
-            Ok(seq) => self.rooms.log.event(Seq(seq)).await?,
-            Err(_) => {
-                let filter = EventFilter { kinds: vec![kind], within: self.seen.clone(), ..EventFilter::default() };
-                let (after, order) = (Seq::ZERO, Order::Descending);
-                let request = PageRequest { filter, after, before: None, order, limit: LOOKED_THROUGH_MAX };
-                let newest = self.rooms.log.page(&request).await?;
-                newest.into_iter().find(|event| event.fact.event_id.as_str() == named)
-            }
+        let found = if let Ok(seq) = named.parse() {
+            self.rooms.log.event(Seq(seq)).await?
+        } else {
+            let filter = EventFilter { kinds: vec![kind], within: self.seen.clone(), ..EventFilter::default() };
+            let (after, order) = (Seq::ZERO, Order::Descending);
+            let request = PageRequest { filter, after, before: None, order, limit: LOOKED_THROUGH_MAX };
+            let newest = self.rooms.log.page(&request).await?;
+            newest.into_iter().find(|event| event.fact.event_id.as_str() == named)
         };
         let seen = |event: &Event| {
             self.seen.named().is_none() || event.fact.mailbox.as_deref().is_some_and(|at| self.seen.holds(at))
@@ -150,9 +160,10 @@ impl Ask<'_> {
         let mailbox = self.mailbox()?;
         let begin = match &event {
             Some(_) => sentence!(
-                "Handle the {} event that is shown below. To settle it you need its lease: call \
-                 wait_for_event(event_types: [\"{0}\"]{}, timeout_secs: 0, limit: 50), and act under its `lease_token`. Is the \
-                 event not among those, another worker has it or it is settled: then only tell what you see.",
+                "Handle the {} event that is shown below. To settle it you need its lease: use the `lease_token` that you have \
+                 for it, or else call wait_for_event(event_types: [\"{0}\"]{}, timeout_secs: 0), and give back what else comes \
+                 with it: ack_event(lease_token, event_ids, action: \"release\"). Does it not come, another worker has it or it \
+                 is settled: then change nothing, and only tell what you see.",
                 kind,
                 mailbox
             ),

@@ -1,12 +1,13 @@
 //! `triage_inbound`: mail that came in.
 
 use super::{ABOUT_AN_EVENT, Prompt};
-use crate::domain::event::EventKind;
+use crate::{config::Toolset, domain::event::EventKind};
 
 pub(super) const PROMPT: Prompt = Prompt {
     name: "triage_inbound",
     title: "Triage inbound mail",
     about: "Reads mail that came in, answers or sorts it, and marks it handled.",
+    needs: &[Toolset::Events, Toolset::Mail],
     parameters: &ABOUT_AN_EVENT,
     make: |ask| {
         let steps = "For each event:\n\

@@ -89,19 +89,16 @@ impl Findings {
         // The rule of fences shows the marks of one.
         let text = text.text.replace("between ‹K› and ‹/K›", "between marks");
         self.ours(place, prompt.description.as_deref().unwrap_or_default());
-        match text.split_once("\n\nThe event:\n") {
-            Some((says, event)) => {
-                self.sentence(place, says);
-                match serde_json::from_str(event) {
-                    Ok(event) => self.object(place, &event),
-                    Err(_) => self.wrong(place, "no JSON", event),
-                }
-                true
+        if let Some((says, event)) = text.split_once("\n\nThe event:\n") {
+            self.sentence(place, says);
+            match serde_json::from_str(event) {
+                Ok(event) => self.object(place, &event),
+                Err(_) => self.wrong(place, "no JSON", event),
             }
-            None => {
-                self.sentence(place, &text);
-                false
-            }
+            true
+        } else {
+            self.sentence(place, &text);
+            false
         }
     }
 
