@@ -2,6 +2,7 @@
 
 pub mod attending;
 pub mod consumers;
+pub mod following;
 mod handover;
 pub mod hosted;
 pub mod intake;

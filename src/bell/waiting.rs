@@ -141,9 +141,9 @@ pub enum WaitError {
 
 /// Serves waits and listings over a log.
 pub struct Waiting {
-    log: Arc<dyn EventLog>,
+    pub(super) log: Arc<dyn EventLog>,
     handover: Handover,
-    bell: Bell,
+    pub(super) bell: Bell,
     clock: Arc<dyn Clock>,
     ids: Arc<Ids>,
 }

@@ -52,6 +52,11 @@ impl Mailboxes {
     pub fn holds(&self, address: &str) -> bool {
         self.named().is_none_or(|named| named.iter().any(|one| one == address))
     }
+
+    /// Whether an event of `mailbox` is theirs. One of no mailbox is for who sees all.
+    pub fn hold_event_of(&self, mailbox: Option<&str>) -> bool {
+        self.named().is_none() || mailbox.is_some_and(|mailbox| self.holds(mailbox))
+    }
 }
 
 /// What a token grants.

@@ -110,6 +110,11 @@ impl Upstream {
         self
     }
 
+    /// Whether it is the embedded service's API, on this machine.
+    pub fn is_of_keeper(&self) -> bool {
+        self.client.keeper.is_some()
+    }
+
     /// Every mailbox, by address.
     pub async fn mailboxes(&self) -> Result<Vec<Mailbox>, UpstreamError> {
         let answer: wire::Mailboxes = self.client.get(&["v1", "mailboxes"], &[]).await?;
