@@ -260,6 +260,7 @@ fn limits(config: &Config) -> Limits {
         calls_per_minute_max: config.mcp.calls_per_minute_max,
         waits_max: config.mcp.waits_max,
         sessions_max: config.mcp.sessions_max,
+        subscriptions_max: config.mcp.subscriptions_max,
     }
 }
 

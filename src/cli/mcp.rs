@@ -29,6 +29,10 @@ pub(super) struct Mcp {
     /// from the variable `MAILBELL_TOKEN`
     #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
     connect: Option<Url>,
+    /// Have Claude Code told of events in a running session (its research preview of channels; start it with
+    /// `--dangerously-load-development-channels server:mailbell`): kinds and counts, and nothing of what is in them
+    #[arg(long, conflicts_with = "connect")]
+    claude_channel: bool,
 }
 
 impl Mcp {
@@ -43,8 +47,10 @@ impl Mcp {
         let signals = Signals::listen()?;
         let neighbour =
             Neighbour::join(dir, lock, loaded, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)).await?;
+        let server = neighbour.server();
+        let server = if self.claude_channel { server.with_claude_channel() } else { server };
         let served = tokio::select! {
-            served = speak(neighbour.server(), signals, &shutdown) => served,
+            served = speak(server, signals, &shutdown) => served,
             fault = neighbour.failed() => Err(fault.into()),
         };
         neighbour.close().await;

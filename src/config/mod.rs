@@ -66,6 +66,7 @@ pub struct Mcp {
     pub calls_per_minute_max: u32,
     pub waits_max: u32,
     pub sessions_max: u32,
+    pub subscriptions_max: u32,
 }
 
 /// `[hooks]`

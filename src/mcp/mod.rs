@@ -6,9 +6,12 @@
 
 mod arguments;
 pub mod bridge;
+mod completion;
 mod failure;
 mod manual;
+mod notify;
 pub mod over_http;
+mod place;
 mod presence;
 pub mod present;
 mod principal;

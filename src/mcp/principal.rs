@@ -27,10 +27,17 @@ pub struct Limits {
     pub waits_max: u32,
     /// Sessions of the older protocol at once.
     pub sessions_max: u32,
+    /// Resources followed at once, in all its sessions and streams; a stream counts as one more.
+    pub subscriptions_max: u32,
 }
 
 impl Limits {
-    const NONE: Self = Self { calls_per_minute_max: u32::MAX, waits_max: u32::MAX, sessions_max: u32::MAX };
+    const NONE: Self = Self {
+        calls_per_minute_max: u32::MAX,
+        waits_max: u32::MAX,
+        sessions_max: u32::MAX,
+        subscriptions_max: u32::MAX,
+    };
 }
 
 /// Who a caller is. Clones are the same one.
@@ -46,6 +53,7 @@ pub struct Principal {
 struct Meter {
     limits: Limits,
     waits: AtomicU32,
+    subscriptions: AtomicU32,
     watched: AtomicBool,
     /// When the present minute began, in milliseconds of the boot clock, and the calls in it.
     minute: Mutex<(i64, u32)>,
@@ -68,8 +76,13 @@ impl Principal {
     }
 
     fn made(grant: Grant, limits: Limits) -> Self {
-        let meter =
-            Meter { limits, waits: AtomicU32::new(0), watched: AtomicBool::new(false), minute: Mutex::new((0, 0)) };
+        let meter = Meter {
+            limits,
+            waits: AtomicU32::new(0),
+            subscriptions: AtomicU32::new(0),
+            watched: AtomicBool::new(false),
+            minute: Mutex::new((0, 0)),
+        };
         Self { name: None, grant: Arc::new(grant), meter: Arc::new(meter), ended: CancellationToken::new() }
     }
 
@@ -140,6 +153,32 @@ impl Principal {
             ));
         }
         Ok(wait)
+    }
+
+    /// Counts `count` subscriptions until the answer is dropped; a sentence where they are too many.
+    pub(super) fn begin_subscriptions(&self, count: u32) -> Result<Subscriptions, Sentence> {
+        let max = self.meter.limits.subscriptions_max;
+        let subscriptions = Subscriptions { meter: self.meter.clone(), count };
+        if self.meter.subscriptions.fetch_add(count, Ordering::Relaxed).saturating_add(count) > max {
+            return Err(sentence!(
+                "nothing is subscribed: this token may have {} subscriptions at once (mcp.subscriptions_max), and these would \
+                 be more; end some first, or follow mailbell://events",
+                max
+            ));
+        }
+        Ok(subscriptions)
+    }
+}
+
+/// Subscriptions that are counted.
+pub(super) struct Subscriptions {
+    meter: Arc<Meter>,
+    count: u32,
+}
+
+impl Drop for Subscriptions {
+    fn drop(&mut self) {
+        self.meter.subscriptions.fetch_sub(self.count, Ordering::Relaxed);
     }
 }
 

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, GetPromptRequestParams, GetPromptResponse, Implementation,
-        ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-        ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+        CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, DiscoverResult, Extensions,
+        GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult, ListResourceTemplatesResult,
+        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
+        ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter,
+        UnsubscribeRequestParams,
     },
-    service::RequestContext,
+    service::{NotificationContext, RequestContext, SubscriptionContext},
 };
 
 use tokio_util::sync::CancellationToken;
@@ -20,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Principal,
     arguments::meant,
+    completion,
+    notify::{self, Seat, channel},
     presence::Sessions,
     present::{self, Fence, Sentence, fence_rule, sentence},
     progress::Progress,
@@ -95,13 +99,24 @@ pub struct Server {
     left: CancellationToken,
     /// Over HTTP: whose calls are in progress.
     sessions: Sessions,
+    /// What its client is told of. A clone has one of its own.
+    seat: Seat,
+    /// Whether its client is told of events by Claude Code's channel.
+    channel: bool,
 }
 
 impl Server {
     /// A server over `rooms`. Over stdio its leases are held in the name of this process, which is made up here.
     pub fn new(rooms: Arc<Rooms>) -> Self {
         let process = rooms.ids.next("process:").into();
-        Self { rooms, process, left: CancellationToken::new(), sessions: Sessions::default() }
+        let seat = Seat::new(rooms.clone());
+        Self { rooms, process, left: CancellationToken::new(), sessions: Sessions::default(), seat, channel: false }
+    }
+
+    /// The same, with Claude Code's channel to the one client at stdin.
+    #[must_use]
+    pub fn with_claude_channel(self) -> Self {
+        Self { channel: true, ..self }
     }
 
     /// The same for one client alone, and what to cancel when that client has left.
@@ -116,8 +131,8 @@ impl Server {
     }
 
     /// Who calls: over HTTP the mount has told.
-    fn principal(context: &RequestContext<RoleServer>) -> Principal {
-        let parts = context.extensions.get::<http::request::Parts>();
+    fn principal(extensions: &Extensions) -> Principal {
+        let parts = extensions.get::<http::request::Parts>();
         // A mount that checks no token stands in tests alone, where the process is the one caller too.
         parts.and_then(|parts| parts.extensions.get().cloned()).unwrap_or_else(Principal::of_this_process)
     }
@@ -147,11 +162,35 @@ pub fn published_tools() -> Vec<rmcp::model::Tool> {
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
-        // Only what is there: since rmcp 3.11 a method whose capability is not advertised is refused.
-        let capabilities = ServerCapabilities::builder().enable_tools().enable_resources().enable_prompts().build();
+        // Only what is there: since rmcp 3.11 a method whose capability is not advertised is refused. Tools, prompts and templates are
+        // the same while we run, so there is no `list_changed` for those.
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_resources()
+            .enable_resources_subscribe()
+            .enable_resources_list_changed()
+            .enable_prompts()
+            .enable_completions();
+        let mut capabilities = capabilities.build();
+        let mut instructions = INSTRUCTIONS.to_owned();
+        if self.channel {
+            capabilities.experimental = Some(channel::capability());
+            instructions.push_str(channel::INSTRUCTIONS);
+        }
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new(NAME, env!("CARGO_PKG_VERSION")))
-            .with_instructions(INSTRUCTIONS)
+            .with_instructions(instructions)
+    }
+
+    async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        // The channel is of the older protocol alone.
+        let info = Self { channel: false, ..self.clone() }.get_info();
+        Ok(DiscoverResult::from_server_info(self.supported_protocol_versions().into_owned(), info))
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        let principal = Self::principal(&context.extensions);
+        self.seat.initialized(&context.peer, &principal, self.channel).await;
     }
 
     async fn list_tools(
@@ -171,7 +210,7 @@ impl ServerHandler for Server {
         let Some(tool) = tools::named(&request.name) else {
             return Err(self.unknown_tool(&request.name));
         };
-        let principal = Self::principal(&context);
+        let principal = Self::principal(&context.extensions);
         let cancelled = context.ct.child_token();
         let parts = context.extensions.get::<http::request::Parts>();
         let session = parts.and_then(|parts| parts.headers.get(SESSION_HEADER)?.to_str().ok());
@@ -216,7 +255,7 @@ impl ServerHandler for Server {
         request: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        let principal = Self::principal(&context);
+        let principal = Self::principal(&context.extensions);
         let given = request.arguments.unwrap_or_default();
         prompts::get(&self.rooms, &request.name, &given, &principal.grant().mailboxes).await.map(Into::into)
     }
@@ -226,7 +265,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let principal = Self::principal(&context);
+        let principal = Self::principal(&context.extensions);
         Ok(ListResourcesResult::with_all_items(resources::list(&self.rooms, &principal.grant().mailboxes).await))
     }
 
@@ -243,11 +282,50 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let principal = Self::principal(&context);
+        let principal = Self::principal(&context.extensions);
         if let Err(sentence) = principal.count_call(&*self.rooms.clock) {
             return Err(present::invalid(&Fence::new(self.rooms.ids()), &sentence));
         }
         resources::read(&self.rooms, &request.uri, &principal.grant().mailboxes).await.map(Into::into)
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let principal = Self::principal(&context.extensions);
+        completion::complete(&self.rooms, &request, &principal.grant().mailboxes).await.map(CompleteResult::new)
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let principal = Self::principal(&context.extensions);
+        self.seat.subscribe(&request.uri, &context.peer, &principal).await
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.seat.unsubscribe(&request.uri);
+        Ok(())
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(notify::accepted(requested))
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let principal = Self::principal(&context.request_context().extensions);
+        tokio::select! {
+            () = self.left.cancelled() => Ok(()),
+            ended = self.seat.listen(&context, &principal) => ended,
+        }
     }
 }
 
@@ -267,7 +345,7 @@ mod tests {
 
     #[test]
     fn the_instructions_are_short() {
-        let words = INSTRUCTIONS.split_whitespace().count();
+        let words = INSTRUCTIONS.split_whitespace().chain(channel::INSTRUCTIONS.split_whitespace()).count();
         assert!(words < 250, "{words} words");
     }
 }

@@ -27,7 +27,7 @@ use crate::support::{
 
 const MINE: &str = "mine@mailbell.test";
 const THEIRS: &str = "agent@mailbell.test";
-const LIMITS: Limits = Limits { calls_per_minute_max: 1_000, waits_max: 2, sessions_max: 2 };
+const LIMITS: Limits = Limits { calls_per_minute_max: 1_000, waits_max: 2, sessions_max: 2, subscriptions_max: 4 };
 
 /// Two principals: one that sees its own mailbox, one that sees all and may only read.
 struct Two {

@@ -6,7 +6,7 @@ use super::{
     super::{
         arguments::{Kind, Parameter},
         failure::Failure,
-        present::{self, Fenced, Part, SummaryView, shown},
+        present::{self, Fence, Fenced, Part, SummaryView, shown},
         server::Rooms,
     },
     Call, Effect, Output, Reach, Tool, Toolset, filter,
@@ -44,7 +44,8 @@ pub(super) const TOOL: Tool = Tool {
 };
 
 shown! {
-    struct Answer {
+    /// A page of messages.
+    pub(in crate::mcp) struct Answer {
         messages: Vec<Part>,
         cursor: Option<Fenced>,
         notes: Option<Vec<&'static str>>,
@@ -67,9 +68,14 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
         limit: arguments.count("limit").unwrap_or(LIMIT_DEFAULT),
         cursor: arguments.text("cursor").map(str::parse).transpose()?,
     };
-    let page = rooms.upstream.check_inbox(&query).await?;
-    let fitted = present::fit(&fence, &page.messages, |message, clip| SummaryView::json(&fence, message, clip));
+    Ok(present::result(&fence, &page(rooms, &fence, &query).await?))
+}
+
+/// A page of messages as a model sees it.
+pub(in crate::mcp) async fn page(rooms: &Rooms, fence: &Fence, query: &InboxQuery) -> Result<Answer, Failure> {
+    let page = rooms.upstream.check_inbox(query).await?;
+    let fitted = present::fit(fence, &page.messages, |message, clip| SummaryView::json(fence, message, clip));
     let cursor = page.cursor(query.cursor.as_ref(), fitted.items.len()).map(|cursor| fence.code(&cursor.to_string()));
     let notes = (!page.notes.is_empty()).then_some(page.notes);
-    Ok(present::result(&fence, &Answer { messages: fitted.items, cursor, notes }))
+    Ok(Answer { messages: fitted.items, cursor, notes })
 }

@@ -175,6 +175,6 @@ pub(in crate::mcp) async fn webhook(rooms: &Rooms, id: &WebhookId, seen: &Mailbo
 }
 
 /// Whether a webhook that is told of `mailbox`, or of all without one, is one of these mailboxes' alone.
-pub(super) fn is_of(mailbox: Option<&str>, seen: &Mailboxes) -> bool {
-    seen.named().is_none() || mailbox.is_some_and(|mailbox| seen.holds(mailbox))
+pub(in crate::mcp) fn is_of(mailbox: Option<&str>, seen: &Mailboxes) -> bool {
+    seen.hold_event_of(mailbox)
 }

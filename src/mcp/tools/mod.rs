@@ -53,7 +53,8 @@ use crate::{
 };
 
 pub(super) use self::{
-    get_thread::ThreadView, list_webhook_deliveries::page as deliveries_page, read_email::EmailPart,
+    check_inbox::page as inbox_page, get_thread::ThreadView, list_webhook_deliveries::page as deliveries_page,
+    read_email::EmailPart,
 };
 
 /// One tool, as it is published and as it runs.
