@@ -38,6 +38,11 @@ async fn every_kind_can_be_read_and_an_unknown_one_is_not_found() {
         assert_eq!(unfenced(&thread, &thread["messages"][0]["subject"]), "Hi");
         let message = read(&agent, "mailbell://messages/em_1").await;
         assert_eq!(unfenced(&message, &message["body_text"]), "text");
+        for (tag, count) in [("vip", 0), ("handled", 1)] {
+            let tagged = read(&agent, &format!("mailbell://mailboxes/agent@mailbell.test/tags/{tag}")).await;
+            assert_eq!(tagged["messages"].as_array().unwrap().len(), count, "{tag}");
+            agent.call("tag_email", serde_json::json!({ "message_id": "em_1", "tags": "handled" })).await;
+        }
         let deliveries = read(&agent, "mailbell://webhooks/wh_1/deliveries").await;
         assert_eq!(deliveries["deliveries"], serde_json::json!([]));
 

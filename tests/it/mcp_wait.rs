@@ -87,7 +87,7 @@ async fn progress_is_told_at_once_and_every_ten_seconds() {
         let wait = wait(&agent, json!({})).await;
         // At once: nothing has happened and no time has passed.
         assert!((agent.progress.recv().await.unwrap().progress - 1.0).abs() < f64::EPSILON);
-        until(|| wing.clock.sleepers() > 1).await;
+        until(|| wing.clock.sleepers() > 1 + era.sleepers()).await;
         wing.clock.advance(Duration::from_secs(10));
         assert!((agent.progress.recv().await.unwrap().progress - 2.0).abs() < f64::EPSILON);
         wing.happens(vec![inbound(1, "Hi")]).await;
@@ -103,10 +103,10 @@ async fn a_cancelled_wait_ends_and_leaves_no_lease() {
         let mut agent = wing.agent(era).await;
         let waiting = wait(&agent, json!({})).await;
         agent.progress.recv().await.unwrap();
-        until(|| wing.clock.sleepers() > 1).await;
+        until(|| wing.clock.sleepers() > 1 + era.sleepers()).await;
         waiting.cancel(Some("changed my mind".into())).await.unwrap();
         // The wait is over once nobody sleeps: neither for its timeout nor for its next beat.
-        until(|| wing.clock.sleepers() == 0).await;
+        until(|| wing.clock.sleepers() == era.sleepers()).await;
         wing.happens(vec![inbound(1, "Hi")]).await;
         // A claim that was under way is taken back, and that rings; no time passes, so no lease runs out.
         let other = wing.agent(era).await;
@@ -122,7 +122,7 @@ async fn a_client_that_closes_stdin_is_handed_nothing_more() {
         let mut agent = wing.agent(era).await;
         let _waiting = wait(&agent, json!({})).await;
         agent.progress.recv().await.unwrap();
-        until(|| wing.clock.sleepers() > 1).await;
+        until(|| wing.clock.sleepers() > 1 + era.sleepers()).await;
         agent.client.cancel().await.unwrap();
         // Not after the five seconds that rmcp gives to answers under way.
         let ended = tokio::time::timeout(Duration::from_secs(3), until(|| wing.clock.sleepers() == 0)).await;

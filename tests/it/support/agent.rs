@@ -145,7 +145,13 @@ impl Wing {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let (input, output) = tokio::io::split(theirs);
         tokio::spawn(stdio::serve_over(self.server(), input, output, CancellationToken::new()));
-        Agent::connect(ours, era).await
+        let before = self.clock.sleepers();
+        let agent = Agent::connect(ours, era).await;
+        // Its house looks at the mailboxes once before it sleeps; what a story arranges then is not taken by that look.
+        while self.clock.sleepers() < before + era.sleepers() {
+            tokio::task::yield_now().await;
+        }
+        agent
     }
 
     /// Lets `events` happen: stored, then rung for.
@@ -187,6 +193,14 @@ pub enum Era {
 
 impl Era {
     pub const BOTH: [Self; 2] = [Self::Legacy, Self::Modern];
+
+    /// Who sleeps for an agent that asks for nothing: a session of the older protocol is told when a mailbox comes or goes.
+    pub fn sleepers(self) -> usize {
+        match self {
+            Self::Legacy => 1,
+            Self::Modern => 0,
+        }
+    }
 
     fn lifecycle(self) -> ClientLifecycleMode {
         match self {
