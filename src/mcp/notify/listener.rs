@@ -148,6 +148,7 @@ impl Listener {
                 }
                 std::mem::take(&mut state.due)
             };
+            let pause = self.clock.sleep(if self.is_channel() { channel::PAUSE } else { PAUSE });
             let told = tokio::select! {
                 () = self.ended.cancelled() => return,
                 () = self.principal.ended() => return,
@@ -160,7 +161,7 @@ impl Listener {
             }
             tokio::select! {
                 () = self.ended.cancelled() => return,
-                () = self.clock.sleep(if self.is_channel() { channel::PAUSE } else { PAUSE }) => {}
+                () = pause => {}
             }
         }
     }

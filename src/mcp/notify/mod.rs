@@ -138,20 +138,20 @@ impl Seat {
         let sink: SubscriptionSink = context.sink().clone();
         let lists = accepted.resources_list_changed == Some(true);
         let began = rooms.clock.now();
-        let joined = self.hub.join(principal, Outlet::Stream(sink), lists).await;
-        let member = joined.map_err(|error| present::broken(&fence, &Failure::from(error).sentence(&fence)))?;
+        let mut followed = Vec::new();
         for uri in uris {
             let Some(place) = Place::of(uri) else { continue };
             match resources::may_see(rooms, &place, &principal.grant().mailboxes).await {
-                Ok(()) => {
-                    if let Some(place) = place.followed() {
-                        member.follow(uri, place, None);
-                    }
-                }
+                Ok(()) => followed.extend(place.followed().map(|place| (uri, place))),
                 // The acknowledgement went out before anybody could ask whose stream it is, and said nothing of what there is.
                 // So what it may not see is to it as what is not there: nothing ever happens to it.
                 Err(_) => tracing::debug!("a stream asks for what it may not see"),
             }
+        }
+        let joined = self.hub.join(principal, Outlet::Stream(sink), lists).await;
+        let member = joined.map_err(|error| present::broken(&fence, &Failure::from(error).sentence(&fence)))?;
+        for (uri, place) in followed {
+            member.follow(uri, place, None);
         }
         // The client may have looked since it read the acknowledgement, which went out a little earlier than we listen.
         if let Err(error) = member.look_back(UnixMillis(began.0 - SINCE_ACKNOWLEDGED_MILLIS)).await {

@@ -20,3 +20,4 @@ pub mod post;
 pub mod receiver;
 pub mod relay;
 pub mod smtp_peer;
+pub mod wire;
