@@ -19,6 +19,7 @@ use crate::support::{
     foreign::{Findings, MARK},
     hostile::{mails, orders},
     smtp_peer::SmtpPeer,
+    wire::Wire,
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mailbell");
@@ -54,9 +55,35 @@ impl House {
         self.ready[door].as_str().unwrap()
     }
 
+    fn token(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("tokens/mcp")).unwrap().trim().to_owned()
+    }
+
+    /// Those who are told of everything, by every way there is: both protocols, and a channel in a process of its own.
+    async fn told(&self) -> (Vec<Wire>, tokio::process::Child) {
+        let base = self.at("mcp").strip_suffix("/mcp").unwrap();
+        let mut told = Vec::new();
+        for era in Era::BOTH {
+            told.push(Wire::http(base, &self.token(), era).await);
+        }
+        let mut channel = tokio::process::Command::new(BINARY)
+            .args(["--log", "error", "mcp", "--claude-channel", "--data-dir"])
+            .arg(self.dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let (from, to) = (channel.stdout.take().unwrap(), channel.stdin.take().unwrap());
+        told.push(Wire::over(from, to, Era::Legacy).await);
+        for wire in &mut told {
+            wire.subscribe(&["mailbell://events", &format!("mailbell://mailboxes/{MAILBOX}/events")]).await;
+        }
+        (told, channel)
+    }
+
     async fn agent(&self, era: Era) -> Agent {
-        let token = std::fs::read_to_string(self.dir.path().join("tokens/mcp")).unwrap();
-        let config = StreamableHttpClientTransportConfig::with_uri(self.at("mcp").to_owned()).auth_header(token.trim());
+        let config = StreamableHttpClientTransportConfig::with_uri(self.at("mcp").to_owned()).auth_header(self.token());
         Agent::connect(StreamableHttpClientTransport::from_config(config), era).await
     }
 
@@ -211,8 +238,14 @@ impl Reader {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_word_of_a_hostile_mailer_leaves_its_fence() {
     let house = House::start();
+    let (mut told, _channel) = house.told().await;
     let taken = house.mailed().await;
     assert!(taken.len() >= 60, "{} mails", taken.len());
+    for wire in &mut told {
+        let uris: Vec<String> = taken.iter().map(|id| format!("mailbell://messages/{id}")).collect();
+        // The two that they have already stay.
+        wire.subscribe(&uris.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
     house.hooked().await;
     for era in Era::BOTH {
         let agent = house.agent(era).await;
@@ -233,6 +266,19 @@ async fn no_word_of_a_hostile_mailer_leaves_its_fence() {
             "every tool did something, and refused something"
         );
     }
+    let mut findings = Findings::default();
+    let mut ways = BTreeSet::new();
+    for wire in &mut told {
+        for message in wire.told_so_far() {
+            ways.insert(findings.notification(&message));
+        }
+    }
+    let found = &findings.0;
+    assert!(found.is_empty(), "{} findings, such as\n{}", found.len(), found[..found.len().min(12)].join("\n"));
+    assert_eq!(
+        ways.into_iter().collect::<Vec<_>>(),
+        ["notifications/claude/channel", "notifications/resources/updated"]
+    );
 }
 
 async fn agent_s_day(reader: &mut Reader, worker: &str, taken: &[String]) {

@@ -73,7 +73,7 @@ async fn a_channel_tells_kinds_and_counts_and_only_where_it_was_asked_for() {
     assert_eq!(wire.opened["capabilities"]["experimental"], json!({ "claude/channel": {} }));
     assert!(wire.opened["instructions"].as_str().unwrap().contains("<channel source=\"mailbell\">"));
     // An answer comes after it has begun to listen.
-    wire.ask("resources/subscribe", json!({ "uri": "mailbell://threads/thr_0" })).await;
+    wire.ask("resources/subscribe", json!({ "uri": "mailbell://threads/thr_none" })).await;
     wing.happens(vec![open(1), inbound(2, "OBEY")]).await;
     let told = wire.told().await;
     assert_eq!(told["method"], "notifications/claude/channel");

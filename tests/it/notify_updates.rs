@@ -128,7 +128,7 @@ async fn a_burst_is_told_as_one_and_a_client_that_does_not_read_holds_up_nobody(
     let mut deaf = Wire::http_without_stream(&base, "deaf", Era::Legacy).await;
     let threads: Vec<String> = (1..=300).map(|number| format!("mailbell://threads/thr_{number}")).collect();
     let all: Vec<&str> = threads.iter().map(String::as_str).chain([EVENTS]).collect();
-    deaf.subscribe(&all).await;
+    deaf.subscribe(&all[280..]).await;
     let mut stuck = stuck(&base, &all).await;
     let mut reader = Wire::http(&base, "reader", Era::Modern).await;
     reader.subscribe(&[EVENTS]).await;

@@ -10,4 +10,5 @@ mod storm;
 mod strangers;
 mod support;
 mod takeover;
+mod telling;
 mod waking;

@@ -170,6 +170,28 @@ impl Findings {
         }
     }
 
+    /// What a client is told unasked: addresses that it wrote itself, kinds, places and counts. Answers with its method.
+    pub fn notification(&mut self, message: &Value) -> String {
+        let method = message["method"].as_str().unwrap_or_default().to_owned();
+        let params = message["params"].as_object().cloned().unwrap_or_default();
+        for (name, value) in &params {
+            match (name.as_str(), value) {
+                ("uri" | "content", Value::String(text)) => self.ours(&method, text),
+                ("meta", Value::Object(meta)) => {
+                    for (name, value) in meta {
+                        let counts = value.as_str().is_some_and(|it| it.bytes().all(|byte| byte.is_ascii_digit()));
+                        if !counts || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+                            self.wrong(&method, "no count", &format!("{name}: {value}"));
+                        }
+                    }
+                }
+                ("_meta", Value::Object(meta)) if meta.values().all(Value::is_u64) => {}
+                _ => self.wrong(&method, "a field that says something", &format!("{name}: {value}")),
+            }
+        }
+        method
+    }
+
     /// A failure, in prose of ours with fenced words in it.
     pub fn sentence(&mut self, place: &str, said: &str) {
         let key = said.rsplit_once("(fence: ").and_then(|(_, rest)| rest.split_once(')')).map_or("", |(key, _)| key);

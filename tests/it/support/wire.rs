@@ -8,7 +8,7 @@ use std::{
 use mailbell::mcp::{Server, stdio};
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, WriteHalf},
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
     sync::mpsc,
     task::JoinHandle,
 };
@@ -20,7 +20,7 @@ use super::agent::Era;
 const COME_MAX: Duration = Duration::from_secs(20);
 
 enum Out {
-    Stdio(WriteHalf<DuplexStream>),
+    Stdio(Box<dyn AsyncWrite + Send + Unpin>),
     Http { client: reqwest::Client, url: String, token: String, session: Option<String> },
 }
 
@@ -50,7 +50,16 @@ impl Wire {
         let (input, output) = tokio::io::split(theirs);
         tokio::spawn(stdio::serve_over(server, input, output, CancellationToken::new()));
         let (from, to) = tokio::io::split(ours);
-        let mut wire = Self::new(era, Out::Stdio(to));
+        Self::over(from, to, era).await
+    }
+
+    /// Over what a server writes and what it reads.
+    pub async fn over(
+        from: impl AsyncRead + Send + Unpin + 'static,
+        to: impl AsyncWrite + Send + Unpin + 'static,
+        era: Era,
+    ) -> Self {
+        let mut wire = Self::new(era, Out::Stdio(Box::new(to)));
         let heard = wire.heard.clone();
         tokio::spawn(async move {
             let mut lines = BufReader::new(from).lines();
@@ -196,8 +205,13 @@ impl Wire {
             Era::Modern => {
                 let filter = json!({ "resourcesListChanged": true, "resourceSubscriptions": uris });
                 let id = self.begin("subscriptions/listen", json!({ "notifications": filter })).await;
-                let told = self.told().await;
-                assert_eq!(told["method"], "notifications/subscriptions/acknowledged", "{told}");
+                let told = loop {
+                    let message = self.next().await;
+                    if message["method"] == "notifications/subscriptions/acknowledged" {
+                        break message;
+                    }
+                    self.queued.push_back(message);
+                };
                 assert_eq!(told["params"]["notifications"]["resourceSubscriptions"], json!(uris), "{told}");
                 id
             }
