@@ -88,6 +88,9 @@
 //! through [`bell::upstream`], tags it `handled`, and its token acks the event. Where no agent runs, [`bell::attending`] does
 //! this for a command: it leases, has the command run, and acks or releases by how that ended.
 //!
+//! Who waits for nothing can be told: [`bell::following`] reads what is new once for all of a process's MCP clients, and
+//! `mcp::notify` tells each which resource to read again.
+//!
 //! ## One message's way out
 //!
 //! [`mail::submission`] checks what an agent wrote, composes it, and queues it in one transaction with a secret return path
@@ -135,6 +138,8 @@
 //!   nothing. Each event is with one worker at a time; a stale lease token changes nothing. Deadlines are on the boot clock.
 //! - A later event of a thread is handed out when the earlier one is acked or parked, or to the worker that has that one too.
 //! - Nothing has an effect outside by a tool before its intent is on record; entries have no gaps and follow by HMAC.
+//! - A notification holds an address that its client wrote itself, kinds, places and counts. A client that does not take its
+//!   notifications has one due for each resource that it follows, and holds up nobody; what it follows goes with its session.
 //! - Retention removes the log's old end alone, and no event that a consumer owes and that is younger than `unsettled_days`; the
 //!   ids stay behind, so that what is told again is known.
 //! - A tool that acts under a lease makes sure of the lease first; a command of `mailbell on` ends with the process that leased.

@@ -47,10 +47,12 @@ impl Mcp {
         let signals = Signals::listen()?;
         let neighbour =
             Neighbour::join(dir, lock, loaded, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)).await?;
-        let server = neighbour.server();
-        let server = if self.claude_channel { server.with_claude_channel() } else { server };
+        let mut ours = neighbour.server();
+        if self.claude_channel {
+            ours = ours.with_claude_channel();
+        }
         let served = tokio::select! {
-            served = speak(server, signals, &shutdown) => served,
+            served = speak(ours, signals, &shutdown) => served,
             fault = neighbour.failed() => Err(fault.into()),
         };
         neighbour.close().await;

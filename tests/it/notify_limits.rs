@@ -80,7 +80,7 @@ async fn a_token_has_so_many_subscriptions_and_what_goes_leaves_none() {
     let listening = listen(&wing).await;
     let threads: Vec<String> = (0..5).map(|number| format!("mailbell://threads/thr_{number}")).collect();
     let threads: Vec<&str> = threads.iter().map(String::as_str).collect();
-    // Sessions that are deleted, streams that are broken off.
+    // Sessions that are deleted, and streams that are broken off when their client is dropped.
     for _ in 0..3 {
         let mut session = Wire::http(&listening.base, "all", Era::Legacy).await;
         session.subscribe(&threads).await;

@@ -45,12 +45,14 @@ pub(super) struct Hub {
     look: Notify,
 }
 
+type Followers = HashMap<(u64, Arc<str>), Arc<Listener>>;
+
 #[derive(Default)]
 struct Inner {
     next: u64,
     listeners: HashMap<u64, Arc<Listener>>,
     /// Who follows what, by listener and by the address that it gave.
-    followers: HashMap<Place, HashMap<(u64, Arc<str>), Arc<Listener>>>,
+    followers: HashMap<Place, Followers>,
     channels: HashMap<u64, Arc<Listener>>,
     /// How many are told of the list, and what was on it at the last look.
     lists: usize,

@@ -141,11 +141,10 @@ impl Seat {
         let mut followed = Vec::new();
         for uri in uris {
             let Some(place) = Place::of(uri) else { continue };
-            match resources::may_see(rooms, &place, &principal.grant().mailboxes).await {
-                Ok(()) => followed.extend(place.followed().map(|place| (uri, place))),
-                // The acknowledgement went out before anybody could ask whose stream it is, and said nothing of what there is.
-                // So what it may not see is to it as what is not there: nothing ever happens to it.
-                Err(_) => tracing::debug!("a stream asks for what it may not see"),
+            // The acknowledgement went out before anybody could ask whose stream it is, and said nothing of what there is. So
+            // what it may not see is to it as what is not there: nothing ever happens to it.
+            if resources::may_see(rooms, &place, &principal.grant().mailboxes).await.is_ok() {
+                followed.extend(place.followed().map(|place| (uri, place)));
             }
         }
         let joined = self.hub.join(principal, Outlet::Stream(sink), lists).await;

@@ -174,11 +174,6 @@ impl Wire {
         self.queued.drain(..).collect()
     }
 
-    /// Breaks off the stream of that request; 0 is the session's own.
-    pub fn break_off(&mut self, id: u64) {
-        self.streams.remove(&id).expect("a stream").abort();
-    }
-
     /// Resolves when the server has ended the stream of that request; 0 is the session's own.
     pub async fn ended(&mut self, id: u64) {
         let stream = self.streams.remove(&id).expect("a stream");
@@ -192,7 +187,7 @@ impl Wire {
         assert!(delete.send().await.unwrap().status().is_success());
     }
 
-    /// Subscribes in either protocol; the id of a stream to break off.
+    /// Subscribes in either protocol; the id of the stream.
     pub async fn subscribe(&mut self, uris: &[&str]) -> u64 {
         match self.era {
             Era::Legacy => {
