@@ -91,6 +91,8 @@ impl Wire {
 
     /// The same, without that stream.
     pub async fn http_without_stream(base: &str, token: &str, era: Era) -> Self {
+        // As `main` does; another test may have done it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let out = Out::Http { client, url: format!("{base}/mcp"), token: token.into(), session: None };
         let mut wire = Self::new(era, out);
