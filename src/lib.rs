@@ -55,6 +55,7 @@
 //!  bell::sources    mail::reports   dialects of webhooks and of reports: bytes in, domain words out. No I/O
 //!  store                            traits in domain verbs; sqlx lives and ends in store::{bell, mail}
 //!  signing  wake  config  ids       HMAC both ways; a hint that the log moved; settings; ids and chance
+//!  reach                            which addresses a connection to a stranger's host may go to
 //!  domain                           words and rules
 //! ```
 //!
@@ -174,6 +175,7 @@ pub mod http;
 pub mod ids;
 pub mod mail;
 pub mod mcp;
+pub mod reach;
 pub mod signing;
 pub mod store;
 pub mod telemetry;

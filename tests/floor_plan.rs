@@ -13,7 +13,7 @@ use syn::{UseTree, visit::Visit};
 /// The lowest first. A module may use those on floors below its own, and itself.
 const FLOORS: &[&[&str]] = &[
     &["domain"],
-    &["ids", "signing", "wake", "config"],
+    &["ids", "signing", "wake", "config", "reach"],
     &["store"],
     &["bell::sources", "mail::reports"],
     &["bell", "mail"],
@@ -30,7 +30,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper_util", &["http"]),
     ("rmcp", &["mcp", "cli::demo"]),
     ("sqlx", &["store"]),
-    ("reqwest", &["bell::upstream", "mail::webhooks::egress", "mcp::bridge"]),
+    ("reqwest", &["reach", "bell::fetch", "bell::upstream", "mail::webhooks::egress", "mcp::bridge"]),
     ("hmac", &["signing"]),
     ("sha2", &["signing"]),
     // `mail::relay` names the module of rustls.

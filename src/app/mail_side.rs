@@ -33,13 +33,13 @@ use crate::{
         webhooks::{
             dispatch::Dispatch,
             egress::Egress,
-            names::SystemNames,
             registry::{NewWebhook, Registry},
             targets::{Asker, Targets},
             upkeep::Upkeep,
             worker::{LEASE, Parts, Worker},
         },
     },
+    reach::SystemNames,
     store::mail::MailStore,
 };
 

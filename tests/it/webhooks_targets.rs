@@ -11,10 +11,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use mailbell::mail::webhooks::{
-    egress::{Egress, Fault, Posted},
-    names::Names,
-    targets::{Asker, Reach, Targets},
+use mailbell::{
+    mail::webhooks::{
+        egress::{Egress, Fault, Posted},
+        targets::{Asker, Targets},
+    },
+    reach::{Names, Reach},
 };
 use reqwest::{Method, header::HeaderMap};
 use serde_json::json;

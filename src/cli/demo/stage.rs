@@ -19,11 +19,9 @@ use crate::{
     },
     mail::{
         compose::{Draft, compose},
-        webhooks::{
-            egress::{Egress, Posted},
-            targets::Reach,
-        },
+        webhooks::egress::{Egress, Posted},
     },
+    reach::Reach,
     signing::multimail,
     store::log::Order,
     wake::Topic,

@@ -9,7 +9,7 @@ use url::Url;
 use super::{
     egress::{Egress, Fault, Posted},
     schedule::{self, Outcome},
-    targets::{Asker, Reach, Targets},
+    targets::{Asker, Targets},
 };
 use crate::{
     domain::{
@@ -19,6 +19,7 @@ use crate::{
         secret::Secret,
         webhook::{Endpoint, SignatureFormat},
     },
+    reach::Reach,
     signing::{multimail, standard_webhooks},
     store::deliveries::{Answer, Attempt, Owed},
 };

@@ -2,34 +2,26 @@
 
 use std::{
     error::Error,
-    net::SocketAddr,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use reqwest::{
-    Client, ClientBuilder, Response, StatusCode,
-    dns::{Addrs, Name, Resolve, Resolving},
+    Client, Response, StatusCode,
     header::{HeaderMap, RETRY_AFTER},
-    redirect,
 };
 use rustls::crypto::CryptoProvider;
 use url::Url;
 
-use super::{
-    names::{Names, SystemNames},
-    targets::{Reach, literal, may_reach},
+use crate::{
+    domain::clock::Clock,
+    reach::{Names, NoAllowedAddress, Reach, SystemNames, client, literal, may_reach},
 };
-use crate::domain::clock::Clock;
 
 /// How long an endpoint has from the first packet to its status.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long of that a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of a response is read, to be able to use the connection again; what comes after costs the connection.
 const RESPONSE_BYTES_MAX: u64 = 64 * 1024;
-/// Idle connections kept per host: as many as there may be deliveries in flight to an endpoint.
-const IDLE_PER_HOST_MAX: usize = 8;
 
 /// What became of a post.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,18 +138,6 @@ impl Egress {
     }
 }
 
-fn client(reach: Reach, names: Arc<dyn Names>) -> ClientBuilder {
-    Client::builder()
-        .user_agent(concat!("mailbell/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .referer(false)
-        .http1_only()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
-        .dns_resolver(Guarded { reach, names })
-}
-
 fn public(names: Arc<dyn Names>) -> Option<Client> {
     let client = client(Reach::Public, names).https_only(true).build();
     client
@@ -199,31 +179,5 @@ fn fault(error: &reqwest::Error) -> Fault {
         Fault::Unsendable
     } else {
         Fault::Broken
-    }
-}
-
-/// Resolves names, and lets through only the addresses that its reach allows.
-struct Guarded {
-    reach: Reach,
-    names: Arc<dyn Names>,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the name stands for no address that webhooks may be sent to")]
-struct NoAllowedAddress;
-
-impl Resolve for Guarded {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (reach, names) = (self.reach, self.names.clone());
-        Box::pin(async move {
-            let addresses = names.addresses(name.as_str()).await?.into_iter();
-            // Port 0 stands for the URL's own.
-            let allowed: Vec<SocketAddr> =
-                addresses.filter(|ip| may_reach(*ip, reach)).map(|ip| (ip, 0).into()).collect();
-            if allowed.is_empty() {
-                return Err(NoAllowedAddress.into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
     }
 }

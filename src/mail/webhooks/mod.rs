@@ -1,6 +1,6 @@
 //! Webhooks out, from registration to the last try.
 //!
-//! The `registry` takes an endpoint on only where `targets` lets it, which asks `names` what a host stands for. When something happens in a mailbox, the store owes it
+//! The `registry` takes an endpoint on only where `targets` lets it. When something happens in a mailbox, the store owes it
 //! to every webhook that wants it, in the transaction that stores the thing itself. The `worker` is rung; it claims the
 //! heads of the lines that are due and has `walk` take each line: let `dispatch` sign and post by `egress`, ask `schedule`
 //! what the answer means, write it down, go on with the next. For 24 hours of `running` time it tries; then what is still
@@ -12,7 +12,6 @@
 
 pub mod dispatch;
 pub mod egress;
-pub mod names;
 pub mod registry;
 pub mod running;
 pub mod schedule;

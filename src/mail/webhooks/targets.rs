@@ -6,16 +6,21 @@
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::names::{LOOK_UP_TIME_MAX, Names};
-use crate::domain::allow_hosts::{AllowHosts, is_loopback};
+use crate::{
+    domain::allow_hosts::{AllowHosts, is_loopback},
+    reach::{Names, Reach, literal, may_reach},
+};
 
+/// How long a name may take when a webhook is registered. One that takes longer is not refused for it: what it stands for
+/// is checked at every connection anyway.
+const LOOK_UP_TIME_MAX: Duration = Duration::from_secs(5);
 /// Longer URLs are a mistake or an attack.
 pub const URL_BYTES_MAX: usize = 2048;
 
@@ -28,17 +33,6 @@ pub enum Asker {
     Operator,
     /// Any other key.
     Other,
-}
-
-/// Where connections for a target may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reach {
-    /// To this machine and nowhere else.
-    Loopback,
-    /// To public addresses and nowhere else.
-    Public,
-    /// To the address of our own receiver, which is ours whatever it is.
-    Own,
 }
 
 /// Why a URL may not be a target.
@@ -179,70 +173,10 @@ fn with_port(url: &Url) -> Option<String> {
     Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
 }
 
-/// The address that `host` is, where it is one. The URL standard has read its decimal, octal and hexadecimal spellings.
-pub(super) fn literal(host: &Host<&str>) -> Option<IpAddr> {
-    match host {
-        Host::Domain(_) => None,
-        Host::Ipv4(ip) => Some(IpAddr::V4(*ip)),
-        Host::Ipv6(ip) => Some(IpAddr::V6(*ip)),
-    }
-}
-
 /// Whether `name` is `localhost` in disguise, or lies below it (RFC 6761 section 6.3).
 fn is_alias_of_loopback(name: &str) -> bool {
     let name = name.trim_end_matches('.');
     name == "localhost" || name.ends_with(".localhost")
-}
-
-/// Whether a connection of this reach may go to `ip`.
-pub fn may_reach(ip: IpAddr, reach: Reach) -> bool {
-    // ::ffff:127.0.0.1 is 127.0.0.1.
-    let ip = ip.to_canonical();
-    match reach {
-        Reach::Own => true,
-        Reach::Loopback => ip.is_loopback(),
-        Reach::Public => match ip {
-            IpAddr::V4(ip) => is_public_v4(ip),
-            IpAddr::V6(ip) => is_public_v6(ip),
-        },
-    }
-}
-
-/// Not in the IANA registry of special-purpose addresses (RFC 6890).
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, c, _] = ip.octets();
-    let special = ip.is_private()
-        || ip.is_loopback()
-        // 169.254.169.254 is where clouds keep their metadata.
-        || ip.is_link_local()
-        || ip.is_broadcast()
-        || ip.is_documentation()
-        || ip.is_multicast()
-        // "This network" (RFC 791 section 3.2).
-        || a == 0
-        // Shared by carriers (RFC 6598).
-        || (a == 100 && (64..128).contains(&b))
-        // Protocol assignments (RFC 6890), the old 6to4 relays (RFC 7526).
-        || (a, b, c) == (192, 0, 0)
-        || (a, b, c) == (192, 88, 99)
-        // Benchmarks (RFC 2544).
-        || (a == 198 && (b == 18 || b == 19))
-        // Reserved (RFC 1112 section 4).
-        || a >= 240;
-    !special
-}
-
-/// Global unicast that carries no IPv4 address inside, because a translator would unpack it.
-fn is_public_v6(ip: Ipv6Addr) -> bool {
-    let [first, second, ..] = ip.segments();
-    // 2000::/3 is all that is handed out (RFC 4291); loopback, unique-local, link-local, site-local, multicast, mapped,
-    // compatible and NAT64 addresses lie outside it.
-    let global = first & 0xe000 == 0x2000;
-    // Teredo and the rest of 2001::/23 (RFC 2928), documentation (RFC 3849, RFC 9637), 6to4 (RFC 3056).
-    let special = (first == 0x2001 && (second < 0x0200 || second == 0x0db8))
-        || (first == 0x3fff && second < 0x1000)
-        || first == 0x2002;
-    global && !special
 }
 
 #[cfg(test)]
@@ -339,18 +273,6 @@ mod tests {
         // 2130706433, 0x7f.1 and 017700000001 are 127.0.0.1 by the URL standard; they are loopback, not a way around it.
         for url in ["http://2130706433/", "http://0x7f.1/", "http://017700000001/"] {
             assert_eq!(admit(url, Asker::Other), Err(TargetRefusal::Loopback), "{url}");
-        }
-    }
-
-    #[test]
-    fn a_resolved_address_is_judged_by_where_it_leads() {
-        let ip = |text: &str| text.parse::<IpAddr>().expect(text);
-        assert!(may_reach(ip("::ffff:127.0.0.1"), Reach::Loopback));
-        assert!(!may_reach(ip("::ffff:127.0.0.1"), Reach::Public));
-        assert!(!may_reach(ip("8.8.8.8"), Reach::Loopback));
-        assert!(may_reach(ip("2606:4700::1111"), Reach::Public));
-        for special in ["198.18.0.1", "192.0.0.170", "240.0.0.1", "2001:db8::1", "2001::1", "fec0::1", "3fff::1"] {
-            assert!(!may_reach(ip(special), Reach::Public), "{special}");
         }
     }
 }
