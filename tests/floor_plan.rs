@@ -36,6 +36,7 @@ const HOMES: &[(&str, &[&str])] = &[
     // `mail::relay` names the module of rustls.
     ("ring", &["signing", "bell::sources", "mail::relay"]),
     ("multer", &["bell::sources"]),
+    ("x509_parser", &["bell::sources"]),
     ("clap", &["cli"]),
     ("jsonc_parser", &["cli::client_config"]),
     ("toml_edit", &["cli::client_config"]),

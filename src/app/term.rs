@@ -23,9 +23,11 @@ use super::{
 };
 use crate::{
     bell::{
+        fetch::Providers,
         intake::Intake,
         oversight::{Errands, Oversight},
         retention::Retention,
+        sources,
         upstream::Authority,
         webhooks::SOURCE,
     },
@@ -34,6 +36,7 @@ use crate::{
     http,
     mcp::{Limits, over_http::Reach},
     store::{
+        StoreError,
         hosted::HostedApis as _,
         mail::MailStore,
         sources::{SourceError, Sources as _},
@@ -154,7 +157,9 @@ impl Term {
         }
 
         let store = bell.store.clone();
-        let intake = Intake::new(store.clone().into(), bell.bell.clone(), clock.clone());
+        tell_of_wrong_sources(bell).await?;
+        let providers = Arc::new(Providers::new(clock.clone()));
+        let intake = Intake::new(store.clone().into(), bell.bell.clone(), clock.clone(), providers);
         let forgetting = Retention { store: store.clone(), policy: retention::of_bell(config), clock: clock.clone() };
         parts.spawn(forgetting.run(shutdown.clone()));
         let gate = Arc::new(Roll::new(store.clone(), clock.clone(), limits(config)));
@@ -246,6 +251,16 @@ async fn watch_the_term(
 }
 
 /// Who may be named by clients of `/mcp`, and for how long a session may be silent.
+/// Says of each source that is set up in a way that nothing of it can be taken.
+async fn tell_of_wrong_sources(bell: &BellSide) -> Result<(), StoreError> {
+    for source in bell.store.sources().await? {
+        if let Err(why) = sources::check(&source.dialect, &source.settings) {
+            tracing::error!(source = %source.name, why, "a source is set up wrongly and nothing of it is taken");
+        }
+    }
+    Ok(())
+}
+
 fn reach(config: &Config) -> Reach {
     Reach {
         allowed_hosts: config.mcp.allowed_hosts.clone(),

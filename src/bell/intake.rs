@@ -3,9 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    certificates::{Certificates, Unchecked},
+    fetch::{Fetch, FetchError},
     refusals::Refusals,
     roster::Roster,
-    sources::{Dialect, Keys, Malformed, RawRequest, Rejection, dialect, settings::Settings},
+    sources::{Certificate, Dialect, Keys, Malformed, RawRequest, Rejection, dialect, settings::Settings},
 };
 use crate::{
     domain::{
@@ -60,6 +62,15 @@ pub enum Refusal {
     /// The source is set up in a way that this version cannot read.
     #[error("the source `{0}` is set up in a way that this version of mailbell cannot read")]
     Unset(SourceName),
+    /// The certificate that it names could not be fetched; it may work later.
+    #[error("the certificate of the signature could not be fetched; send it again later")]
+    NoCertificate(#[source] FetchError),
+    /// More certificates are asked for than anybody signs with.
+    #[error("too many certificates were named within a minute; send it again later")]
+    TooManyCertificates,
+    /// What it asks to confirm could not be confirmed; it may work later.
+    #[error("the subscription could not be confirmed; send it again later")]
+    Unconfirmed(#[source] FetchError),
     /// It could not be stored; it may work later.
     #[error("the events could not be stored; send them again later")]
     NotStored(#[from] StoreError),
@@ -78,6 +89,8 @@ pub struct Intake {
     quarantine: Arc<dyn Quarantine>,
     records: Arc<dyn Records>,
     refusals: Refusals,
+    fetch: Arc<dyn Fetch>,
+    certificates: Certificates,
     bell: Bell,
     clock: Arc<dyn Clock>,
 }
@@ -101,14 +114,16 @@ impl<S: Sources + EventLog + Quarantine + Records> From<Arc<S>> for IntakeStore 
 }
 
 impl Intake {
-    /// An intake that stores into `store` and rings `bell`.
-    pub fn new(store: IntakeStore, bell: Bell, clock: Arc<dyn Clock>) -> Self {
+    /// An intake that stores into `store`, rings `bell`, and asks providers by `fetch`.
+    pub fn new(store: IntakeStore, bell: Bell, clock: Arc<dyn Clock>, fetch: Arc<dyn Fetch>) -> Self {
         let IntakeStore { sources, log, quarantine, records } = store;
         Self {
             roster: Roster::new(sources),
             log,
             quarantine,
             refusals: Refusals::new(records.clone()),
+            certificates: Certificates::new(fetch.clone()),
+            fetch,
             records,
             bell,
             clock,
@@ -129,7 +144,7 @@ impl Intake {
         let known = roster.get(source).ok_or_else(|| Refusal::UnknownSource(source.clone()))?;
         let dialect = spoken_by(known)?;
         let (now, settings) = (self.clock.now(), set_up(known)?);
-        let keys = Keys { secrets: &known.live(now), settings: &settings };
+        let keys = Keys { secrets: &known.live(now), settings: &settings, certificate: None };
         if dialect.admits(head, &keys).is_err() {
             // The roster may be old; whether it holds is looked at once, where it would refuse.
             let roster = self.roster.now().await?;
@@ -148,19 +163,30 @@ impl Intake {
         let known: &Source = roster.get(source).ok_or_else(|| Refusal::UnknownSource(source.clone()))?;
         let dialect = spoken_by(known)?;
         let (now, settings) = (self.clock.now(), set_up(known)?);
-        let keys = Keys { secrets: &known.live(now), settings: &settings };
+        let certificate = match self.certificate(dialect, request, &settings, now).await {
+            Ok(certificate) => certificate,
+            Err(Unchecked::Rejected(rejection)) => return Err(self.reject(source, rejection, now).await),
+            Err(Unchecked::Unavailable(error)) => return Err(Refusal::NoCertificate(error)),
+            Err(Unchecked::TooMany) => return Err(Refusal::TooManyCertificates),
+        };
+        let keys = Keys { secrets: &known.live(now), settings: &settings, certificate: certificate.as_deref() };
         let verified = match dialect.verify(request, &keys, now) {
             Ok(verified) => verified,
             Err(rejection) => return Err(self.reject(source, rejection, now).await),
         };
-        let events = match dialect.normalise(&verified, &settings) {
-            Ok(events) => events,
+        let told = dialect.normalise(&verified, &settings);
+        let (events, confirmation) = match told.and_then(|events| Ok((events, dialect.confirmation(&verified)?))) {
+            Ok(told) => told,
             Err(malformed) => {
                 self.refusals.count(source, UNREADABLE, now).await;
                 self.set_aside(source, &malformed.0, &request.body, now).await?;
                 return Err(Refusal::Unreadable { malformed, status: dialect.unreadable_status() });
             }
         };
+        if let Some(url) = confirmation {
+            self.fetch.get(&url).await.map_err(Refusal::Unconfirmed)?;
+            tracing::info!(%source, "confirmed a subscription");
+        }
         if let Some(token) = verified.once()
             && !self.spend(source, token, &events, &settings, now).await?
         {
@@ -191,6 +217,19 @@ impl Intake {
             self.set_aside(source, reason, &request.body, now).await?;
         }
         Ok(receipt)
+    }
+
+    async fn certificate(
+        &self,
+        dialect: &dyn Dialect,
+        request: &RawRequest,
+        settings: &Settings,
+        now: UnixMillis,
+    ) -> Result<Option<Arc<Certificate>>, Unchecked> {
+        match dialect.certificate(request, settings, now).map_err(Unchecked::Rejected)? {
+            Some(url) => self.certificates.at(&url, now).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn reject(&self, source: &SourceName, rejection: Rejection, now: UnixMillis) -> Refusal {

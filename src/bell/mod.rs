@@ -1,7 +1,9 @@
 //! The bell wing's use cases: take events in, let agents wait for them, know who has handled what, and reach the mail API.
 
 pub mod attending;
+mod certificates;
 pub mod consumers;
+pub mod fetch;
 pub mod following;
 mod handover;
 pub mod hosted;

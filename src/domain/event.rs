@@ -81,6 +81,14 @@ pub enum Auth {
     Ed25519,
     /// An ECDSA signature (P-256, SHA-256) over the raw body, by a key that only the source has.
     EcdsaP256,
+    /// An HMAC-SHA1 over the raw body: the same, by an older digest.
+    HmacSha1,
+    /// An HMAC-SHA512 over the raw body.
+    HmacSha512,
+    /// An RSA signature (SHA-256) over all that counts of the body, by a key that only the source has.
+    RsaSha256,
+    /// The same by an older digest, SHA-1.
+    RsaSha1,
     /// An HMAC over a time and a token that came along with the request and count once; it does not cover the body.
     SignedToken,
     /// A secret that came along with the request; it vouches for the sender, not for the body.
@@ -93,10 +101,14 @@ pub enum Auth {
 
 impl Auth {
     /// Every way.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::HmacSha256,
         Self::Ed25519,
         Self::EcdsaP256,
+        Self::HmacSha1,
+        Self::HmacSha512,
+        Self::RsaSha256,
+        Self::RsaSha1,
         Self::SignedToken,
         Self::SharedSecret,
         Self::Api,
@@ -109,6 +121,10 @@ impl Auth {
             Self::HmacSha256 => "hmac-sha256",
             Self::Ed25519 => "ed25519",
             Self::EcdsaP256 => "ecdsa-p256",
+            Self::HmacSha1 => "hmac-sha1",
+            Self::HmacSha512 => "hmac-sha512",
+            Self::RsaSha256 => "rsa-sha256",
+            Self::RsaSha1 => "rsa-sha1",
             Self::SignedToken => "signed-token",
             Self::SharedSecret => "shared-secret",
             Self::Api => "api",

@@ -137,7 +137,12 @@ fn refused(source: &SourceName, refusal: &Refusal) -> Response {
         Refusal::UnknownSource(_) => StatusCode::NOT_FOUND,
         Refusal::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
         Refusal::Unreadable { status, .. } => StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
-        Refusal::UnknownDialect(_) | Refusal::Unset(_) | Refusal::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::UnknownDialect(_)
+        | Refusal::Unset(_)
+        | Refusal::NoCertificate(_)
+        | Refusal::TooManyCertificates
+        | Refusal::Unconfirmed(_)
+        | Refusal::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     match refusal {
         // Anyone can post to a name that does not exist; that is no news.
@@ -146,8 +151,12 @@ fn refused(source: &SourceName, refusal: &Refusal) -> Response {
             let error = error as &(dyn std::error::Error + 'static);
             tracing::error!(error, %source, "could not store what was posted");
         }
+        Refusal::NoCertificate(error) | Refusal::Unconfirmed(error) => {
+            let error = error as &(dyn std::error::Error + 'static);
+            tracing::warn!(error, %source, %refusal, "could not take a request");
+        }
         Refusal::Unauthenticated(rejection) => tracing::info!(%source, %rejection, "refused a request"),
-        Refusal::Unreadable { .. } | Refusal::UnknownDialect(_) | Refusal::Unset(_) => {
+        Refusal::Unreadable { .. } | Refusal::UnknownDialect(_) | Refusal::Unset(_) | Refusal::TooManyCertificates => {
             tracing::warn!(%source, %refusal, "refused a request");
         }
     }

@@ -5,8 +5,10 @@
 pub mod chain;
 pub mod digest;
 pub mod ecdsa;
+pub mod keyed;
 pub mod multimail;
 pub mod proof;
+pub mod rsa;
 pub mod standard_webhooks;
 pub mod token;
 

@@ -34,6 +34,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Value, Malformed> {
 }
 
 impl<'a> Json<'a> {
+    /// Where there is nothing.
+    pub(super) const NOTHING: Self = Self(None);
+
     pub(super) fn of(value: &'a Value) -> Self {
         Self(Some(value))
     }
@@ -41,6 +44,24 @@ impl<'a> Json<'a> {
     /// The field of that name.
     pub(super) fn at(self, name: &str) -> Self {
         Self(self.0.and_then(|value| value.get(name)))
+    }
+
+    /// Where a JSON pointer (RFC 6901) leads.
+    pub(super) fn pointed(self, pointer: &str) -> Self {
+        Self(self.0.and_then(|value| value.pointer(pointer)))
+    }
+
+    /// All that a JSON pointer leads to: the elements of a list, where a list is; a `*` in it stands for each element of one.
+    pub(super) fn all_pointed(self, pointer: &str) -> Vec<Self> {
+        match pointer.split_once("/*") {
+            Some((list, rest)) => self.pointed(list).list().into_iter().flat_map(|one| one.all_pointed(rest)).collect(),
+            None => self.pointed(pointer).list(),
+        }
+    }
+
+    /// Whether this is a number that may have lost digits.
+    pub(super) fn is_inexact(self) -> bool {
+        self.0.is_some_and(Value::is_f64)
     }
 
     /// This, or where it is absent, null or an empty text, `other`.

@@ -38,6 +38,10 @@ pub fn document() -> String {
         for (ours, theirs) in manual.fields {
             line(&format!("| `{ours}` | {theirs} |"));
         }
+        if dialect.name() == "generic" {
+            line(GENERIC);
+            continue;
+        }
         line("\n| its name | our kind | class |\n|---|---|---|");
         for row in manual.rows {
             let (kind, class) = ours(row.meaning);
@@ -62,6 +66,8 @@ fn ours(meaning: Meaning) -> (&'static str, String) {
         }
     }
 }
+
+const GENERIC: &str = include_str!("generic/mapping.md");
 
 const INTRODUCTION: &str = "\
 # Providers

@@ -4,10 +4,12 @@
 //! [`Verified`], and only code under this module can make one. Where a provider puts the signature inside the body, its
 //! dialect reads just those fields before.
 
+mod certificate;
 mod event;
 mod failure;
 mod fields;
 mod form;
+mod generic;
 mod json;
 mod mailgun;
 pub mod manual;
@@ -16,15 +18,19 @@ mod postmark;
 #[cfg(test)]
 mod samples;
 mod sendgrid;
+mod ses;
 pub mod settings;
 mod shared;
 mod svix;
 mod vocabulary;
 
 pub use self::{
+    certificate::Certificate,
     failure::Label,
     vocabulary::{Meaning, Row},
 };
+
+use url::Url;
 
 use self::{manual::Manual, settings::Settings};
 use crate::domain::{
@@ -70,6 +76,8 @@ pub struct Keys<'a> {
     pub secrets: &'a [Secret],
     /// How it is set up.
     pub settings: &'a Settings,
+    /// What was fetched from where [`Dialect::certificate`] says.
+    pub certificate: Option<&'a Certificate>,
 }
 
 /// A request that a dialect has vouched for. Only code under `sources` can mint one.
@@ -126,6 +134,12 @@ pub enum Rejection {
     TooMany,
     /// Its single-use token came before, with other events.
     Replayed,
+    /// It comes from a topic that the source is not set to.
+    Topic,
+    /// It names a certificate that is none of its provider's, or that is not valid now.
+    Certificate,
+    /// It came without the envelope that carries the signature.
+    Raw,
 }
 
 impl Rejection {
@@ -137,6 +151,13 @@ impl Rejection {
             Self::Stale => "the signature's timestamp is too far from this machine's clock",
             Self::TooMany => "the request lists too many signatures",
             Self::Replayed => "the request's single-use token was used before",
+            Self::Topic => {
+                "the request comes from a topic that this source is not set to; remove it, and add it again with --topic"
+            }
+            Self::Certificate => "the request names a certificate that is none of its provider's, or not valid now",
+            Self::Raw => {
+                "the request came without its envelope and its signature; turn raw message delivery off in the subscription"
+            }
         }
     }
 }
@@ -178,6 +199,27 @@ pub trait Dialect: Send + Sync {
         Ok(())
     }
 
+    /// What is wrong with how a source is set up, in a sentence.
+    fn check(&self, _settings: &Settings) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Where the certificate lies that `request` is checked with, where its scheme has it name one: an address of its
+    /// provider's own, and only for a request that may yet be this source's.
+    fn certificate(
+        &self,
+        _request: &RawRequest,
+        _settings: &Settings,
+        _now: UnixMillis,
+    ) -> Result<Option<Url>, Rejection> {
+        Ok(None)
+    }
+
+    /// What has to be asked for before the provider sends more: an address of its own, that came signed.
+    fn confirmation(&self, _verified: &Verified<'_>) -> Result<Option<Url>, Malformed> {
+        Ok(None)
+    }
+
     /// Whether `request` was made by somebody who holds one of the keys.
     fn verify<'a>(&self, request: &'a RawRequest, keys: &Keys<'_>, now: UnixMillis) -> Result<Verified<'a>, Rejection>;
 
@@ -194,7 +236,7 @@ pub trait Dialect: Send + Sync {
 const SAMPLE: &str = "mailbell.test";
 
 /// Every dialect.
-static DIALECTS: [&dyn Dialect; 8] = [
+static DIALECTS: [&dyn Dialect; 10] = [
     &multimail::MultiMail,
     &svix::StandardWebhooks,
     &svix::resend::Resend,
@@ -203,6 +245,8 @@ static DIALECTS: [&dyn Dialect; 8] = [
     &sendgrid::inbound::InboundParse,
     &mailgun::Mailgun,
     &postmark::Postmark,
+    &ses::Ses,
+    &generic::Generic,
 ];
 
 /// The dialect of that name, if there is one.
@@ -213,6 +257,13 @@ pub fn dialect(name: &str) -> Option<&'static dyn Dialect> {
 /// The names of every dialect, for whoever asks for another.
 pub fn names() -> impl Iterator<Item = &'static str> {
     DIALECTS.into_iter().map(Dialect::name)
+}
+
+/// What is wrong with how a source is set up, in a sentence: its dialect's name, and its settings as they are stored.
+pub fn check(name: &str, stored: &str) -> Result<(), String> {
+    let dialect =
+        dialect(name).ok_or_else(|| format!("this version of mailbell does not know the dialect `{name}`"))?;
+    dialect.check(&Settings::read(stored).map_err(|error| format!("{error}; remove it and add it again"))?)
 }
 
 /// Whether a signed time lies within what the source tolerates, either way.

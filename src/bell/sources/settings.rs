@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::generic::mapping::Mapping;
+
 /// What a source may be set to; everything has a default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -11,6 +13,15 @@ pub struct Settings {
     /// How far a signed timestamp may lie from our clock, in seconds, either way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tolerance_secs: Option<u32>,
+    /// The topics of Amazon SNS that it may come from, by their ARN.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub topics: Vec<String>,
+    /// Whether signatures by SHA-1 are refused, where a provider makes them still.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub sha256_only: bool,
+    /// How a sender that no dialect is written for signs and spells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<Mapping>,
 }
 
 /// How far a signed timestamp may lie from our clock, either way, unless a source is set otherwise.

@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn each_way_to_bring_the_secret_counts_and_nothing_else_does() {
         let secrets = [Secret::new("old-secret-0123456"), Secret::new("new-secret-0123456")];
-        let keys = Keys { secrets: &secrets, settings: &Settings::default() };
+        let keys = Keys { secrets: &secrets, settings: &Settings::default(), certificate: None };
         let judge = |token: Option<&str>, authorization: Option<String>| {
             let headers = authorization.map(|value| ("authorization".to_owned(), value)).into_iter().collect();
             admits(&RawRequest { headers, token: token.map(Secret::new), body: Vec::new() }, &keys)

@@ -40,13 +40,17 @@ pub(super) const fn row(name: &'static str, meaning: Meaning) -> Row {
 /// The row of `name` in `rows`; of a name with a slash whose whole is not there, that of the longest part
 /// before one that is.
 pub(super) fn meaning(rows: &'static [Row], name: &str) -> &'static Row {
-    let find = |name: &str| rows.iter().find(|row| row.name.eq_ignore_ascii_case(name));
+    longest(name, |name| rows.iter().find(|row| row.name.eq_ignore_ascii_case(name))).unwrap_or(&UNKNOWN)
+}
+
+/// What `find` has for `name`, or else for the longest part of it before a slash.
+pub(super) fn longest<T>(name: &str, find: impl Fn(&str) -> Option<T>) -> Option<T> {
     let mut rest = name;
     loop {
         match (find(rest), rest.rsplit_once('/')) {
-            (Some(row), _) => return row,
+            (Some(found), _) => return Some(found),
             (None, Some((general, _))) => rest = general,
-            (None, None) => return &UNKNOWN,
+            (None, None) => return None,
         }
     }
 }

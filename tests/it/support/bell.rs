@@ -1,10 +1,17 @@
 //! A bell wing without its house: store, intake, waits, over a directory of their own and a clock in the hand.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use mailbell::{
     bell::{
         consumers::Settling,
+        fetch::{Fetch, FetchError},
         intake::Intake,
         waiting::{Reader, WaitError, WaitRequest, Waited, Waiting},
     },
@@ -26,6 +33,7 @@ use mailbell::{
     wake::Bell,
 };
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::{clock::TestClock, entropy::Counting};
 
@@ -42,6 +50,7 @@ pub struct BellWing {
     pub waiting: Arc<Waiting>,
     pub settling: Settling,
     pub intake: Arc<Intake>,
+    pub web: Arc<Web>,
     path: PathBuf,
     // The last wing to go takes the directory with it.
     directory: Arc<tempfile::TempDir>,
@@ -68,11 +77,12 @@ impl BellWing {
         let ids = Arc::new(Ids::new(time.clone(), entropy));
         let store = BellStore::open(&path, schema, &ids, CancellationToken::new()).await.unwrap();
         let shared = Arc::new(store.clone());
-        let bell = Bell::default();
+        let (bell, web) = (Bell::default(), Arc::new(Web::default()));
         Self {
             waiting: Arc::new(Waiting::new(shared.clone(), shared.clone(), bell.clone(), time.clone(), ids)),
             settling: Settling::new(shared.clone(), bell.clone(), time.clone()),
-            intake: Arc::new(Intake::new(shared.into(), bell.clone(), time)),
+            intake: Arc::new(Intake::new(shared.into(), bell.clone(), time, web.clone())),
+            web,
             store,
             clock,
             bell,
@@ -121,6 +131,37 @@ impl BellWing {
             tokio::task::yield_now().await;
         }
         handle
+    }
+}
+
+/// What providers have at their addresses: pages, or the status of a refusal; anything else is out of reach.
+#[derive(Default)]
+pub struct Web {
+    pages: Mutex<HashMap<String, Result<Vec<u8>, u16>>>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Web {
+    pub fn put(&self, url: &str, page: Result<&str, u16>) {
+        self.pages.lock().unwrap().insert(url.to_owned(), page.map(|page| page.as_bytes().to_vec()));
+    }
+
+    /// What was asked for so far.
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Fetch for Web {
+    async fn get(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
+        self.asked.lock().unwrap().push(url.to_string());
+        tokio::task::yield_now().await;
+        match self.pages.lock().unwrap().get(url.as_str()) {
+            Some(Ok(page)) => Ok(page.clone()),
+            Some(Err(status)) => Err(FetchError::Status(*status)),
+            None => Err(FetchError::Late),
+        }
     }
 }
 

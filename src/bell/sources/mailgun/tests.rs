@@ -18,7 +18,7 @@ fn signed(key: &str, secs: i64, field: &str) -> RawRequest {
 
 fn judge(request: &RawRequest, keys: &[&str]) -> Result<String, Rejection> {
     let secrets: Vec<_> = keys.iter().map(|key| Secret::new(*key)).collect();
-    let keys = Keys { secrets: &secrets, settings: &Settings::default() };
+    let keys = Keys { secrets: &secrets, settings: &Settings::default(), certificate: None };
     let verified = Mailgun.verify(request, &keys, NOW)?;
     assert_eq!(verified.auth(), Auth::SignedToken);
     Ok(verified.once().expect("a token").to_owned())

@@ -15,7 +15,7 @@ fn secret() -> Secret {
 }
 
 fn verify<'a>(request: &'a RawRequest, secrets: &[Secret]) -> Result<Verified<'a>, Rejection> {
-    MultiMail.verify(request, &Keys { secrets, settings: &Settings::default() }, NOW)
+    MultiMail.verify(request, &Keys { secrets, settings: &Settings::default(), certificate: None }, NOW)
 }
 
 fn request(body: &str, headers: &[(&str, String)]) -> RawRequest {

@@ -24,7 +24,7 @@ fn request(timestamp: &str, body: &str, signature: &str) -> RawRequest {
 
 fn judge(request: &RawRequest, key: &str, now_secs: i64) -> Result<Auth, Rejection> {
     let secrets = [Secret::new("not a key at all"), Secret::new(key)];
-    let keys = Keys { secrets: &secrets, settings: &Settings::default() };
+    let keys = Keys { secrets: &secrets, settings: &Settings::default(), certificate: None };
     SendGrid.verify(request, &keys, UnixMillis(now_secs * 1000)).map(|verified| verified.auth())
 }
 
@@ -43,9 +43,9 @@ fn the_official_vector_holds_with_its_crlf_and_not_without() {
         request.headers.remove(missing);
         assert_eq!(judge(&request, PUBLIC_KEY, AT), Err(Rejection::Missing));
     }
-    let settings = Settings { tolerance_secs: Some(3600) };
+    let settings = Settings { tolerance_secs: Some(3600), ..Settings::default() };
     let (secrets, request) = ([Secret::new(PUBLIC_KEY)], request(&at, BODY, SIGNED));
-    let keys = Keys { secrets: &secrets, settings: &settings };
+    let keys = Keys { secrets: &secrets, settings: &settings, certificate: None };
     assert!(SendGrid.verify(&request, &keys, UnixMillis((AT + 3600) * 1000)).is_ok(), "a source may tolerate more");
 }
 

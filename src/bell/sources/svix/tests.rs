@@ -31,7 +31,7 @@ fn request(family: &str, id: &str, timestamp: &str, body: &str, signatures: &str
 
 fn judge(request: &RawRequest, secrets: &[&str], now_secs: i64) -> Result<Auth, Rejection> {
     let secrets: Vec<_> = secrets.iter().map(|secret| Secret::new(*secret)).collect();
-    let keys = Keys { secrets: &secrets, settings: &Settings::default() };
+    let keys = Keys { secrets: &secrets, settings: &Settings::default(), certificate: None };
     verify(request, &keys, UnixMillis(now_secs * 1000)).map(|verified| verified.auth())
 }
 
@@ -115,7 +115,7 @@ fn a_sample_is_vouched_for() {
     let secret = Secret::new(STANDARD.0);
     for dialect in [&StandardWebhooks as &dyn Dialect, &resend::Resend, &agentmail::AgentMail] {
         let request = dialect.sample(&secret, &Settings::default(), NOW).expect("a sample");
-        let keys = Keys { secrets: std::slice::from_ref(&secret), settings: &Settings::default() };
+        let keys = Keys { secrets: std::slice::from_ref(&secret), settings: &Settings::default(), certificate: None };
         let verified = dialect.verify(&request, &keys, NOW).expect("vouched for");
         let events = dialect.normalise(&verified, &Settings::default()).expect("understood");
         assert_eq!(events[0].provider_kind.as_deref(), Some(SAMPLE), "{}", dialect.name());

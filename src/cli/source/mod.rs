@@ -1,22 +1,21 @@
 //! `mailbell source`: whose webhooks the receiver takes. A running house sees a change at once.
 
-use std::{io::Read as _, time::Duration};
+mod add;
+
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use self::add::{Add, secret_from_stdin};
 use super::{Failure, Where, say, time_and_ids};
 use crate::{
     app::bell_side::open_bell_store,
     bell::{
-        sources::{
-            RawRequest, dialect, names,
-            settings::{Settings, TOLERANCE_SECS_MAX},
-        },
+        sources::{RawRequest, dialect, settings::Settings},
         webhooks::SOURCE,
     },
-    domain::{id::SourceName, secret::Secret},
-    signing::ecdsa,
+    domain::id::SourceName,
     store::{
         audit::{AuditLog as _, Entry},
         hosted::{HostedApi, HostedApis as _},
@@ -24,18 +23,12 @@ use crate::{
     },
 };
 
-/// A secret shorter than this can be guessed; providers give 24 characters and more.
-const SECRET_CHARS_MIN: usize = 16;
-/// No provider's secret is longer.
-const SECRET_BYTES_MAX: u64 = 1024;
 /// Old secrets vouch for a day, as long as providers sign with both.
 const KEEP_OLD_SECS: u32 = 86_400;
 /// What is read of the receiver's answer, in bytes: it is one line.
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
 /// Bodies in quarantine at most; the store keeps no more.
 const QUARANTINED_MAX: u32 = 1_000;
-/// A name is part of a URL, and of every event of the source.
-const NAME_CHARS_MAX: usize = 64;
 
 #[derive(Subcommand)]
 pub(super) enum Source {
@@ -53,23 +46,6 @@ pub(super) enum Source {
     Quarantine(Kept),
     /// Take no more webhooks from a source; its events stay
     Remove(Named),
-}
-
-#[derive(Args)]
-pub(super) struct Add {
-    /// The last part of its URL: letters, digits and hyphens
-    name: String,
-    /// How it speaks
-    #[arg(long, default_value = "multimail")]
-    dialect: String,
-    /// Read the signing secret from stdin (one line); it never stands on the command line
-    #[arg(long, required = true)]
-    secret_stdin: bool,
-    /// How far a signed timestamp may lie from this machine's clock, in seconds either way (300 unless given)
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(TOLERANCE_SECS_MAX)))]
-    tolerance_secs: Option<u32>,
-    #[command(flatten)]
-    place: Where,
 }
 
 #[derive(Args)]
@@ -126,65 +102,6 @@ impl Source {
             Self::Remove(named) => named.remove().await,
         }
     }
-}
-
-impl Add {
-    async fn run(self) -> Result<(), Failure> {
-        let Self { name, dialect: speaks, secret_stdin: _, tolerance_secs, place } = self;
-        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && !name.starts_with('-');
-        if !plain || name.is_empty() || name.len() > NAME_CHARS_MAX {
-            return Err(format!(
-                "`{name}` is no name for a source; use up to {NAME_CHARS_MAX} letters, digits and hyphens"
-            )
-            .into());
-        }
-        let Some(speaker) = dialect(&speaks) else {
-            let known = names().collect::<Vec<_>>().join(", ");
-            return Err(format!("there is no dialect `{speaks}`; there are: {known}").into());
-        };
-        let secret = secret_from_stdin(&speaks)?;
-        let (clock, ids) = time_and_ids();
-        let dir = place.open()?;
-        let store = open_bell_store(&dir, &ids).await?;
-        let source = SourceName::new(&name);
-        store.add_source(&source, &speaks, Some(&secret), clock.now()).await?;
-        if tolerance_secs.is_some() {
-            store.set_up(&source, &Settings { tolerance_secs }.stored()).await?;
-        }
-        let about = serde_json::json!({ "name": name, "dialect": speaks });
-        store.record(Entry::Operator { command: "source add", about }, clock.now()).await?;
-        let base = dir.published()?.and_then(|published| published.addresses.hooks);
-        let url = url(base.as_deref(), &name);
-        say(format!("{url} takes webhooks of the {speaks} dialect"))?;
-        let manual = speaker.manual();
-        for (n, step) in manual.steps.iter().enumerate() {
-            say(format!("  {}. {}", n + 1, step.replace("{url}", &url)))?;
-        }
-        if let Some(secret) = manual.secret {
-            say(format!("Its secret is {secret}. A provider on the internet needs a public URL in place of {url}."))?;
-        }
-        Ok(())
-    }
-}
-
-/// One secret from stdin, such that a source of the dialect can use it.
-fn secret_from_stdin(speaks: &str) -> Result<Secret, Failure> {
-    let mut secret = String::new();
-    std::io::stdin().take(SECRET_BYTES_MAX + 1).read_to_string(&mut secret)?;
-    let secret = secret.trim();
-    if secret.chars().count() < SECRET_CHARS_MIN || secret.len() as u64 > SECRET_BYTES_MAX {
-        return Err(format!(
-            "a signing secret has {SECRET_CHARS_MIN} to {SECRET_BYTES_MAX} characters; give it as one line on stdin"
-        )
-        .into());
-    }
-    let secret = Secret::new(secret);
-    if speaks == "sendgrid" && ecdsa::public_key(&secret).is_none() {
-        return Err(
-            "SendGrid's verification key is a P-256 public key in base64, beginning with MFkw; give that".into()
-        );
-    }
-    Ok(secret)
 }
 
 impl List {
@@ -300,6 +217,9 @@ impl Rotate {
         let store = open_bell_store(&self.place.open()?, &ids).await?;
         let name = SourceName::new(&self.name);
         let source = store.source(&name).await?.ok_or_else(|| unknown(&self.name))?;
+        if dialect(&source.dialect).is_some_and(|speaker| speaker.manual().secret.is_none()) {
+            return Err(format!("the {} dialect has no secret that could be another", source.dialect).into());
+        }
         let secret = secret_from_stdin(&source.dialect)?;
         let now = clock.now();
         let until = now.plus(Duration::from_secs(self.keep_old_secs.into()));
