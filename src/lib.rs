@@ -129,7 +129,8 @@
 //! ## What always holds
 //!
 //! - Nothing parses a body before its signature is checked; where a provider signs fields inside it (Mailgun), just those are
-//!   read. A signature that does not cover the body counts once, for the events that it came with first.
+//!   read. A signature that does not cover the body counts once, for the events that it came with first. A certificate that a
+//!   request names is fetched ([`bell::fetch`]) from its provider's own host, once that request may be its source's.
 //! - A 2xx from `/hooks`, and a `250` from SMTP, means: on disk. The process may be killed at any instruction after it. A full
 //!   disk answers 503 and 452 and goes on later; a disk that fails at a commit ends the process.
 //! - `seq` rises in commit order, may skip, never repeats.
