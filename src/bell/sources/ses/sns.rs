@@ -161,8 +161,8 @@ pub(super) fn verify(request: &RawRequest, keys: &Keys<'_>, now: UnixMillis) -> 
         |certificate: &&Certificate| certificate.is_valid(now) && certificate.names().iter().any(|name| is_sns(name));
     let certificate = keys.certificate.filter(vouches).ok_or(Rejection::Certificate)?;
     let signed = envelope.signed().ok_or(Rejection::Missing)?;
-    let vouched = rsa::verify(certificate.rsa_key(), digest, signed.as_bytes(), &envelope.signature);
-    if vouched { Ok(auth) } else { Err(Rejection::Wrong) }
+    let is_its = rsa::verify(certificate.rsa_key(), digest, signed.as_bytes(), &envelope.signature);
+    if is_its { Ok(auth) } else { Err(Rejection::Wrong) }
 }
 
 /// Whether a certificate for `name` is one that SNS signs with: `sns`, `sns-signing` or `sns-REGION`, with or without a
