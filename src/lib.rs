@@ -55,7 +55,7 @@
 //!  bell::sources    mail::reports   dialects of webhooks and of reports: bytes in, domain words out. No I/O
 //!  store                            traits in domain verbs; sqlx lives and ends in store::{bell, mail}
 //!  signing  wake  config  ids       HMAC both ways; a hint that the log moved; settings; ids and chance
-//!  reach                            which addresses a connection to a stranger's host may go to
+//!  reach  tls                       which addresses a connection to a stranger's host may go to; verified TLS
 //!  domain                           words and rules
 //! ```
 //!
@@ -180,4 +180,5 @@ pub mod reach;
 pub mod signing;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod wake;

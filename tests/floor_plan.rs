@@ -13,7 +13,7 @@ use syn::{UseTree, visit::Visit};
 /// The lowest first. A module may use those on floors below its own, and itself.
 const FLOORS: &[&[&str]] = &[
     &["domain"],
-    &["ids", "signing", "wake", "config", "reach"],
+    &["ids", "signing", "wake", "config", "reach", "tls"],
     &["store"],
     &["bell::sources", "mail::reports"],
     &["bell", "mail"],
@@ -33,8 +33,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("reqwest", &["reach", "bell::fetch", "bell::upstream", "mail::webhooks::egress", "mcp::bridge"]),
     ("hmac", &["signing"]),
     ("sha2", &["signing"]),
-    // `mail::relay` names the module of rustls.
-    ("ring", &["signing", "bell::sources", "mail::relay"]),
+    // `tls` names the module of rustls.
+    ("ring", &["signing", "bell::sources", "tls"]),
     ("multer", &["bell::sources"]),
     ("x509_parser", &["bell::sources"]),
     ("clap", &["cli"]),
@@ -46,8 +46,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("idna", &["domain"]),
     ("psl", &["mail::domains"]),
     ("lettre", &["mail::relay"]),
-    ("tokio_rustls", &["mail::relay"]),
-    ("rustls_platform_verifier", &["mail::relay"]),
+    ("tokio_rustls", &["bell::imap", "mail::relay"]),
+    ("rustls_platform_verifier", &["tls"]),
+    ("async_imap", &["bell::imap"]),
     ("mail_auth", &["mail::verdict"]),
     ("mail_parser", &["mail", "bell::sources"]),
     ("mail_builder", &["mail"]),

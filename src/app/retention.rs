@@ -17,6 +17,7 @@ pub(super) fn of_bell(config: &Config) -> BellPolicy {
         unsettled_millis: days(settings.unsettled_days),
         ids_millis: days(settings.ids_days),
         quarantine_millis: days(settings.quarantine_days),
+        received_millis: days(settings.mail_days),
         audit_millis: days(settings.audit_days),
         audit_max: settings.audit_max.into(),
     }

@@ -8,13 +8,15 @@
 //!
 //! A message's way out: [`submission`] checks, composes and queues it; the worker in [`outbox`] puts it into mailboxes
 //! here, lets the [`simulator`] play, or hands it to the [`relay`], and tells what was said. What comes back later comes in
-//! like any mail: [`reports`] reads it and [`returned`] ties it to what was sent.
+//! like any mail: [`reports`] reads it and [`returned`] ties it to what was sent. [`elsewhere`] reads mail of a mailbox that
+//! is not ours, where nothing is known of what was sent.
 
 pub mod api;
 pub mod blobs;
 pub mod closing;
 pub mod compose;
 pub mod domains;
+pub mod elsewhere;
 pub mod html;
 pub mod keys;
 pub mod mailroom;

@@ -104,15 +104,7 @@ impl Returned<'_> {
             // Still tried: no bounce, and no delivery either.
             Action::Delayed => None,
             Action::Delivered | Action::Relayed | Action::Expanded => {
-                let accepted_by = match status.action {
-                    Action::Delivered => AcceptedBy::Recipient,
-                    _ => AcceptedBy::Relay,
-                };
-                let detail = Detail::Delivery {
-                    recipient: shown?,
-                    smtp_response: status.diagnostic.clone(),
-                    accepted_by: Some(accepted_by),
-                };
+                let detail = delivery(status, shown?);
                 // A delivery does not say how it was tied, so without proof it must not name the message.
                 let tie = if proof { tie } else { &Tie { sent: None, tied: Tied::None } };
                 Some(Tell {
@@ -123,23 +115,10 @@ impl Returned<'_> {
                 })
             }
             Action::Failed => {
-                let (code, bounce_type) = code(status);
-                let dead = bounce_type == BounceType::Hard && status.suppress_advised;
-                let suppress = ours.filter(|_| dead && tie.tied == Tied::Envelope).map(|address| {
+                let suppress = ours.filter(|_| is_dead(status) && tie.tied == Tied::Envelope).map(|address| {
                     self.suppression(tie, address, SuppressionReason::Bounce, status.diagnostic.clone())
                 });
-                let detail = Detail::Bounce {
-                    recipient: shown,
-                    code_inferred: status.code_inferred || code.is_none(),
-                    bounce_code: code.unwrap_or_else(|| "5.0.0".to_owned()),
-                    bounce_type,
-                    reason: Some(status.reason.as_str().to_owned()),
-                    r#final: true,
-                    suppress_advised: dead,
-                    suppressed: suppress.is_some(),
-                    diagnostic: status.diagnostic.clone(),
-                    tied: tie.tied,
-                };
+                let detail = bounce(status, shown, suppress.is_some(), tie.tied);
                 Some(Tell {
                     event: self.event(tie, mailbox, detail),
                     part: Some(part("final", tie.is_proof())),
@@ -215,6 +194,37 @@ impl Returned<'_> {
             created_at: self.now,
         }
     }
+}
+
+/// What to tell of a message that was handed on or over.
+pub(super) fn delivery(status: &RecipientStatus, recipient: String) -> Detail {
+    let accepted_by = match status.action {
+        Action::Delivered => AcceptedBy::Recipient,
+        _ => AcceptedBy::Relay,
+    };
+    Detail::Delivery { recipient, smtp_response: status.diagnostic.clone(), accepted_by: Some(accepted_by) }
+}
+
+/// What to tell of a failure.
+pub(super) fn bounce(status: &RecipientStatus, recipient: Option<String>, suppressed: bool, tied: Tied) -> Detail {
+    let (code, bounce_type) = code(status);
+    Detail::Bounce {
+        recipient,
+        code_inferred: status.code_inferred || code.is_none(),
+        bounce_code: code.unwrap_or_else(|| "5.0.0".to_owned()),
+        bounce_type,
+        reason: Some(status.reason.as_str().to_owned()),
+        r#final: true,
+        suppress_advised: is_dead(status),
+        suppressed,
+        diagnostic: status.diagnostic.clone(),
+        tied,
+    }
+}
+
+/// Whether a failure says that sending to the address again would do harm.
+fn is_dead(status: &RecipientStatus) -> bool {
+    code(status).1 == BounceType::Hard && status.suppress_advised
 }
 
 /// The code of a failure, and the type by its class: the enhanced code's, or else the reply code's.

@@ -1,7 +1,8 @@
 //! What is kept, behind narrow traits in domain verbs; SQL stands only in `bell/` and `mail/`.
 //!
 //! One trait a subject: [`log`] (events), [`leases`] (consumers), [`standing`] (what an operator sees of those), [`sources`]
-//! (who may post, and what they posted that we could not read), [`office`] (what the mail API keeps beside mail). A store
+//! (who may post, and what they posted that we could not read), [`received`] (messages
+//! that came without a mail API), [`office`] (what the mail API keeps beside mail). A store
 //! method is one transaction, and its result names every ending. A second backend must pass the same stories.
 
 pub mod audit;
@@ -19,6 +20,7 @@ pub mod office;
 pub mod opens;
 pub mod outbox;
 pub mod oversight;
+pub mod received;
 pub mod retention;
 pub mod sources;
 pub mod sqlite;

@@ -18,6 +18,8 @@ pub struct BellPolicy {
     pub ids_millis: i64,
     /// Bodies that were not taken.
     pub quarantine_millis: i64,
+    /// Messages that came without a mail API; what they are known by stays.
+    pub received_millis: i64,
     /// The audit record.
     pub audit_millis: i64,
     /// The audit record, by number of entries, 0 for any number.
@@ -33,6 +35,8 @@ pub struct BellSwept {
     pub ids: u64,
     /// Bodies that were not taken.
     pub quarantine: u64,
+    /// Received messages.
+    pub received: u64,
     /// Entries of the audit record.
     pub audit: u64,
 }

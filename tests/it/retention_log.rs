@@ -20,6 +20,7 @@ const POLICY: BellPolicy = BellPolicy {
     unsettled_millis: 180 * DAY_MILLIS,
     ids_millis: 400 * DAY_MILLIS,
     quarantine_millis: 30 * DAY_MILLIS,
+    received_millis: 30 * DAY_MILLIS,
     audit_millis: 400 * DAY_MILLIS,
     audit_max: 0,
 };

@@ -1,25 +1,23 @@
 //! The relay that mail for elsewhere is handed to: one conversation a message, one answer a recipient.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use lettre::transport::smtp::{
     authentication::Credentials,
     commands::{Data, Ehlo, Mail, Rcpt},
     extension::{ClientId, MailBodyParameter, MailParameter, RcptParameter},
 };
-use rustls_platform_verifier::Verifier;
-use tokio_rustls::rustls::{
-    ClientConfig,
-    crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
-};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::{
     Answer,
     conversation::{Cause, Conversation, Said as Heard, Tls},
     written,
 };
-use crate::domain::{address::Address, clock::Clock, secret::Secret};
+use crate::{
+    domain::{address::Address, clock::Clock, secret::Secret},
+    tls,
+};
 
 /// The whole of a conversation: RFC 5321 section 4.5.3.2 allows ten minutes for the last answer alone, and a relay is a
 /// neighbour.
@@ -208,18 +206,9 @@ impl Relay {
 
     fn tls(&self, progress: &Progress) -> Result<Tls, Said> {
         let made = || -> Result<Tls, Cause> {
-            let authorities = self.ca.iter().flat_map(|ca| CertificateDer::pem_slice_iter(ca));
-            let authorities = authorities.collect::<Result<Vec<_>, _>>()?;
-            let provider = Arc::new(ring::default_provider());
-            let verifier = Verifier::new_with_extra_roots(authorities, provider.clone())?;
-            // "Dangerous" is any verifier of one's own; this one is the system's, with one authority more.
-            let config = ClientConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()?
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(verifier))
-                .with_no_client_auth();
+            let config = tls::verified(self.ca.as_deref())?;
             let name = ServerName::try_from(self.host.clone())?;
-            Ok(Tls { connector: Arc::new(config).into(), name })
+            Ok(Tls { connector: config.into(), name })
         };
         made().map_err(|cause| progress.broken(&cause))
     }

@@ -144,15 +144,22 @@ async fn write(writer: &Writer, auditor: &Auditor, posts: Vec<Arc<Post>>) -> Res
     writer
         .write(move |conn| {
             let (posts, auditor) = (posts.clone(), auditor.clone());
-            Box::pin(async move {
-                let endings = insert(conn, &posts).await?;
-                if let Some((at, entry)) = told(&posts, &endings) {
-                    auditor.record(conn, at, &entry).await?;
-                }
-                Ok(endings)
-            })
+            Box::pin(async move { insert_on_record(conn, &auditor, &posts).await })
         })
         .await
+}
+
+/// Appends `posts` in the transaction of `conn`, with the entry of the audit record that says so.
+pub(super) async fn insert_on_record(
+    conn: &mut SqliteConnection,
+    auditor: &Auditor,
+    posts: &[Arc<Post>],
+) -> Result<Vec<Vec<Ingested>>, StoreError> {
+    let endings = insert(conn, posts).await?;
+    if let Some((at, entry)) = told(posts, &endings) {
+        auditor.record(conn, at, &entry).await?;
+    }
+    Ok(endings)
 }
 
 /// What the audit record says of a batch: one entry, however many events; none where nothing is new.

@@ -18,6 +18,7 @@ mod low_water;
 mod message_map;
 mod oversight;
 mod quarantine;
+mod received;
 mod records;
 mod removed;
 mod retention;

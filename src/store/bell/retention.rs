@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
-use super::{BellStore, audit::Auditor, claims::Consumer, sql};
+use super::{BellStore, audit::Auditor, claims::Consumer, received, sql};
 use crate::{
     domain::{clock::UnixMillis, cursor::Seq},
     store::{
@@ -37,6 +37,7 @@ impl BellRetention for BellStore {
                     events: events(conn, &policy, now).await?,
                     ids: delete(conn, sql::FORGET_IDS, policy.ids_millis, now).await?,
                     quarantine: delete(conn, sql::FORGET_QUARANTINE, policy.quarantine_millis, now).await?,
+                    received: delete(conn, received::sql::FORGET, policy.received_millis, now).await?,
                     audit: audit(conn, &auditor, &policy, now).await?,
                 };
                 let tail: i64 = sqlx::query_scalar(sql::TAIL).fetch_one(&mut *conn).await.map_err(failed("measure"))?;
@@ -44,6 +45,7 @@ impl BellRetention for BellStore {
                     ("events", swept.events, Some(tail - 1)),
                     ("ids", swept.ids, None),
                     ("quarantine", swept.quarantine, None),
+                    ("received", swept.received, None),
                     ("audit", swept.audit, None),
                 ] {
                     if rows > 0 {

@@ -1,0 +1,183 @@
+//! What readers of mailboxes elsewhere bring, as rows: a message, its events and how far its folder is read are one
+//! transaction, so that each message is told once however often its reader is killed.
+
+mod reading;
+pub(super) mod sql;
+
+use std::{collections::HashSet, sync::Arc};
+
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+
+use super::{
+    BellStore,
+    append::{self, Post},
+};
+use crate::{
+    domain::{
+        clock::UnixMillis,
+        event::{Auth, NewEvent},
+        id::{SourceName, ThreadId},
+    },
+    store::{
+        Refusal, StoreError, failed,
+        log::Ingested,
+        received::{FolderState, Folders, Haul, Identity, NewReceived, Place, Watched},
+        term,
+    },
+};
+
+/// Folder, validity, last UID, not before, looked at, trouble, since when.
+type FolderRow = (String, Option<i64>, i64, i64, Option<i64>, Option<String>, Option<i64>);
+
+#[async_trait]
+impl Folders for BellStore {
+    async fn folders(&self, source: &SourceName) -> Result<Vec<FolderState>, StoreError> {
+        let rows: Vec<FolderRow> = sqlx::query_as(sql::FOLDERS)
+            .bind(source.as_str())
+            .fetch_all(&self.database.readers)
+            .await
+            .map_err(failed("read how far folders were read"))?;
+        rows.into_iter().map(folder).collect()
+    }
+
+    async fn known(&self, source: &SourceName, identities: &[Identity]) -> Result<HashSet<Identity>, StoreError> {
+        let asked: Vec<String> = identities.iter().map(hex::encode).collect();
+        let asked = serde_json::to_string(&asked).expect("a list of texts is JSON");
+        let found: Vec<Vec<u8>> = sqlx::query_scalar(sql::KNOWN_IDS)
+            .bind(asked)
+            .bind(source.as_str())
+            .fetch_all(&self.database.readers)
+            .await
+            .map_err(failed("look up which messages are known"))?;
+        Ok(found.into_iter().filter_map(|identity| identity.try_into().ok()).collect())
+    }
+
+    async fn take(&self, haul: Haul) -> Result<Vec<String>, StoreError> {
+        let (haul, auditor) = (Arc::new(haul), self.auditor.clone());
+        let taken = self.database.writer.write(move |conn| {
+            let (haul, auditor) = (haul.clone(), auditor.clone());
+            Box::pin(async move {
+                check(conn, &haul.watched).await?;
+                for identity in &haul.no_news {
+                    add_identity(conn, &haul.watched.source, identity).await?;
+                }
+                let mut events = Vec::new();
+                for message in &haul.messages {
+                    if add_identity(conn, &haul.watched.source, &message.identity).await? {
+                        let thread = add(conn, &haul.watched.source, message).await?;
+                        let told = message.events.iter().cloned();
+                        events.extend(told.map(|event| NewEvent { thread_id: Some(thread.clone()), ..event }));
+                    }
+                }
+                let mailboxes: Vec<_> = events.iter().map(|event| event.mailbox.clone().unwrap_or_default()).collect();
+                let posts = [Arc::new(Post::new(&haul.told_by, Auth::Api, haul.now, events))];
+                let endings = append::insert_on_record(conn, &auditor, &posts).await?;
+                keep_place(conn, &haul).await?;
+                let fresh = endings.into_iter().flatten().zip(mailboxes);
+                Ok(fresh
+                    .filter(|(ending, _)| matches!(ending, Ingested::Fresh(_)))
+                    .map(|(_, mailbox)| mailbox)
+                    .collect())
+            })
+        });
+        taken.await
+    }
+
+    async fn keep_trouble(&self, watched: &Watched, trouble: &str, now: UnixMillis) -> Result<(), StoreError> {
+        let (watched, trouble) = (watched.clone(), trouble.to_owned());
+        let kept = self.database.writer.write(move |conn| {
+            let (watched, trouble) = (watched.clone(), trouble.clone());
+            Box::pin(async move {
+                check(conn, &watched).await?;
+                let keep = sqlx::query(sql::KEEP_TROUBLE).bind(watched.source.as_str()).bind(&watched.folder);
+                let keep = keep.bind(trouble).bind(now.0).execute(conn).await;
+                keep.map_err(failed("keep why a folder is not read"))?;
+                Ok(())
+            })
+        });
+        kept.await
+    }
+}
+
+fn folder(row: FolderRow) -> Result<FolderState, StoreError> {
+    let (folder, validity, last_uid, not_before, looked_at, trouble, since) = row;
+    let small = |number: i64, row: &str| {
+        let corrupt = |_| StoreError::Corrupt {
+            table: "watched_folders",
+            row: row.to_owned(),
+            why: "a UID and its validity are numbers of 32 bits",
+        };
+        u32::try_from(number).map_err(corrupt)
+    };
+    let place = match validity {
+        Some(validity) => Some(Place {
+            uid_validity: small(validity, &folder)?,
+            last_uid: small(last_uid, &folder)?,
+            not_before: UnixMillis(not_before),
+        }),
+        None => None,
+    };
+    let trouble = trouble.zip(since.map(UnixMillis));
+    Ok(FolderState { folder, place, looked_at: looked_at.map(UnixMillis), trouble })
+}
+
+/// That the term and the source are still those in which the folder is read.
+async fn check(conn: &mut SqliteConnection, watched: &Watched) -> Result<(), StoreError> {
+    let here = sqlx::query_scalar::<_, i64>(sql::SOURCE_IS).bind(watched.source.as_str()).bind(watched.added_at.0);
+    let here = here.fetch_optional(&mut *conn).await.map_err(failed("look a source up"))?;
+    if here.is_some() && term::epoch(conn).await? == watched.epoch {
+        return Ok(());
+    }
+    Err(StoreError::Refused(Refusal::Superseded))
+}
+
+/// Whether the identity is new.
+async fn add_identity(
+    conn: &mut SqliteConnection,
+    source: &SourceName,
+    identity: &Identity,
+) -> Result<bool, StoreError> {
+    let add = sqlx::query(sql::ADD_ID).bind(source.as_str()).bind(identity.to_vec()).execute(conn).await;
+    Ok(add.map_err(failed("remember a message"))?.rows_affected() > 0)
+}
+
+/// Keeps a message; answers with its thread.
+async fn add(conn: &mut SqliteConnection, source: &SourceName, new: &NewReceived) -> Result<ThreadId, StoreError> {
+    let mut thread = None;
+    for ancestor in &new.ancestors {
+        let find = sqlx::query_scalar::<_, String>(sql::THREAD_OF).bind(ancestor).bind(&new.mailbox);
+        thread = find.fetch_optional(&mut *conn).await.map_err(failed("find a message's thread"))?;
+        if thread.is_some() {
+            break;
+        }
+    }
+    let thread = thread.map_or_else(|| new.thread_id.clone(), ThreadId::new);
+    sqlx::query(sql::ADD_MESSAGE)
+        .bind(new.id.as_str())
+        .bind(source.as_str())
+        .bind(&new.mailbox)
+        .bind(thread.as_str())
+        .bind(new.internet_id.as_deref())
+        .bind(new.received_at.0)
+        .bind(new.report)
+        .bind(serde_json::to_string(&new.fields).expect("texts and numbers make JSON"))
+        .bind(&new.body)
+        .execute(conn)
+        .await
+        .map_err(failed("keep a message"))?;
+    Ok(thread)
+}
+
+async fn keep_place(conn: &mut SqliteConnection, haul: &Haul) -> Result<(), StoreError> {
+    let Haul { watched, place, now, .. } = haul;
+    let keep = sqlx::query(sql::KEEP_PLACE)
+        .bind(watched.source.as_str())
+        .bind(&watched.folder)
+        .bind(i64::from(place.uid_validity))
+        .bind(i64::from(place.last_uid))
+        .bind(place.not_before.0)
+        .bind(now.0);
+    keep.execute(conn).await.map_err(failed("keep how far a folder is read"))?;
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! Received messages, for those who read them.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use sqlx::{Row as _, sqlite::SqliteRow};
+
+use super::{super::BellStore, sql};
+use crate::{
+    domain::{
+        clock::UnixMillis,
+        id::{MessageId, ThreadId},
+    },
+    store::{
+        StoreError, failed,
+        received::{Received, ReceivedMail, ReceivedQuery},
+    },
+};
+
+/// Messages of a thread that are shown: the newest. Longer ones are lists that nobody answers.
+const THREAD_MAX: i64 = 500;
+
+#[async_trait]
+impl ReceivedMail for BellStore {
+    async fn received_mailboxes(&self) -> Result<Vec<String>, StoreError> {
+        let found = sqlx::query_scalar(sql::MAILBOXES).fetch_all(&self.database.readers).await;
+        found.map_err(failed("list the mailboxes of received messages"))
+    }
+
+    async fn received(&self, id: &MessageId) -> Result<Option<(Received, String)>, StoreError> {
+        let doing = "read a received message";
+        let row = sqlx::query(sql::MESSAGE).bind(id.as_str()).fetch_optional(&self.database.readers).await;
+        let Some(row) = row.map_err(failed(doing))? else { return Ok(None) };
+        let body: String = row.try_get("body").map_err(failed(doing))?;
+        Ok(Some((message(&row)?, body)))
+    }
+
+    async fn list_received(&self, query: &ReceivedQuery) -> Result<Vec<Received>, StoreError> {
+        let rows = sqlx::query(sql::LIST)
+            .bind(&query.mailbox)
+            .bind(query.until.map(|at| at.0))
+            .bind(query.thread_id.as_ref().map(ThreadId::as_str))
+            .bind(query.unread_only)
+            .bind(query.sender.as_deref())
+            .bind(query.subject_contains.as_deref())
+            .bind(query.tag.as_deref())
+            .bind(query.without_tag.as_deref())
+            .bind(query.limit)
+            .fetch_all(&self.database.readers)
+            .await
+            .map_err(failed("list received messages"))?;
+        rows.iter().map(message).collect()
+    }
+
+    async fn received_thread(&self, id: &ThreadId) -> Result<Vec<Received>, StoreError> {
+        let rows = sqlx::query(sql::THREAD).bind(id.as_str()).bind(THREAD_MAX).fetch_all(&self.database.readers).await;
+        rows.map_err(failed("read a thread of received messages"))?.iter().map(message).collect()
+    }
+
+    async fn mark_received_read(&self, id: &MessageId) -> Result<(), StoreError> {
+        let id = id.clone();
+        let marked = self.database.writer.write(move |conn| {
+            let id = id.clone();
+            Box::pin(async move {
+                let mark = sqlx::query(sql::MARK_READ).bind(id.as_str()).execute(conn).await;
+                mark.map_err(failed("mark a message read"))?;
+                Ok(())
+            })
+        });
+        marked.await
+    }
+
+    async fn tag_received(
+        &self,
+        id: &MessageId,
+        add: &[String],
+        remove: &[String],
+    ) -> Result<Option<Vec<String>>, StoreError> {
+        let (id, add, remove) = (id.clone(), add.to_vec(), remove.to_vec());
+        let tagged = self.database.writer.write(move |conn| {
+            let (id, add, remove) = (id.clone(), add.clone(), remove.clone());
+            Box::pin(async move {
+                let doing = "tag a received message";
+                let found: Option<String> = sqlx::query_scalar(sql::TAGS)
+                    .bind(id.as_str())
+                    .fetch_optional(&mut *conn)
+                    .await
+                    .map_err(failed(doing))?;
+                let Some(found) = found else { return Ok(None) };
+                let mut tags: BTreeMap<String, String> = serde_json::from_str(&found).map_err(|_| corrupt(&id))?;
+                tags.extend(add.into_iter().map(|name| (name, "true".to_owned())));
+                tags.retain(|name, _| !remove.contains(name));
+                let text = serde_json::to_string(&tags).expect("texts make JSON");
+                let set = sqlx::query(sql::SET_TAGS).bind(text).bind(id.as_str()).execute(conn).await;
+                set.map_err(failed(doing))?;
+                Ok(Some(tags.into_keys().collect()))
+            })
+        });
+        tagged.await
+    }
+}
+
+fn corrupt(id: &MessageId) -> StoreError {
+    StoreError::Corrupt { table: "received_messages", row: id.to_string(), why: "its fields and tags are JSON" }
+}
+
+fn message(row: &SqliteRow) -> Result<Received, StoreError> {
+    let doing = "read a received message";
+    let text = |column: &str| row.try_get::<String, _>(column).map_err(failed(doing));
+    let id = MessageId::new(text("message_id")?);
+    Ok(Received {
+        mailbox: text("mailbox")?,
+        thread_id: ThreadId::new(text("thread_id")?),
+        received_at: UnixMillis(row.try_get("received_at").map_err(failed(doing))?),
+        is_read: row.try_get("is_read").map_err(failed(doing))?,
+        report: row.try_get("report").map_err(failed(doing))?,
+        fields: serde_json::from_str(&text("fields")?).map_err(|_| corrupt(&id))?,
+        tags: serde_json::from_str(&text("tags")?).map_err(|_| corrupt(&id))?,
+        id,
+    })
+}
