@@ -33,7 +33,8 @@ pub(super) fn hosted(config: &Config) -> Option<MailApi> {
 
 /// A client of the mail API for this process.
 pub(super) fn upstream(bell: &BellSide, api: MailApi, authority: Authority) -> Result<Upstream, UpstreamError> {
-    Upstream::new(api.base, api.key, bell.store.clone(), bell.clock.clone(), authority)
+    let upstream = Upstream::new(api.base, api.key, bell.store.clone(), bell.clock.clone(), authority)?;
+    Ok(upstream.with_received(bell.store.clone()))
 }
 
 /// The webhooks at the mail API, and the secrets of those to our own receiver.

@@ -11,6 +11,7 @@ pub mod bell_side;
 pub mod data_dir;
 pub mod house;
 pub mod keeper;
+mod letters;
 pub mod listeners;
 pub mod local_socket;
 mod mail_side;

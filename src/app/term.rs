@@ -12,6 +12,7 @@ use super::{
     bell_side::BellSide,
     data_dir::DataDir,
     keeper::{Addresses, Heritage, KeeperLock, Published},
+    letters,
     listeners::{BusyDefault, Listeners, reachable},
     local_socket,
     mail_side::{self, MailSide},
@@ -24,6 +25,7 @@ use super::{
 use crate::{
     bell::{
         fetch::Providers,
+        imap,
         intake::Intake,
         oversight::{Errands, Oversight},
         retention::Retention,
@@ -181,6 +183,20 @@ impl Term {
         // A house that stands for a single command leaves this to one that stays.
         if let Some(base) = config.mail.base_url.as_ref().filter(|_| publish) {
             parts.spawn(hosted_service(bell, errands, base, config).run(shutdown.clone()));
+        }
+        // Likewise: a mailbox is read by one process.
+        if publish {
+            let parts_of_watch = imap::Parts {
+                sources: bell.store.clone(),
+                folders: bell.store.clone(),
+                bell: bell.bell.clone(),
+                clock: clock.clone(),
+                ids: ids.clone(),
+                entropy: entropy.clone(),
+                read_letter: letters::read,
+                epoch,
+            };
+            parts.spawn(imap::Watch::new(parts_of_watch).run(shutdown.clone()));
         }
         if publish {
             ring_for_others(dir, bell, &parts, &shutdown);

@@ -7,6 +7,7 @@ pub mod fetch;
 pub mod following;
 mod handover;
 pub mod hosted;
+pub mod imap;
 pub mod intake;
 pub mod oversight;
 mod refusals;

@@ -1,4 +1,5 @@
-//! The sources as the receiver knows them: remembered, and yet never out of date.
+//! The sources as the receiver knows them: remembered, and yet never out of date. Mailboxes that are watched over IMAP are
+//! sources too; nobody posts for them.
 //!
 //! `mailbell source add` and `remove` are other processes, and act at once. So before each request is judged the roster's
 //! version is read; requests that come at once share one reading, which must have begun after each of them came.
@@ -13,6 +14,7 @@ use std::{
 
 use tokio::sync::Mutex;
 
+use super::imap::DIALECT;
 use crate::{
     domain::id::SourceName,
     store::{
@@ -57,7 +59,8 @@ impl Roster {
         if known.version != Some(version) {
             // Read after the version: what changes in between is read again next time.
             let sources = self.sources.sources().await?;
-            known.by_name = Arc::new(sources.into_iter().map(|source| (source.name.clone(), source)).collect());
+            let posting = sources.into_iter().filter(|source| source.dialect != DIALECT);
+            known.by_name = Arc::new(posting.map(|source| (source.name.clone(), source)).collect());
             known.version = Some(version);
             *self.lately.write().unwrap_or_else(PoisonError::into_inner) = known.by_name.clone();
         }

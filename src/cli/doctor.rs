@@ -16,11 +16,17 @@ use crate::{
         data_dir::DataDir,
         local_socket::{Pulse, pulse},
     },
-    domain::clock::{Clock, UnixMillis},
+    bell::imap::DIALECT,
+    domain::{
+        clock::{Clock, UnixMillis},
+        id::SourceName,
+    },
     mail::space::{FileSystemOf, FreeSpace as _},
     store::{
         audit::{AuditLog as _, Verdict},
         bell, mail,
+        received::FolderState,
+        sources::Sources as _,
         survey::Survey,
     },
 };
@@ -95,6 +101,7 @@ impl Doctor {
         // Opened for its key, it would bring an older schema up to date.
         if checks.iter().any(|check| check.name == "bell.db" && check.state == State::Ok) {
             checks.push(audit(&dir).await);
+            checks.extend(mailboxes(&dir).await);
         }
         checks.extend(keeper(&dir).await?);
         let failed = checks.iter().filter(|check| check.state == State::Failed).count();
@@ -206,6 +213,38 @@ async fn audit(dir: &DataDir) -> Check {
             "compare it with an export or a backup from before",
         ),
         Err(error) => Check::bad("audit", State::Failed, error, "see the log"),
+    }
+}
+
+/// The watched mailboxes, a line each.
+async fn mailboxes(dir: &DataDir) -> Vec<Check> {
+    let read = async {
+        let store = open_bell_store(dir, &time_and_ids().1).await.map_err(|error| error.to_string())?;
+        let mut checks = Vec::new();
+        let sources = store.sources().await.map_err(|error| error.to_string())?;
+        for source in sources.into_iter().filter(|source| source.dialect == DIALECT) {
+            for state in super::source::states(&store, &source).await.map_err(|error| error.to_string())? {
+                checks.push(mailbox(&source.name, state));
+            }
+        }
+        Ok::<_, String>(checks)
+    };
+    read.await.unwrap_or_else(|error| vec![Check::bad("imap", State::Failed, error, "see the log")])
+}
+
+fn mailbox(source: &SourceName, FolderState { folder, looked_at, trouble, .. }: FolderState) -> Check {
+    match (trouble, looked_at) {
+        (Some((why, since)), _) => {
+            let says = format!("{source}, {folder} is not read since {since}");
+            Check::bad("imap", State::Warning, says, why)
+        }
+        (None, Some(at)) => Check::ok("imap", format!("{source}, {folder} is read, with its last news at {at}")),
+        (None, None) => Check::bad(
+            "imap",
+            State::Warning,
+            format!("{source}, {folder} was not read yet"),
+            "start `mailbell serve`, and try `mailbell source test`",
+        ),
     }
 }
 

@@ -97,7 +97,9 @@ pub struct Place {
     pub uid_validity: u32,
     /// Up to this UID all is in the log.
     pub last_uid: u32,
-    /// What came in before, by the server's clock, is no news.
+    /// Messages below this UID are news only where they came in at or after `not_before`.
+    pub news_from: u32,
+    /// By the server's clock.
     pub not_before: UnixMillis,
 }
 

@@ -67,7 +67,7 @@ impl Missed {
     pub(super) async fn bring(&self) -> Result<(), Trouble> {
         let before = self.apis.hosted(&self.api).await?.and_then(|known| known.looked_at);
         let mut fresh = 0;
-        for mailbox in self.upstream.mailboxes().await? {
+        for mailbox in self.upstream.api_mailboxes().await? {
             fresh += match (self.apis.mark(&self.api, &mailbox.id).await?, before) {
                 (Some(mark), _) => {
                     let not_before = mark.received_at.map(|at| at.minus(DISORDER));

@@ -10,6 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{HANDLED, Mailbox, Summary, Upstream, UpstreamError, wire};
 use crate::domain::{
+    address::as_logged,
     clock::UnixMillis,
     grant::Mailboxes,
     id::{MessageId, ThreadId},
@@ -96,6 +97,11 @@ impl InboxCursor {
         Self { before, seen }
     }
 
+    /// Everything later than this was shown.
+    pub(super) fn before(&self) -> UnixMillis {
+        self.before
+    }
+
     fn leaves_out(&self, message: &Summary) -> bool {
         message.received_at.is_some_and(|at| at > self.before) || self.seen.contains(&message.id)
     }
@@ -127,20 +133,34 @@ impl Upstream {
     /// A page of messages, the newest first: of one mailbox, or of all.
     pub async fn check_inbox(&self, query: &InboxQuery) -> Result<InboxPage, UpstreamError> {
         let mut notes = Vec::new();
+        let mut received = self.received_mailboxes().await?;
         let mut mailboxes = match &query.mailbox {
-            Some(address) => vec![self.mailbox_at(address).await?],
-            None => self.mailboxes().await?,
+            Some(address) => {
+                let asked = as_logged(address);
+                received.retain(|mailbox| mailbox.address == asked);
+                match self.mailbox_at(address).await {
+                    Ok(mailbox) => vec![mailbox],
+                    // It is none of the API's, or the API cannot be asked: those that came otherwise are here.
+                    Err(_) if !received.is_empty() => Vec::new(),
+                    Err(error) => return Err(error),
+                }
+            }
+            None => self.api_mailboxes().await?,
         };
         mailboxes.retain(|mailbox| query.within.holds(&mailbox.address));
+        received.retain(|mailbox| query.within.holds(&mailbox.address));
         if mailboxes.len() > MAILBOXES_MERGED_MAX {
             mailboxes.truncate(MAILBOXES_MERGED_MAX);
             notes.push("only the first 50 mailboxes were looked at; name one in `mailbox`");
         }
-        let lists: Vec<Looked> = futures::stream::iter(mailboxes)
+        let mut lists: Vec<Looked> = futures::stream::iter(mailboxes)
             .map(|mailbox| async move { self.list(&mailbox, query).await })
             .buffered(REQUESTS_AT_ONCE)
             .try_collect()
             .await?;
+        for mailbox in received.iter().take(MAILBOXES_MERGED_MAX) {
+            lists.push(self.list_received(&mailbox.address, query).await?);
+        }
         let horizon = lists.iter().filter_map(|list| list.horizon).max();
         let mut messages: Vec<Summary> = lists.into_iter().flat_map(|list| list.messages).collect();
         messages.sort_by(|a, b| (b.received_at, &b.id).cmp(&(a.received_at, &a.id)));
@@ -184,9 +204,22 @@ impl Upstream {
 }
 
 /// What was found in one mailbox, and down to which moment it was looked through where there may be more.
-struct Looked {
-    messages: Vec<Summary>,
-    horizon: Option<UnixMillis>,
+pub(super) struct Looked {
+    pub(super) messages: Vec<Summary>,
+    pub(super) horizon: Option<UnixMillis>,
+}
+
+impl InboxQuery {
+    /// How many to look for, so that a page is full although some were shown before.
+    pub(super) fn limit_with_seen(&self) -> u32 {
+        let seen = self.cursor.as_ref().map_or(0, |cursor| cursor.seen.len());
+        limit(self).saturating_add(u32::try_from(seen).unwrap_or(0))
+    }
+
+    /// Whether no earlier page showed `message`.
+    pub(super) fn still_to_show(&self, message: &Summary) -> bool {
+        self.cursor.as_ref().is_none_or(|cursor| !cursor.leaves_out(message))
+    }
 }
 
 fn limit(query: &InboxQuery) -> u32 {
@@ -194,9 +227,7 @@ fn limit(query: &InboxQuery) -> u32 {
 }
 
 fn parameters(query: &InboxQuery) -> Vec<(&'static str, String)> {
-    let seen = query.cursor.as_ref().map_or(0, |cursor| cursor.seen.len());
-    let limit = limit(query).saturating_add(u32::try_from(seen).unwrap_or(0)).min(PAGE_MAX);
-    let mut parameters = vec![("limit", limit.to_string())];
+    let mut parameters = vec![("limit", query.limit_with_seen().min(PAGE_MAX).to_string())];
     let mut add = |name, value: Option<String>| parameters.extend(value.map(|value| (name, value)));
     add("thread_id", query.thread_id.as_ref().map(ToString::to_string));
     add("status", query.unread_only.then(|| "unread".to_owned()));
@@ -218,7 +249,7 @@ fn wanted(query: &InboxQuery, message: &Summary) -> bool {
         && (!query.unhandled_only || has(HANDLED) != Some(true))
         && query.tag.as_ref().is_none_or(|tag| has(tag) != Some(false))
         && query.direction.is_none_or(|direction| message.direction.as_deref().is_none_or(|is| is == direction))
-        && query.cursor.as_ref().is_none_or(|cursor| !cursor.leaves_out(message))
+        && query.still_to_show(message)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod inbox;
 mod keeper;
 mod mail;
 mod mailboxes;
+mod received;
 mod sending;
 mod webhooks;
 mod wire;
@@ -46,7 +47,7 @@ use crate::{
         oversight::Change,
         secret::Secret,
     },
-    store::sources::MessageMap,
+    store::{received::ReceivedMail, sources::MessageMap},
 };
 
 /// Messages whose mailbox is kept in memory, before the map on disk is asked; about 1 MiB.
@@ -56,6 +57,8 @@ const REMEMBERED_MAX: usize = 10_000;
 pub struct Upstream {
     client: Client,
     map: Arc<dyn MessageMap>,
+    /// What came without the API.
+    received: Option<Arc<dyn ReceivedMail>>,
     known: Mutex<Known>,
     authority: Authority,
 }
@@ -88,7 +91,7 @@ impl Upstream {
         authority: Authority,
     ) -> Result<Self, UpstreamError> {
         let client = Client::new(base, api_key, clock).map_err(|source| UpstreamError::Unreachable { source })?;
-        Ok(Self { client, map, known: Mutex::default(), authority })
+        Ok(Self { client, map, received: None, known: Mutex::default(), authority })
     }
 
     /// A client of the API at an address that does not change.
@@ -115,8 +118,26 @@ impl Upstream {
         self.client.keeper.is_some()
     }
 
-    /// Every mailbox, by address.
+    /// The same, which also shows the messages that came without the API.
+    #[must_use]
+    pub fn with_received(self, received: Arc<dyn ReceivedMail>) -> Self {
+        Self { received: Some(received), ..self }
+    }
+
+    /// Every mailbox, by address, those of messages that came without the API among them.
     pub async fn mailboxes(&self) -> Result<Vec<Mailbox>, UpstreamError> {
+        let mut mailboxes = self.api_mailboxes().await?;
+        for mailbox in self.received_mailboxes().await? {
+            if !mailboxes.iter().any(|one| one.address == mailbox.address) {
+                mailboxes.push(mailbox);
+            }
+        }
+        mailboxes.sort_by(|a, b| a.address.cmp(&b.address));
+        Ok(mailboxes)
+    }
+
+    /// Every mailbox of the API, by address.
+    pub(in crate::bell) async fn api_mailboxes(&self) -> Result<Vec<Mailbox>, UpstreamError> {
         let answer: wire::Mailboxes = self.client.get(&["v1", "mailboxes"], &[]).await?;
         let mut mailboxes: Vec<Mailbox> = answer.mailboxes.into_iter().map(Mailbox::from).collect();
         mailboxes.sort_by(|a, b| a.address.cmp(&b.address));
@@ -126,12 +147,18 @@ impl Upstream {
 
     /// A message with its text. The API marks it read.
     pub async fn read_email(&self, id: &MessageId) -> Result<Email, UpstreamError> {
+        if let Some(email) = self.received_email(id).await? {
+            return Ok(email);
+        }
         let (mailbox, body): (_, wire::EmailBody) = self.get_of_message(id, &[]).await?;
         body.email(&mailbox).ok_or(UpstreamError::Unreadable("a message without an id"))
     }
 
     /// A thread, the oldest message first.
     pub async fn thread(&self, id: &ThreadId) -> Result<Thread, UpstreamError> {
+        if let Some(thread) = self.received_thread(id).await? {
+            return Ok(thread);
+        }
         let known = self.known().threads.get(id).cloned();
         for mailbox in self.mailboxes_with_first(known.as_ref()).await? {
             let path = ["v1", "mailboxes", mailbox.id.as_str(), "threads", id.as_str()];
@@ -153,6 +180,9 @@ impl Upstream {
 
     /// Adds `add` to a message's tags and removes `remove`; answers with the names of all it then has.
     pub async fn tag(&self, id: &MessageId, add: &[String], remove: &[String]) -> Result<Vec<String>, UpstreamError> {
+        if let Some(tags) = self.tag_received(id, add, remove).await? {
+            return Ok(tags);
+        }
         let (mailbox, before): (_, wire::Tags) = self.get_of_message(id, &["tags"]).await?;
         let mut tags = before.tags.clone().unwrap_or_default();
         if !add.is_empty() {
@@ -188,7 +218,7 @@ impl Upstream {
         if let Some(known) = find(&self.known().mailboxes) {
             return Ok(known);
         }
-        find(&self.mailboxes().await?).ok_or(UpstreamError::NoMailbox(address))
+        find(&self.api_mailboxes().await?).ok_or(UpstreamError::NoMailbox(address))
     }
 
     /// Gets the message, or what stands under `below` it, from the mailbox that it is in: the one remembered, or else each,
@@ -225,7 +255,7 @@ impl Upstream {
         let is_first = |mailbox: &Mailbox| Some(&mailbox.id) == first;
         let mut mailboxes = self.known().mailboxes.clone();
         if !mailboxes.iter().any(is_first) {
-            mailboxes = self.mailboxes().await?;
+            mailboxes = self.api_mailboxes().await?;
         }
         mailboxes.sort_by_key(|mailbox| !is_first(mailbox));
         Ok(mailboxes)

@@ -1,6 +1,7 @@
 //! `mailbell source add`: what a source of each dialect needs, and what to do in its provider's dashboard.
 
 use std::{
+    fs::File,
     io::Read as _,
     path::{Path, PathBuf},
 };
@@ -9,13 +10,17 @@ use clap::Args;
 
 use super::{
     super::{Failure, Where, say, time_and_ids},
-    url,
+    imap, url,
 };
 use crate::{
     app::bell_side::open_bell_store,
-    bell::sources::{
-        dialect, names,
-        settings::{Mapping, Settings, TOLERANCE_SECS_MAX},
+    bell::{
+        imap::DIALECT as IMAP,
+        sources::{
+            dialect, names,
+            settings::{Mapping, Settings, TOLERANCE_SECS_MAX},
+        },
+        webhooks::SOURCE,
     },
     domain::{id::SourceName, secret::Secret},
     signing::ecdsa,
@@ -38,12 +43,16 @@ const NAME_CHARS_MAX: usize = 64;
 pub(in super::super) struct Add {
     /// The last part of its URL: letters, digits and hyphens
     name: String,
-    /// How it speaks
-    #[arg(long, default_value = "multimail")]
-    dialect: String,
-    /// Read the signing secret from stdin (one line); it never stands on the command line. Amazon SES has none
+    /// How it speaks (multimail, or imap where there is a --host)
+    #[arg(long)]
+    dialect: Option<String>,
+    /// Read the signing secret, or the mailbox's app password, from stdin (one line); it never stands on the command line.
+    /// Amazon SES has none
     #[arg(long)]
     secret_stdin: bool,
+    /// Read it from this file (one line)
+    #[arg(long, value_name = "FILE", conflicts_with = "secret_stdin")]
+    secret_file: Option<PathBuf>,
     /// The ARN of a topic that Amazon SES tells by; may be given several times
     #[arg(long = "topic", value_name = "ARN")]
     topics: Vec<String>,
@@ -57,36 +66,59 @@ pub(in super::super) struct Add {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(TOLERANCE_SECS_MAX)))]
     tolerance_secs: Option<u32>,
     #[command(flatten)]
+    imap: imap::Imap,
+    #[command(flatten)]
     place: Where,
 }
 
 impl Add {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let settings = self.settings()?;
-        let Self { name, dialect: speaks, secret_stdin, place, .. } = self;
-        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && !name.starts_with('-');
-        if !plain || name.is_empty() || name.len() > NAME_CHARS_MAX {
+        let plain = self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && !self.name.starts_with('-');
+        if !plain || self.name.is_empty() || self.name.len() > NAME_CHARS_MAX {
             return Err(format!(
-                "`{name}` is no name for a source; use up to {NAME_CHARS_MAX} letters, digits and hyphens"
+                "`{}` is no name for a source; use up to {NAME_CHARS_MAX} letters, digits and hyphens",
+                self.name
             )
             .into());
         }
+        let speaks =
+            self.dialect.clone().unwrap_or_else(|| if self.imap.is_meant() { IMAP } else { SOURCE }.to_owned());
+        let settings = self.settings(&speaks)?;
+        let has_secret = self.secret_stdin || self.secret_file.is_some();
+        let Self { name, secret_file, imap, place, .. } = self;
+        if speaks == IMAP {
+            if imap.needs_no_password() == has_secret {
+                return Err(
+                    "a mailbox is opened by its app password, with --secret-stdin or --secret-file, or else by a \
+                            --token-command: give one of them"
+                        .into(),
+                );
+            }
+            let secret = has_secret.then(|| secret_from(secret_file, IMAP)).transpose()?;
+            return watch(&name, secret.as_ref(), &imap.settings()?, &place).await;
+        }
+        if imap.is_meant() {
+            return Err(format!("--host belongs to a mailbox, of the dialect {IMAP}; leave it or --dialect out").into());
+        }
         let Some(speaker) = dialect(&speaks) else {
-            let known = names().collect::<Vec<_>>().join(", ");
+            let known = names().chain([IMAP]).collect::<Vec<_>>().join(", ");
             return Err(format!("there is no dialect `{speaks}`; there are: {known}").into());
         };
         speaker.check(&settings)?;
         let manual = speaker.manual();
-        let secret = match (manual.secret, secret_stdin) {
-            (Some(_), true) => Some(secret_from_stdin(&speaks)?),
+        let secret = match (manual.secret, has_secret) {
+            (Some(_), true) => Some(secret_from(secret_file, &speaks)?),
             (None, false) => None,
             (Some(secret), false) => {
-                return Err(
-                    format!("the {speaks} dialect needs {secret}: give it on stdin, with --secret-stdin").into()
-                );
+                return Err(format!(
+                    "the {speaks} dialect needs {secret}: give it with --secret-stdin or --secret-file"
+                )
+                .into());
             }
             (None, true) => {
-                return Err(format!("the {speaks} dialect has no secret; leave --secret-stdin out").into());
+                return Err(
+                    format!("the {speaks} dialect has no secret; leave --secret-stdin and --secret-file out").into()
+                );
             }
         };
         let (clock, ids) = time_and_ids();
@@ -112,13 +144,16 @@ impl Add {
     }
 
     /// How it is to be set up, of which its dialect has to approve.
-    fn settings(&self) -> Result<Settings, Failure> {
+    fn settings(&self, speaks: &str) -> Result<Settings, Failure> {
         let for_ses = !self.topics.is_empty() || self.sha256_only;
-        if for_ses && self.dialect != "ses" {
+        if for_ses && speaks != "ses" {
             return Err("--topic and --sha256-only are for --dialect ses".into());
         }
-        if self.mapping.is_some() && self.dialect != "generic" {
+        if self.mapping.is_some() && speaks != "generic" {
             return Err("--mapping is for --dialect generic; the others know what their providers say".into());
+        }
+        if self.tolerance_secs.is_some() && speaks == IMAP {
+            return Err("--tolerance-secs is for webhooks; a mailbox signs nothing".into());
         }
         let mapping = self.mapping.as_deref().map(read_mapping).transpose()?;
         let (topics, sha256_only) = (self.topics.clone(), self.sha256_only);
@@ -136,14 +171,42 @@ fn read_mapping(path: &Path) -> Result<Mapping, Failure> {
     Ok(Mapping::read(&text)?)
 }
 
-/// One secret from stdin, such that a source of the dialect can use it.
-pub(super) fn secret_from_stdin(speaks: &str) -> Result<Secret, Failure> {
+/// Adds a mailbox elsewhere, for the keeper to watch.
+async fn watch(
+    name: &str,
+    password: Option<&Secret>,
+    settings: &crate::bell::imap::settings::Settings,
+    place: &Where,
+) -> Result<(), Failure> {
+    let (clock, ids) = time_and_ids();
+    let store = open_bell_store(&place.open()?, &ids).await?;
+    let source = SourceName::new(name);
+    store.add_source(&source, IMAP, password, clock.now()).await?;
+    store.set_up(&source, &settings.stored()).await?;
+    let about = serde_json::json!({ "name": name, "dialect": IMAP, "mailbox": settings.mailbox });
+    store.record(Entry::Operator { command: "source add", about }, clock.now()).await?;
+    imap::added(name, settings)
+}
+
+/// One secret from a file, or else from stdin, such that a source of the dialect can use it.
+pub(super) fn secret_from(file: Option<PathBuf>, speaks: &str) -> Result<Secret, Failure> {
     let mut secret = String::new();
-    std::io::stdin().take(SECRET_BYTES_MAX + 1).read_to_string(&mut secret)?;
+    match file {
+        Some(file) => File::open(file)?.take(SECRET_BYTES_MAX + 1).read_to_string(&mut secret)?,
+        None => std::io::stdin().take(SECRET_BYTES_MAX + 1).read_to_string(&mut secret)?,
+    };
+    if speaks == IMAP {
+        // A password is as it is, but for the end of its line.
+        let password = secret.trim_end_matches(['\r', '\n']);
+        if password.is_empty() || password.len() as u64 > SECRET_BYTES_MAX || password.contains(['\r', '\n', '\0']) {
+            return Err(format!("a password is one line of 1 to {SECRET_BYTES_MAX} bytes").into());
+        }
+        return Ok(Secret::new(password));
+    }
     let secret = secret.trim();
     if secret.chars().count() < SECRET_CHARS_MIN || secret.len() as u64 > SECRET_BYTES_MAX {
         return Err(format!(
-            "a signing secret has {SECRET_CHARS_MIN} to {SECRET_BYTES_MAX} characters; give it as one line on stdin"
+            "a signing secret has {SECRET_CHARS_MIN} to {SECRET_BYTES_MAX} characters; give it as one line"
         )
         .into());
     }

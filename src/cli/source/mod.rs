@@ -1,17 +1,19 @@
 //! `mailbell source`: whose webhooks the receiver takes. A running house sees a change at once.
 
 mod add;
+mod imap;
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use self::add::{Add, secret_from_stdin};
+use self::add::{Add, secret_from};
 use super::{Failure, Where, say, time_and_ids};
 use crate::{
     app::bell_side::open_bell_store,
     bell::{
+        imap::{DIALECT as IMAP, told_by},
         sources::{RawRequest, dialect, settings::Settings},
         webhooks::SOURCE,
     },
@@ -30,9 +32,11 @@ const ANSWER_BYTES_MAX: u64 = 64 << 10;
 /// Bodies in quarantine at most; the store keeps no more.
 const QUARANTINED_MAX: u32 = 1_000;
 
+pub(super) use self::imap::states;
+
 #[derive(Subcommand)]
 pub(super) enum Source {
-    /// Take webhooks at /hooks/NAME that are signed with a secret you hold
+    /// Take webhooks at /hooks/NAME that are signed with a secret you hold, or watch a mailbox elsewhere (--host)
     Add(Add),
     /// Show the sources
     List(List),
@@ -113,6 +117,20 @@ impl List {
         for source in store.sources().await? {
             let upstream = hosted.as_ref().filter(|_| source.name.as_str() == SOURCE);
             let (name, secrets) = (source.name.as_str(), source.secrets.len());
+            if source.dialect == IMAP {
+                let states = imap::states(&store, &source).await?;
+                if self.json {
+                    let folders: Vec<_> = states.iter().map(imap::json).collect();
+                    say(serde_json::json!({
+                        "name": name, "dialect": source.dialect, "secrets": secrets, "created_at": source.created_at,
+                        "folders": folders,
+                    }))?;
+                } else {
+                    say(format!("{name}  {}  since {}", source.dialect, source.created_at))?;
+                    states.iter().try_for_each(|state| say(format!("  {}", imap::sentence(state))))?;
+                }
+                continue;
+            }
             if self.json {
                 say(serde_json::json!({
                     "name": name, "dialect": source.dialect, "secrets": secrets, "created_at": source.created_at,
@@ -140,7 +158,7 @@ impl Named {
         if store.remove_source(&SourceName::new(&self.name)).await? {
             let about = serde_json::json!({ "name": self.name });
             store.record(Entry::Operator { command: "source remove", about }, clock.now()).await?;
-            say(format!("removed; /hooks/{} now answers 404", self.name))
+            say(format!("removed; nothing more is taken or read for {}", self.name))
         } else {
             Err(unknown(&self.name))
         }
@@ -154,12 +172,21 @@ impl Named {
         let source = store.source(&name).await?.ok_or_else(|| unknown(&self.name))?;
         let base = dir.published()?.and_then(|published| published.addresses.hooks);
         let now = clock.now();
-        say(format!("{}  {}", url(base.as_deref(), &self.name), source.dialect))?;
-        say(format!("  settings: {}  secrets: {}", source.settings, source.live(now).len()))?;
+        let teller = if source.dialect == IMAP {
+            imap::show(&source)?;
+            for state in imap::states(&store, &source).await? {
+                say(format!("  {}", imap::sentence(&state)))?;
+            }
+            told_by(&name)
+        } else {
+            say(format!("{}  {}", url(base.as_deref(), &self.name), source.dialect))?;
+            say(format!("  settings: {}  secrets: {}", source.settings, source.live(now).len()))?;
+            name
+        };
         for (_, until) in source.retiring.iter().filter(|(_, until)| now < *until) {
             say(format!("  one of them vouches until {until}"))?;
         }
-        let history = store.history(&name).await?;
+        let history = store.history(&teller).await?;
         if history.told.is_empty() {
             say("  nothing of it was ever taken")?;
         }
@@ -177,6 +204,9 @@ impl Named {
         let (clock, ids) = time_and_ids();
         let store = open_bell_store(&dir, &ids).await?;
         let source = store.source(&SourceName::new(&self.name)).await?.ok_or_else(|| unknown(&self.name))?;
+        if source.dialect == IMAP {
+            return imap::test(&source, clock).await;
+        }
         let speaker = dialect(&source.dialect).ok_or("this version of mailbell does not know the source's dialect")?;
         let base = dir.published()?.and_then(|published| published.addresses.hooks);
         let base = base.ok_or("no receiver runs on this data directory; start `mailbell serve` first")?;
@@ -220,11 +250,14 @@ impl Rotate {
         if dialect(&source.dialect).is_some_and(|speaker| speaker.manual().secret.is_none()) {
             return Err(format!("the {} dialect has no secret that could be another", source.dialect).into());
         }
-        let secret = secret_from_stdin(&source.dialect)?;
+        let secret = secret_from(None, &source.dialect)?;
         let now = clock.now();
         let until = now.plus(Duration::from_secs(self.keep_old_secs.into()));
         store.retire_secrets(&name, until, now).await?;
         store.add_secret(&name, &secret, None, now).await?;
+        if source.dialect == IMAP {
+            return say("the new password is used from now on");
+        }
         say(format!("the new secret vouches from now on, the old ones until {until}"))
     }
 }

@@ -240,7 +240,9 @@ pub(super) const REFUSALS: &str =
 pub(super) const TOLD_BY: &str = "SELECT kind, provider_kind, count(*), max(received_at) FROM events \
      WHERE origin = (SELECT id FROM origins WHERE name = ?) GROUP BY kind, provider_kind ORDER BY kind, provider_kind";
 pub(super) const SECRETS: &str = "SELECT secret, expires_at FROM secrets WHERE source = ? ORDER BY id DESC";
-pub(super) const SECRET_ELSEWHERE: &str = "SELECT source FROM secrets WHERE secret = ? AND source <> ? LIMIT 1";
+// A password may be that of two mailboxes; it signs nothing.
+pub(super) const SECRET_ELSEWHERE: &str = "SELECT s.source FROM secrets s \
+     JOIN sources o ON o.name = s.source AND o.dialect <> 'imap' WHERE s.secret = ? AND s.source <> ? LIMIT 1";
 pub(super) const ADD_SECRET: &str = "INSERT INTO secrets (source, secret, webhook_id, created_at) VALUES (?, ?, ?, ?)";
 pub(super) const SECRETS_WITH_TIES: &str = "SELECT id, secret, webhook_id FROM secrets WHERE source = ?";
 pub(super) const REMOVE_SECRET: &str = "DELETE FROM secrets WHERE source = ? AND secret = ? AND webhook_id IS NULL";

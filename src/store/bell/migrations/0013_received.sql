@@ -30,7 +30,8 @@ CREATE TABLE watched_folders (
     folder        TEXT NOT NULL,
     uid_validity  INTEGER,          -- RFC 3501 section 2.3.1.1; null before the first look.
     last_uid      INTEGER NOT NULL, -- Up to here all is in the log.
-    not_before    INTEGER NOT NULL, -- Unix milliseconds by the server's clock: what came in before is no news.
+    news_from     INTEGER NOT NULL, -- Messages below this UID are news only where they came in at or after `not_before`.
+    not_before    INTEGER NOT NULL, -- Unix milliseconds by the server's clock.
     looked_at     INTEGER,          -- Unix milliseconds: when the folder was last read without trouble.
     trouble       TEXT,             -- Why it is not read now, as a sentence.
     trouble_since INTEGER,          -- Unix milliseconds.

@@ -27,8 +27,8 @@ use crate::{
     },
 };
 
-/// Folder, validity, last UID, not before, looked at, trouble, since when.
-type FolderRow = (String, Option<i64>, i64, i64, Option<i64>, Option<String>, Option<i64>);
+/// Folder, validity, last UID, news from, not before, looked at, trouble, since when.
+type FolderRow = (String, Option<i64>, i64, i64, i64, Option<i64>, Option<String>, Option<i64>);
 
 #[async_trait]
 impl Folders for BellStore {
@@ -101,7 +101,7 @@ impl Folders for BellStore {
 }
 
 fn folder(row: FolderRow) -> Result<FolderState, StoreError> {
-    let (folder, validity, last_uid, not_before, looked_at, trouble, since) = row;
+    let (folder, validity, last_uid, news_from, not_before, looked_at, trouble, since) = row;
     let small = |number: i64, row: &str| {
         let corrupt = |_| StoreError::Corrupt {
             table: "watched_folders",
@@ -114,6 +114,7 @@ fn folder(row: FolderRow) -> Result<FolderState, StoreError> {
         Some(validity) => Some(Place {
             uid_validity: small(validity, &folder)?,
             last_uid: small(last_uid, &folder)?,
+            news_from: small(news_from, &folder)?,
             not_before: UnixMillis(not_before),
         }),
         None => None,
@@ -176,6 +177,7 @@ async fn keep_place(conn: &mut SqliteConnection, haul: &Haul) -> Result<(), Stor
         .bind(&watched.folder)
         .bind(i64::from(place.uid_validity))
         .bind(i64::from(place.last_uid))
+        .bind(i64::from(place.news_from))
         .bind(place.not_before.0)
         .bind(now.0);
     keep.execute(conn).await.map_err(failed("keep how far a folder is read"))?;

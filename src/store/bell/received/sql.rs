@@ -7,14 +7,14 @@ macro_rules! message_columns {
 }
 
 pub(super) const SOURCE_IS: &str = "SELECT 1 FROM sources WHERE name = ? AND created_at = ?";
-pub(super) const FOLDERS: &str = "SELECT folder, uid_validity, last_uid, not_before, looked_at, trouble, trouble_since \
+pub(super) const FOLDERS: &str = "SELECT folder, uid_validity, last_uid, news_from, not_before, looked_at, trouble, trouble_since \
      FROM watched_folders WHERE source = ? ORDER BY folder";
 pub(super) const KEEP_PLACE: &str = "INSERT INTO watched_folders \
-     (source, folder, uid_validity, last_uid, not_before, looked_at) VALUES (?, ?, ?, ?, ?, ?) \
+     (source, folder, uid_validity, last_uid, news_from, not_before, looked_at) VALUES (?, ?, ?, ?, ?, ?, ?) \
      ON CONFLICT (source, folder) DO UPDATE SET uid_validity = excluded.uid_validity, last_uid = excluded.last_uid, \
-     not_before = excluded.not_before, looked_at = excluded.looked_at, trouble = NULL, trouble_since = NULL";
+     news_from = excluded.news_from, not_before = excluded.not_before, looked_at = excluded.looked_at, trouble = NULL, trouble_since = NULL";
 pub(super) const KEEP_TROUBLE: &str = "INSERT INTO watched_folders \
-     (source, folder, last_uid, not_before, trouble, trouble_since) VALUES (?1, ?2, 0, 0, ?3, ?4) \
+     (source, folder, last_uid, news_from, not_before, trouble, trouble_since) VALUES (?1, ?2, 0, 0, 0, ?3, ?4) \
      ON CONFLICT (source, folder) DO UPDATE SET trouble = excluded.trouble, \
      trouble_since = coalesce(trouble_since, excluded.trouble_since)";
 pub(super) const KNOWN_IDS: &str = "SELECT r.identity FROM json_each(?) j \
