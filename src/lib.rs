@@ -6,7 +6,7 @@
 //! ## Who is in the house
 //!
 //! - An **agent** speaks MCP: over stdio with a `mailbell mcp` process of its own, or by Streamable HTTP with `serve`.
-//! - A **source** posts signed webhooks to the receiver, at `/hooks/{source}`.
+//! - A **source** posts signed webhooks to the receiver, at `/hooks/{source}`; or it is a mailbox elsewhere, which we read.
 //! - An **operator** has a terminal, and the token that no agent has.
 //! - The **keeper** is the process that holds the kernel's lock on the data directory. It binds the listeners and opens
 //!   `mail.db`. Any number of other processes share `bell.db` beside it, and one of them takes over when it goes.
@@ -126,6 +126,14 @@
 //! and each hour brings mail into the log that the webhook did not tell of, from the API's lists. A list knows no event ids,
 //! so between these two tellers it is the message that says whether the event is known.
 //!
+//! ## The mailbox one already has
+//!
+//! The keeper reads a source of the dialect `imap` over IMAP ([`bell::imap`]), one connection a folder, with IDLE. What a message
+//! says is told by the mail wing's reader ([`mail::elsewhere`]), which [`app`] hands in. The message, its events and how far the
+//! folder is read are one transaction under the term's epoch, so that each message is told once over kills, reconnects and
+//! changes of UIDVALIDITY. Such messages are kept in `bell.db` ([`store::received`]), and [`bell::upstream`] shows them among
+//! those of the mail API.
+//!
 //! ## What always holds
 //!
 //! - Nothing parses a body before its signature is checked; where a provider signs fields inside it (Mailgun), just those are
@@ -150,6 +158,7 @@
 //! - No change is asked of the mail API without a [`bell::oversight::Pass`], and no request that changes something reaches a
 //!   handler of `/v1` before the same gate. What is approved is done from the bytes that were shown, once; no letter twice.
 //! - While paused, nothing goes out but to our own receiver, and that time counts for no delivery.
+//! - Nothing is changed in a mailbox elsewhere, but for the mark "seen" where its source allows that. No report there suppresses.
 //! - Who learns of a mailbox's mail beside it (its copies, its `webhook_url`) is for an operator to say.
 //! - No later event of a mailbox is first sent to an endpoint before the earlier one is delivered or dead. A replay goes beside
 //!   that line and holds up nothing in it.

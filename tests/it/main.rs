@@ -24,6 +24,7 @@ mod hosted_looks;
 mod hostile_mailer;
 mod house_process;
 mod http_bodies;
+mod imap_faults;
 mod intake_answers;
 mod intake_commits;
 mod leases_walk;

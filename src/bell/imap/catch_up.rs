@@ -199,7 +199,9 @@ impl CatchUp<'_> {
             let body = bodies.remove(&begun.head.uid);
             // Asked for and not given: it was removed meanwhile.
             if body.is_some() || begun.head.size > self.settings.message_bytes_max {
-                messages.push(self.message(begun, body).await);
+                // Apart by a millisecond, so that those of one haul have an order in lists.
+                let place = Duration::from_millis(messages.len() as u64);
+                messages.push(self.message(begun, body, self.parts.clock.now().plus(place)).await);
             }
         }
         place.last_uid = place.last_uid.max(last);
@@ -225,11 +227,11 @@ impl CatchUp<'_> {
         Ok(())
     }
 
-    async fn message(&self, begun: Begun, body: Option<Vec<u8>>) -> NewReceived {
+    async fn message(&self, begun: Begun, body: Option<Vec<u8>>, received_at: UnixMillis) -> NewReceived {
         let Begun { head, identity, .. } = begun;
-        let (parts, now) = (self.parts, self.parts.clock.now());
+        let parts = self.parts;
         let whole = body.is_some();
-        let mut letter = self.read(body.unwrap_or(head.header)).await;
+        let mut letter = self.read(body.unwrap_or_else(|| head.header.clone())).await;
         if !whole {
             let note = format!(
                 "the message has {} bytes, more than the {} that are read here: these are its headers alone",
@@ -241,7 +243,6 @@ impl CatchUp<'_> {
             letter.notes.push(format!("the text was cut at {TEXT_CHARS_MAX} characters"));
         }
         let id = MessageId::new(parts.ids.next("em_"));
-        let received_at = head.date.unwrap_or(now);
         let details = if letter.reports.is_empty() { vec![inbound(&letter)] } else { letter.reports.clone() };
         let name = hex::encode(&identity[..16]);
         let event = |(nth, detail): (usize, Detail)| NewEvent {
@@ -250,7 +251,7 @@ impl CatchUp<'_> {
             mailbox: Some(self.settings.mailbox.clone()),
             message_id: Some(id.clone()),
             thread_id: None,
-            timestamp: received_at,
+            timestamp: head.date.unwrap_or(received_at),
             provider_kind: None,
             detail,
         };

@@ -48,6 +48,7 @@ pub fn document() -> String {
             line(&format!("| `{}` | {kind} | {class} |", row.name));
         }
     }
+    text.push_str(IMAP);
     text
 }
 
@@ -83,4 +84,28 @@ the named fields.
 
 Every source is answered 200 when its events are on disk, 401 where nothing proves who sent it, 404 where there is no such source, 413
 over the limit, and 503 with `Retry-After` where the events could not be stored and should come again.
+";
+
+const IMAP: &str = "\n\
+## A mailbox elsewhere (`imap`)
+
+Nobody posts here: `mailbell source add NAME --host SERVER …` has the keeper read the mailbox over IMAP (`bell::imap`).
+
+- **Authenticated** by our login there, over TLS that is verified: `api`
+- **Message** of at most 25 MiB, unless the source says otherwise; of a larger one the headers
+- **Events** come from the source `imap:NAME`, one for each message, known again by its Message-ID, header, size and beginning
+
+| our field | comes from |
+|---|---|
+| `mailbox` | the source's `--address`, or `--user` |
+| `timestamp` | INTERNALDATE |
+| `message_id`, `thread_id` | made here; threads by `In-Reply-To`, `References` and what a report is about |
+| `message_id` of a report | the report's own: what was sent is not known here, so `tied` is `none` and nothing is suppressed |
+
+| what the message is | our kind | class |
+|---|---|---|
+| a DSN or another report of failure | `bounce` | by its code |
+| a DSN of success | `delivery` |  |
+| an abuse report (ARF) or a provider's notice | `complaint` |  |
+| any other, a report of delay and an automatic reply (`auto`) among them | `inbound` |  |
 ";

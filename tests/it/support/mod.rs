@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod api;
 pub mod bell;
+pub mod certificate;
 pub mod clock;
 pub mod dns;
 pub mod entropy;
@@ -12,6 +13,7 @@ pub mod hooks;
 pub mod hostile;
 pub mod house;
 pub mod http;
+pub mod imap;
 pub mod mail;
 pub mod mail_api;
 pub mod mailroom;

@@ -9,7 +9,9 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
 };
-use tokio_rustls::{TlsAcceptor, rustls};
+use tokio_rustls::TlsAcceptor;
+
+use super::certificate;
 
 /// What it got: the envelope and the message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -90,24 +92,9 @@ impl FakeRelay {
 
     /// Offers STARTTLS, and AUTH only after it, with a certificate for `localhost`; answers with the authority behind it.
     pub fn offers_tls(&self) -> String {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let ca = params.self_signed(&key).unwrap();
-        let issuer = rcgen::Issuer::new(params, key);
-        let own_key = rcgen::KeyPair::generate().unwrap();
-        let own =
-            rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap().signed_by(&own_key, &issuer).unwrap();
-        let key = rustls::pki_types::PrivateKeyDer::try_from(own_key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![own.der().clone()], key)
-            .unwrap();
-        self.inner.lock().unwrap().tls = Some(TlsAcceptor::from(Arc::new(config)));
-        ca.pem()
+        let (acceptor, ca) = certificate::acceptor("localhost");
+        self.inner.lock().unwrap().tls = Some(acceptor);
+        ca
     }
 
     /// What it was handed so far, that which it did not answer included.
