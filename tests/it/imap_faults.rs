@@ -68,6 +68,10 @@ async fn looked(settings: Settings) -> Result<Findings, Trouble> {
 
 /// What a server says that keeps to the rules and has nothing.
 fn plain(command: &str) -> Option<String> {
+    if command == "DONE" {
+        // The end of an IDLE, which is answered under that one's tag.
+        return None;
+    }
     let before = match command.split(' ').next().unwrap_or_default() {
         "CAPABILITY" => "* CAPABILITY IMAP4rev1\r\n",
         "LIST" => "* LIST () \"/\" INBOX\r\n",
@@ -183,7 +187,7 @@ async fn a_server_or_a_command_that_hangs_is_given_up() {
 #[tokio::test]
 async fn garbage_and_floods_end_the_connection() {
     let deep = "(".repeat(100_000);
-    let long = "x".repeat(20 << 20);
+    let long = "x".repeat(2 << 20);
     for (answer, why) in [
         ("this is no IMAP at all\r\n".to_owned(), "no IMAP"),
         ("\u{0}\u{1}\u{2}\r\n".to_owned(), "no IMAP"),

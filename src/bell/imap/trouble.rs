@@ -91,11 +91,10 @@ impl Trouble {
             Self::Tls { .. } => "no verified TLS",
             Self::Plain(_) => "no TLS to a server elsewhere",
             Self::NoPassword => "no password",
-            Self::TokenCommand(why) => why,
             Self::Refused { .. } => "the login is refused",
             Self::Said { doing, .. } => doing,
             Self::TooSlow { .. } => "the server is too slow",
-            Self::Broken { why, .. } => why,
+            Self::TokenCommand(why) | Self::Broken { why, .. } => why,
             Self::NoUids(_) => "no UIDVALIDITY",
             Self::Store(_) => "the store failed",
         }

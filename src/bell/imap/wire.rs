@@ -19,6 +19,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Parentheses within parentheses: what we ask for has three.
 const DEPTH_MAX: u32 = 64;
 
+/// A line without its literals, in bytes: a list of 100,000 UIDs. The client crate reads a line anew with each 4 KiB of it, so
+/// a longer one costs it minutes.
+const LINE_BYTES_MAX: usize = 1 << 20;
+
 /// A socket, or TLS over one.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -68,6 +72,7 @@ struct Scan {
     /// Bytes left of a literal: these are nobody's syntax.
     literal: u64,
     depth: u32,
+    line_bytes: usize,
     end: End,
 }
 
@@ -108,7 +113,7 @@ impl Scan {
                     End::Text
                 }
                 (_, b'\n') => {
-                    self.depth = 0;
+                    (self.depth, self.line_bytes) = (0, 0);
                     End::Text
                 }
                 _ => End::Text,
@@ -118,7 +123,8 @@ impl Scan {
                 b')' => self.depth = self.depth.saturating_sub(1),
                 _ => {}
             }
-            if self.depth > DEPTH_MAX {
+            self.line_bytes += 1;
+            if self.depth > DEPTH_MAX || self.line_bytes > LINE_BYTES_MAX {
                 return false;
             }
         }

@@ -37,7 +37,7 @@ pub(super) use self::imap::states;
 #[derive(Subcommand)]
 pub(super) enum Source {
     /// Take webhooks at /hooks/NAME that are signed with a secret you hold, or watch a mailbox elsewhere (--host)
-    Add(Add),
+    Add(Box<Add>),
     /// Show the sources
     List(List),
     /// Show what a source sent, and what of it was refused
