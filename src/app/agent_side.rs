@@ -10,12 +10,13 @@ use crate::{
     bell::{
         consumers::Settling,
         hosted::{Hosted, Parts},
+        oversight::Oversight,
         upstream::{Authority, Upstream, UpstreamError},
         webhooks::{OwnReceiver, Webhooks},
     },
     config::Config,
     domain::secret::Secret,
-    mcp::{Rooms, Server, Toolsets},
+    mcp::{Rooms, Seal, Server, Toolsets},
 };
 
 /// Where the mail API is, and with what key: a hosted one, or the embedded service's, wherever that listens.
@@ -56,7 +57,13 @@ pub(super) fn hosted_service(bell: &BellSide, upstream: Arc<Upstream>, base: &Ur
 }
 
 /// The MCP server of this process.
-pub(super) fn server(bell: &BellSide, upstream: Arc<Upstream>, config: &Config) -> Server {
+pub(super) fn server(
+    bell: &BellSide,
+    upstream: Arc<Upstream>,
+    oversight: Arc<Oversight>,
+    seal: Seal,
+    config: &Config,
+) -> Server {
     let webhooks = webhooks(bell, upstream.clone(), config);
     let BellSide { store, bell: rung, ids, clock } = bell.clone();
     Server::new(Arc::new(Rooms {
@@ -65,6 +72,8 @@ pub(super) fn server(bell: &BellSide, upstream: Arc<Upstream>, config: &Config) 
         audit: store.clone(),
         settling: Settling::new(store, rung, clock.clone()),
         webhooks,
+        oversight,
+        seal,
         upstream,
         toolsets: Toolsets::new(&config.mcp.toolsets),
         ids,

@@ -24,7 +24,8 @@ use crate::{
     config::load::Loaded,
     domain::{allow_hosts::AllowHosts, clock::Clock, secret::Secret},
     ids::{Entropy, Ids},
-    mcp::Server,
+    mcp::{Seal, Server},
+    signing::chain::ChainKey,
 };
 
 /// What every process of a data directory has.
@@ -93,7 +94,8 @@ impl Resident {
             agent_side::upstream(&bell, api, agents)?.of_keeper(keeper)
         };
         let upstream = Arc::new(upstream);
-        let server = agent_side::server(&bell, upstream.clone(), &loaded.config);
+        let seal = Seal::new(ChainKey::new(proof.expose()).ok_or(StartError::NoApiToken)?);
+        let server = agent_side::server(&bell, upstream.clone(), oversight.clone(), seal, &loaded.config);
         Ok(Self {
             dir,
             loaded,

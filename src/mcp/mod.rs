@@ -7,6 +7,7 @@
 mod arguments;
 pub mod bridge;
 mod completion;
+mod elicitation;
 mod failure;
 mod manual;
 mod notify;
@@ -25,6 +26,7 @@ mod tools;
 mod toolsets;
 
 pub use self::{
+    elicitation::Seal,
     manual::tool_table,
     principal::{Limits, Principal},
     server::{Rooms, SESSION_HEADER, Server, published_tools},

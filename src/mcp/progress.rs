@@ -15,6 +15,7 @@ use crate::domain::clock::Clock;
 const BEAT: Duration = Duration::from_secs(10);
 
 /// The caller's progress token and the way back to it.
+#[derive(Clone)]
 pub(super) struct Progress {
     peer: Peer<RoleServer>,
     token: ProgressToken,

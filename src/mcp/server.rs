@@ -23,6 +23,7 @@ use super::{
     Principal,
     arguments::meant,
     completion,
+    elicitation::{Person, Seal},
     notify::{self, Seat, channel},
     presence::Sessions,
     present::{self, Fence, Sentence, fence_rule, sentence},
@@ -31,7 +32,7 @@ use super::{
     toolsets::Toolsets,
 };
 use crate::{
-    bell::{consumers::Settling, upstream::Upstream, waiting::Waiting, webhooks::Webhooks},
+    bell::{consumers::Settling, oversight::Oversight, upstream::Upstream, waiting::Waiting, webhooks::Webhooks},
     domain::{clock::Clock, consumer::Holder},
     ids::Ids,
     store::{audit::AuditLog, log::EventLog},
@@ -71,6 +72,10 @@ pub struct Rooms {
     pub audit: Arc<dyn AuditLog>,
     /// Acks and releases.
     pub settling: Settling,
+    /// What waits for a decision.
+    pub oversight: Arc<Oversight>,
+    /// By it the questions to people that this house asked are known again.
+    pub seal: Seal,
     /// The mail API.
     pub upstream: Arc<Upstream>,
     /// Webhooks and their secrets.
@@ -204,7 +209,7 @@ impl ServerHandler for Server {
 
     async fn call_tool(
         &self,
-        request: CallToolRequestParams,
+        mut request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let Some(tool) = tools::named(&request.name) else {
@@ -223,6 +228,7 @@ impl ServerHandler for Server {
             client_version: context.client_info().map(|client| client.version.chars().take(CLIENT_CHARS_MAX).collect()),
             cancelled: cancelled.clone(),
             progress: context.meta.get_progress_token().map(|token| Progress::new(context.peer.clone(), token)),
+            person: Person::of(&principal, &context, &mut request).map(Arc::new),
         };
         let given = request.arguments.unwrap_or_default();
         let mut call = std::pin::pin!(tool.call(&self.rooms, &given, caller));
@@ -239,7 +245,7 @@ impl ServerHandler for Server {
             }
             result = &mut call => result,
         };
-        Ok(result.into())
+        Ok(result)
     }
 
     async fn list_prompts(

@@ -152,6 +152,29 @@ pub enum Entry {
         /// Who.
         by: String,
     },
+    /// A person before an agent's program was asked whether an action may be done.
+    Asked {
+        /// The action.
+        action: String,
+        /// The digest of what they were shown.
+        digest: String,
+        /// Whose token says that a person is there.
+        principal: String,
+        /// `approve`, or why nothing was approved by it: `declined`, `no_answer`.
+        answer: &'static str,
+    },
+    /// A letter of notices to the operator is over.
+    Notified {
+        /// The letter.
+        letter: String,
+        /// To whom; of a URL its host alone, for the rest may be a secret.
+        target: String,
+        /// `told` or `given_up`.
+        outcome: &'static str,
+        /// Why it was given up.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
     /// The operator did something.
     Operator {
         /// Which command, such as `consumers requeue`.
@@ -183,6 +206,8 @@ impl Entry {
             Self::Parked { .. } => "parked",
             Self::Action { .. } => "action",
             Self::CodeUsed { .. } => "code_used",
+            Self::Asked { .. } => "asked",
+            Self::Notified { .. } => "notified",
             Self::Operator { .. } => "operator",
             Self::Removed { .. } => "removed",
         }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::domain::{
     clock::{Moment, UnixMillis},
-    id::ActionId,
+    id::{ActionId, MessageId},
     oversight::{ActionState, Effect, OversightMode, Rules},
 };
 
@@ -176,6 +176,11 @@ pub trait Oversights: Send + Sync + 'static {
         note: Option<&str>,
         now: Moment,
     ) -> Result<bool, StoreError>;
+
+    /// Notes which message an approved letter became.
+    async fn note_message(&self, id: &ActionId, message: &MessageId) -> Result<(), StoreError>;
+    /// Which message an approved letter became, where that is known.
+    async fn message_of(&self, id: &ActionId) -> Result<Option<MessageId>, StoreError>;
 
     /// Keeps the hash of a word that changes a mailbox's mode once.
     async fn keep_code(

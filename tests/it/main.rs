@@ -54,6 +54,7 @@ mod notify_limits;
 mod notify_others;
 mod notify_updates;
 mod on_command;
+mod oversight_elicitation;
 mod oversight_endings;
 mod oversight_house;
 mod oversight_record;

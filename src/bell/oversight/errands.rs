@@ -125,7 +125,12 @@ impl Errands {
         let change = as_approved(&effect.change, action);
         let done = self.upstream.perform(Pass::of_the_house(change)).await;
         match done {
-            Ok(()) => self.end(action, ActionState::Done, None).await,
+            Ok(message) => {
+                if let Some(message) = message {
+                    self.oversight.parts.store.note_message(&action.id, &message).await?;
+                }
+                self.end(action, ActionState::Done, None).await
+            }
             // Nobody knows what became of it; the next look, or the next keeper, asks again where that is safe.
             Err(UpstreamError::Unreachable { .. } | UpstreamError::NotReady) if effect.change.is_repeatable() => {
                 let (from, to) = (ActionState::Running, ActionState::Approved);

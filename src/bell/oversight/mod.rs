@@ -28,7 +28,7 @@ use crate::{
         clock::{Clock, UnixMillis},
         cursor::Cursor,
         event::{Auth, Detail, NewEvent},
-        id::{ActionId, EventId, SourceName},
+        id::{ActionId, EventId, MessageId, SourceName},
         key::ApiKey,
         office::GateTiming,
         oversight::{ActionState, Change, Effect, Facts, OversightMode, Rules, Verdict, judge},
@@ -225,6 +225,11 @@ impl Oversight {
     /// An action, with its effect while it is not over.
     pub async fn action(&self, id: &ActionId) -> Result<Option<Action>, StoreError> {
         self.parts.store.action(id).await
+    }
+
+    /// Which message an approved letter became, where that is known.
+    pub async fn message_of(&self, id: &ActionId) -> Result<Option<MessageId>, StoreError> {
+        self.parts.store.message_of(id).await
     }
 
     /// Actions in that state, or in any, the newest first.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
-use super::{Authority, Upstream, UpstreamError};
+use super::{Authority, Upstream, UpstreamError, wire};
 use crate::{
     bell::oversight::{Admitted, Asker, Oversight, Pass},
-    domain::oversight::Change,
+    domain::{id::MessageId, oversight::Change},
 };
 
 /// Who asks by a tool; the record of calls knows more of them.
@@ -37,9 +37,13 @@ impl Upstream {
         self.client.change(&pass).await
     }
 
-    /// Does what an operator has approved.
-    pub(in crate::bell) async fn perform(&self, pass: Pass) -> Result<(), UpstreamError> {
-        self.client.change::<IgnoredAny>(&pass).await.map(drop)
+    /// Does what an operator has approved; of a letter, answers with the message that it became.
+    pub(in crate::bell) async fn perform(&self, pass: Pass) -> Result<Option<MessageId>, UpstreamError> {
+        if pass.change().letter().is_none() {
+            return self.client.change::<IgnoredAny>(&pass).await.map(|_| None);
+        }
+        let body = self.client.change::<wire::SentBody>(&pass).await?;
+        Ok(body.sent().map(|sent| sent.id))
     }
 
     async fn hold(&self, oversight: &Oversight, change: Change) -> UpstreamError {

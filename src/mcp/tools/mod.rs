@@ -1,6 +1,7 @@
 //! The tools: one file each, thin, from arguments by one call below to presentation; here is what they have in common.
 
 mod ack_event;
+mod asking;
 mod check_inbox;
 mod delete_webhook;
 pub(super) mod filter;
@@ -27,14 +28,15 @@ mod wait_for_event;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use rmcp::model::{CallToolResult, JsonObject, ToolAnnotations};
+use rmcp::model::{CallToolResponse, CallToolResult, JsonObject, ToolAnnotations};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use self::gate::Reach;
+use self::{asking::Asking, gate::Reach};
 use super::{
     Principal,
     arguments::{Arguments, Kind, Parameter, schema},
+    elicitation::Person,
     failure::Failure,
     present::{self, Fence, sentence},
     progress::Progress,
@@ -42,7 +44,6 @@ use super::{
     toolsets::Toolsets,
 };
 use crate::{
-    bell::oversight,
     config::Toolset,
     domain::{
         consumer::{Held, Holder, LeaseToken},
@@ -233,7 +234,7 @@ impl Tool {
     }
 
     /// Runs it, and has the audit record tell of it. What the model can do something about is a result like any other.
-    pub(super) async fn call(&self, rooms: &Rooms, given: &JsonObject, caller: Caller) -> CallToolResult {
+    pub(super) async fn call(&self, rooms: &Rooms, given: &JsonObject, caller: Caller) -> CallToolResponse {
         let call = ToolCall {
             tool: self.name.to_owned(),
             principal: caller.principal.name().map(str::to_owned),
@@ -248,18 +249,27 @@ impl Tool {
             Err(error) => {
                 let why = Failure::from(error).sentence(&fence);
                 let sentence = sentence!("nothing was done: it could not be put on record: {}", why);
-                return present::failure(&fence, &sentence);
+                return present::failure(&fence, &sentence).into();
             }
         };
-        let (result, refused) = match self.run(rooms, &fence, given, caller).await {
-            Ok(result) => (result, false),
+        let (person, progress, cancelled) = (caller.person.clone(), caller.progress.clone(), caller.cancelled.clone());
+        let asking = Asking {
+            rooms,
+            fence: &fence,
+            person: person.as_deref(),
+            progress: progress.as_ref(),
+            cancelled: &cancelled,
+        };
+        let (result, refused, question) = match self.run(rooms, &fence, given, caller, &asking).await {
+            Ok(result) => (result, false, None),
             Err(ref failure) if let Some(held) = failure.held() => {
-                (waiting(rooms, &fence, held, self.lease(given)).await, false)
+                let (result, question) = asking.waits(held, self.lease(given)).await;
+                (result, false, question)
             }
-            Err(failure) => (present::failure(&fence, &failure.sentence(&fence)), record::is_refusal(&failure)),
+            Err(failure) => (present::failure(&fence, &failure.sentence(&fence)), record::is_refusal(&failure), None),
         };
         told.end(self, rooms, &result, refused).await;
-        result
+        question.unwrap_or_else(|| result.into())
     }
 
     async fn run(
@@ -268,6 +278,7 @@ impl Tool {
         fence: &Fence,
         given: &JsonObject,
         caller: Caller,
+        asking: &Asking<'_>,
     ) -> Result<CallToolResult, Failure> {
         gate::offered(self, rooms)?;
         let arguments = match Arguments::check(self.name, self.parameters, given, fence) {
@@ -281,6 +292,9 @@ impl Tool {
         let _wait =
             if self.name == "wait_for_event" { Some(principal.begin_wait().map_err(Failure::Told)?) } else { None };
         let held = self.hold(rooms, &arguments).await?;
+        if let Some(answered) = asking.answered().await {
+            return answered;
+        }
         let fence = fence.clone();
         (self.run)(rooms, Call { arguments, fence, holder, client, seen, held, cancelled, progress }).await
     }
@@ -310,23 +324,6 @@ impl Tool {
     }
 }
 
-/// What is told of a change that waits for an operator. The lease that it was asked for under waits with it.
-async fn waiting(rooms: &Rooms, fence: &Fence, held: &oversight::Held, lease: Option<LeaseToken>) -> CallToolResult {
-    if let Some(lease) = lease
-        && let Err(error) = rooms.settling.hold_for_action(&lease, &held.action).await
-    {
-        return present::failure(fence, &Failure::from(error).sentence(fence));
-    }
-    let cursor = match &held.after {
-        Some(cursor) => Ok(cursor.clone()),
-        None => rooms.waiting.head_cursor().await,
-    };
-    match cursor {
-        Ok(cursor) => present::pending(fence, held, &cursor.to_string()),
-        Err(error) => present::failure(fence, &Failure::from(error).sentence(fence)),
-    }
-}
-
 /// Who calls, and how to reach them while they wait.
 pub(super) struct Caller {
     pub(super) principal: Principal,
@@ -335,4 +332,6 @@ pub(super) struct Caller {
     pub(super) client_version: Option<String>,
     pub(super) cancelled: CancellationToken,
     pub(super) progress: Option<Progress>,
+    /// Who may be asked whether a change that waits may be done.
+    pub(super) person: Option<Arc<Person>>,
 }

@@ -8,7 +8,7 @@ use super::{BellStore, holding::let_go_of, sql};
 use crate::{
     domain::{
         clock::{Moment, UnixMillis},
-        id::ActionId,
+        id::{ActionId, MessageId},
         oversight::{ActionState, NotAMode, OversightMode, Rules},
     },
     store::{
@@ -238,6 +238,24 @@ impl Oversights for BellStore {
             })
         });
         moved.await
+    }
+
+    async fn note_message(&self, id: &ActionId, message: &MessageId) -> Result<(), StoreError> {
+        let (id, message) = (id.clone(), message.clone());
+        let noted = self.database.writer.write(move |conn| {
+            let (id, message) = (id.clone(), message.clone());
+            Box::pin(async move {
+                let note = sqlx::query(sql::NOTE_MESSAGE).bind(id.as_str()).bind(message.as_str()).execute(conn).await;
+                note.map(drop).map_err(failed("note what an action became"))
+            })
+        });
+        noted.await
+    }
+
+    async fn message_of(&self, id: &ActionId) -> Result<Option<MessageId>, StoreError> {
+        let message = sqlx::query_scalar::<_, Option<String>>(sql::MESSAGE_OF).bind(id.as_str());
+        let message = message.fetch_optional(&self.database.readers).await;
+        Ok(message.map_err(failed("read what an action became"))?.flatten().map(MessageId::new))
     }
 
     async fn keep_code(

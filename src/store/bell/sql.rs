@@ -359,6 +359,9 @@ pub(super) const KEEP_CODE: &str =
 pub(super) const USE_CODE: &str =
     "DELETE FROM upgrade_codes WHERE sha256 = ? AND mailbox = ? AND expires_at > ? RETURNING mode";
 
+pub(super) const NOTE_MESSAGE: &str = "UPDATE actions SET message_id = ?2 WHERE id = ?1";
+pub(super) const MESSAGE_OF: &str = "SELECT message_id FROM actions WHERE id = ?";
+
 /// Every statement above; a test prepares each.
 #[cfg(test)]
 pub(super) const ALL: &[&str] = &[
@@ -496,4 +499,6 @@ pub(super) const ALL: &[&str] = &[
     MOVE_ACTION,
     KEEP_CODE,
     USE_CODE,
+    NOTE_MESSAGE,
+    MESSAGE_OF,
 ];

@@ -19,7 +19,8 @@ use mailbell::{
         secret::Secret,
     },
     ids::Ids,
-    mcp::{Rooms, Server, Toolsets, stdio},
+    mcp::{Rooms, Seal, Server, Toolsets, stdio},
+    signing::chain::ChainKey,
     store::{bell::BellStore, log::EventLog as _, sources::Sources as _, sqlite::Schema},
     wake::Bell,
 };
@@ -133,6 +134,8 @@ impl Wing {
             audit: store.clone(),
             settling: Settling::new(store.clone(), self.bell.clone(), clock.clone()),
             webhooks: Webhooks::new(upstream.clone(), store, self.receiver.clone(), self.ids.clone(), clock.clone()),
+            oversight: self.oversight(),
+            seal: Seal::new(ChainKey::new(&"k".repeat(64)).unwrap()),
             upstream,
             toolsets: self.toolsets,
             ids: self.ids.clone(),
@@ -202,7 +205,7 @@ impl Era {
         }
     }
 
-    fn lifecycle(self) -> ClientLifecycleMode {
+    pub fn lifecycle(self) -> ClientLifecycleMode {
         match self {
             Self::Legacy => ClientLifecycleMode::Initialize,
             Self::Modern => ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] },

@@ -124,6 +124,10 @@ impl Inner {
     ) -> Option<Value> {
         match (method.as_str(), path) {
             ("GET", ["v1", "mailboxes"]) => Some(json!({ "mailboxes": self.mailboxes })),
+            ("POST", ["v1", "mailboxes", _, "send"]) => {
+                let id = format!("em_sent_{}", self.asked.len());
+                Some(json!({ "id": id, "message_id": id, "thread_id": "thr_sent", "status": "queued" }))
+            }
             ("GET", ["v1", "mailboxes", id, "emails"]) => self.list(id, query),
             ("GET", ["v1", "mailboxes", id, "emails", email]) => self.email(id, email).cloned(),
             ("GET", ["v1", "mailboxes", id, "emails", email, "tags"]) => {
@@ -138,9 +142,6 @@ impl Inner {
             ("DELETE", ["v1", "mailboxes", id, "emails", email, "tags", tag]) => {
                 self.email(id, email)?["tags"].as_object_mut()?.remove(*tag)?;
                 Some(json!({ "deleted": true }))
-            }
-            ("POST", ["v1", "mailboxes", _, "send"]) => {
-                Some(json!({ "id": "em_9", "message_id": "em_9", "thread_id": "thr_9", "status": "queued" }))
             }
             ("GET", ["v1", "mailboxes", id, "threads", thread]) => {
                 let emails: Vec<_> =
