@@ -120,6 +120,13 @@
 //! Whoever takes mail in, sends it or makes a mailbox asks it. [`mail::closing`] erases the account in small transactions, after
 //! a note that has the next keeper go on with it; the bell wing's log and record stay.
 //!
+//! Where the operator has said of a token that a person sits before its program, [`mcp`] asks that person first: by a request
+//! in the call, or by a result that wants an answer, whose state the house has sealed. The store decides on the digest shown.
+//!
+//! Whom the settings name is told of what needs a person. [`bell::notices`] looks through each record from a mark that is kept, notes
+//! facts and mark in one transaction of the keeper's term, and makes letters whose bytes stay; [`app`] lends it the mail wing's
+//! ways out. Letters by mail come from a mailbox that is nobody's, and of what becomes of them no event tells.
+//!
 //! ## A mail service elsewhere
 //!
 //! With `mail.base_url` there is no mail wing. [`bell::hosted`] registers one webhook there for everything, and at every start
@@ -157,6 +164,7 @@
 //! - No API key makes, changes or ends one that may more than itself. Keys and modes are an operator's to make and to change.
 //! - No change is asked of the mail API without a [`bell::oversight::Pass`], and no request that changes something reaches a
 //!   handler of `/v1` before the same gate. What is approved is done from the bytes that were shown, once; no letter twice.
+//! - What the operator is told has an id that stays at every try; of a letter of ours that comes back nobody is told by letter.
 //! - While paused, nothing goes out but to our own receiver, and that time counts for no delivery.
 //! - Nothing is changed in a mailbox elsewhere, but for the mark "seen" where its source allows that. No report there suppresses.
 //! - Who learns of a mailbox's mail beside it (its copies, its `webhook_url`) is for an operator to say.

@@ -23,7 +23,10 @@ use super::{
     data_dir::{DataDir, DataDirError, FILE_MODE},
     local_socket::{self, Pulse},
 };
-use crate::config::{Config, ListenAddr};
+use crate::{
+    config::{Config, ListenAddr},
+    domain::notice::NoticeTarget,
+};
 
 /// How long to wait for a lock behind which nobody has published: a command has it for a moment, a keeper that starts for
 /// little longer, and one that ends or gives way for up to 4 seconds.
@@ -79,6 +82,9 @@ pub struct Heritage {
     webhook_hosts: Vec<String>,
     mcp_hosts: Vec<String>,
     mcp_origins: Vec<String>,
+    /// Where the operator is told; the file is as private as the settings.
+    #[serde(default)]
+    notify: Vec<String>,
 }
 
 impl Heritage {
@@ -93,6 +99,7 @@ impl Heritage {
             webhook_hosts: config.webhooks.allow_hosts.clone(),
             mcp_hosts: config.mcp.allowed_hosts.clone(),
             mcp_origins: config.mcp.allowed_origins.clone(),
+            notify: config.operator.notify.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -104,7 +111,8 @@ impl Heritage {
 
     /// Puts it in place of what `config` says.
     pub(super) fn settle_into(self, config: &mut Config) {
-        let Self { listen, base_url: _, public_url, domains, hostname, webhook_hosts, mcp_hosts, mcp_origins } = self;
+        let Self { listen, base_url: _, public_url, domains, hostname, webhook_hosts, mcp_hosts, mcp_origins, notify } =
+            self;
         let listeners = [
             ("mcp", &mut config.mcp.addr),
             ("hooks", &mut config.hooks.addr),
@@ -124,6 +132,7 @@ impl Heritage {
         config.webhooks.allow_hosts = webhook_hosts;
         config.mcp.allowed_hosts = mcp_hosts;
         config.mcp.allowed_origins = mcp_origins;
+        config.operator.notify = notify.iter().filter_map(|target| NoticeTarget::of_settings(target).ok()).collect();
     }
 }
 

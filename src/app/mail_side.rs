@@ -6,7 +6,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
-use super::{StartError, data_dir::DataDir, listeners::MailListeners, retention, tokens};
+use super::{StartError, data_dir::DataDir, listeners::MailListeners, notices::MailWays, retention, tokens};
 use crate::{
     bell::oversight::Oversight,
     config::{Config, MailAuth, RelayTls},
@@ -71,6 +71,7 @@ pub(super) struct MailSide {
     store: Arc<MailStore>,
     mailrooms: Mailrooms,
     api: Arc<Api>,
+    dispatch: Arc<Dispatch>,
     oversight: Arc<Oversight>,
     reception: Arc<Reception>,
     tracking: Arc<Tracking>,
@@ -188,11 +189,19 @@ impl MailSide {
             ids: ids.clone(),
             entropy: entropy.clone(),
         });
-        let parts =
-            Parts { deliveries: store.clone(), dispatch, paused, bell: owed, clock: clock.clone(), ids, entropy };
+        let parts = Parts {
+            deliveries: store.clone(),
+            dispatch: dispatch.clone(),
+            paused,
+            bell: owed,
+            clock: clock.clone(),
+            ids,
+            entropy,
+        };
         Ok(Self {
             store,
             api: Arc::new(api),
+            dispatch,
             oversight,
             mailrooms,
             tracking,
@@ -239,6 +248,11 @@ impl MailSide {
     /// The tracking images, for the listener that the world reaches.
     pub(super) fn tracking(&self) -> Arc<Tracking> {
         self.tracking.clone()
+    }
+
+    /// What tells the operator goes out by it.
+    pub(super) fn ways(&self) -> MailWays {
+        MailWays { api: self.api.clone(), dispatch: self.dispatch.clone() }
     }
 
     /// Its use cases.

@@ -15,6 +15,7 @@ mod letters;
 pub mod listeners;
 pub mod local_socket;
 mod mail_side;
+pub mod notices;
 mod own_secrets;
 pub mod resident;
 mod retention;

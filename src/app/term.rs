@@ -16,7 +16,7 @@ use super::{
     listeners::{BusyDefault, Listeners, reachable},
     local_socket,
     mail_side::{self, MailSide},
-    own_secrets,
+    notices, own_secrets,
     resident::Resident,
     retention,
     roll::Roll,
@@ -111,7 +111,7 @@ impl Term {
 
         let parts = TaskTracker::new();
         let hooks_url = format!("http://{hooks_at}").parse().expect("a socket's address makes a URL");
-        let mut tracking = None;
+        let (mut tracking, mut mail_ways) = (None, None);
         // Made anew each time and written nowhere: what nobody can read, nobody can use to approve by themselves.
         let approvals = Secret::new(ids.secret("mb_approvals_"));
         // Before any worker begins: what was paused stays so.
@@ -143,6 +143,7 @@ impl Term {
             let mail = MailSide::open(inside).await?;
             mail.furnish(api_token, &own_secret).await?;
             tracking = Some(mail.tracking());
+            mail_ways = Some(mail.ways());
             own_secrets::settle(bell, &mail.api()).await?;
             parts.spawn(own_secrets::keep(bell.clone(), mail.api(), shutdown.clone()));
             parts.spawn(watch_the_term(mail.store(), clock.clone(), superseded.clone(), shutdown.clone()));
@@ -156,6 +157,8 @@ impl Term {
         // Of a house that stands for a single command, the one that stays does what is approved.
         if publish {
             parts.spawn(Errands::new(resident.oversight.clone(), errands.clone()).run(shutdown.clone()));
+            let teller = notices::teller(resident, config, mail_ways, errands.clone(), epoch)?;
+            parts.spawn(teller.run(shutdown.clone()));
         }
 
         let store = bell.store.clone();

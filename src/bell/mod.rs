@@ -9,6 +9,7 @@ mod handover;
 pub mod hosted;
 pub mod imap;
 pub mod intake;
+pub mod notices;
 pub mod oversight;
 mod refusals;
 pub mod retention;

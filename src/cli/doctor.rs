@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::{Failure, Where, say, time_and_ids};
+use super::{Failure, Settings, Where, say, time_and_ids};
 use crate::{
     app::{
         bell_side::open_bell_store,
@@ -17,14 +17,18 @@ use crate::{
         local_socket::{Pulse, pulse},
     },
     bell::imap::DIALECT,
+    config::Config,
     domain::{
+        address::ascii_domain,
         clock::{Clock, UnixMillis},
         id::SourceName,
+        notice::NoticeTarget,
     },
     mail::space::{FileSystemOf, FreeSpace as _},
     store::{
         audit::{AuditLog as _, Verdict},
         bell, mail,
+        notices::Notices as _,
         received::FolderState,
         sources::Sources as _,
         survey::Survey,
@@ -42,6 +46,8 @@ const AHEAD_MILLIS: i64 = 60_000;
 pub(super) struct Doctor {
     #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    settings: Settings,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -102,6 +108,7 @@ impl Doctor {
         if checks.iter().any(|check| check.name == "bell.db" && check.state == State::Ok) {
             checks.push(audit(&dir).await);
             checks.extend(mailboxes(&dir).await);
+            checks.extend(notices(&dir, &self.settings.load(&[])?.config).await?);
         }
         checks.extend(keeper(&dir).await?);
         let failed = checks.iter().filter(|check| check.state == State::Failed).count();
@@ -246,6 +253,45 @@ fn mailbox(source: &SourceName, FolderState { folder, looked_at, trouble, .. }: 
             "start `mailbell serve`, and try `mailbell source test`",
         ),
     }
+}
+
+/// How it stands with telling the operator.
+async fn notices(dir: &DataDir, config: &Config) -> Result<Vec<Check>, Failure> {
+    let standing = open_bell_store(dir, &time_and_ids().1).await?.notice_standing().await?;
+    let named = config.operator.notify.iter().map(ToString::to_string);
+    let overseers = standing.iter().map(|one| one.target.clone()).filter(|target| target.starts_with("mailbox:"));
+    let mut checks = Vec::new();
+    for text in named.chain(overseers) {
+        let Ok(target) = text.parse::<NoticeTarget>() else { continue };
+        let shown = target.shown();
+        if let NoticeTarget::Address(address) = &target
+            && config.mail.relay.host.is_none()
+            && !config.mail.domains.iter().any(|ours| ascii_domain(ours) == address.domain())
+        {
+            let todo = "set mail.relay, or name a URL or an address at one of mail.domains";
+            let says = format!("{shown} of operator.notify is at none of our domains, and no relay is set");
+            checks.push(Check::bad("notify", State::Warning, says, todo));
+            continue;
+        }
+        let Some(one) = standing.iter().find(|one| one.target == text) else {
+            checks.push(Check::ok("notify", format!("{shown}: nothing was told yet")));
+            continue;
+        };
+        let data = json!({ "target": shown, "waiting": one.waiting, "told_at": one.told_at, "given_up_at": one.given_up_at,
+            "failure": one.failure.as_ref().map(|(why, _)| why) });
+        let told = one.told_at.map_or("nothing was told yet".to_owned(), |at| format!("last told {at}"));
+        let waiting = if one.waiting > 0 { format!(", {} notices wait", one.waiting) } else { String::new() };
+        let fails = one.failure.as_ref().filter(|(_, tried)| *tried || one.given_up_at > one.told_at);
+        checks.push(match fails {
+            Some((why, tried)) => {
+                let gone = if *tried { "is tried again" } else { "was given up" };
+                let says = format!("{shown}: {told}{waiting}; a letter {gone}: {why}");
+                Check::bad("notify", State::Warning, says, "try it with `mailbell notify test`").with(data)
+            }
+            None => Check::ok("notify", format!("{shown}: {told}{waiting}")).with(data),
+        });
+    }
+    Ok(checks)
 }
 
 async fn keeper(dir: &DataDir) -> Result<Vec<Check>, Failure> {

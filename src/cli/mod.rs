@@ -10,6 +10,7 @@ mod doctor;
 mod events;
 mod mailbox;
 mod mcp;
+mod notify;
 mod on;
 mod operator;
 mod serve;
@@ -94,6 +95,9 @@ enum Command {
     Resume(operator::Pause),
     /// What agents asked for and an operator decides
     Approvals(operator::Approvals),
+    /// Tell the operator something, to see that it arrives
+    #[command(subcommand)]
+    Notify(notify::Notify),
     /// Whose webhooks the receiver takes
     #[command(subcommand)]
     Source(source::Source),
@@ -224,6 +228,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Pause(pause) => pause.run(true).await,
         Command::Resume(resume) => resume.run(false).await,
         Command::Approvals(approvals) => approvals.run().await,
+        Command::Notify(notify) => notify.run().await,
         Command::Source(source) => source.run().await,
         Command::Mailbox(mailbox) => mailbox.run().await,
         Command::Webhook(webhook) => webhook.run().await,

@@ -9,7 +9,7 @@ use crate::{
     bell::upstream::Outgoing,
     domain::address::Address,
     mail::{
-        compose::{Draft, compose},
+        compose::{Automatic, Draft, compose},
         relay::hand_over,
         simulator,
     },
@@ -130,7 +130,7 @@ impl Inbound {
             to: std::slice::from_ref(&self.to),
             cc: &[],
             html: None,
-            auto: false,
+            auto: Automatic::No,
             ai_disclosure: false,
             subject: &self.subject,
             text: &self.text,

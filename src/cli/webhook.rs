@@ -12,12 +12,17 @@ use super::{
     say, time_and_ids,
 };
 use crate::{
-    app::bell_side::open_bell_store,
+    app::{
+        bell_side::{BellSide, open_bell_store},
+        notices,
+    },
     bell::{
         upstream::{Delivery, Upstream, Webhook as Told},
         webhooks::rotate,
     },
     domain::id::{DeliveryId, WebhookId},
+    store::audit::{AuditLog as _, Entry},
+    wake::Bell,
 };
 
 /// Deliveries shown, at most: as many as the API has on a page.
@@ -27,7 +32,7 @@ const DELIVERIES_MAX: u32 = 100;
 pub(super) enum Webhook {
     /// Show the webhooks and how they fare
     List(List),
-    /// Print the secret that signs for a webhook
+    /// Print the secret that signs for a webhook; for `operator`, or a mailbox's address, the one that signs notices
     Secret(One),
     /// Make a new secret; the old one signs beside it for a while, in `webhook-signature`
     Rotate(Rotate),
@@ -124,6 +129,16 @@ pub(super) struct OneDelivery {
 }
 
 impl One {
+    /// What signs the notices to the operator, or of a mailbox to whoever oversees it.
+    async fn secret_of_notices(self) -> Result<(), Failure> {
+        let (clock, ids) = time_and_ids();
+        let store = open_bell_store(&self.place.open()?, &ids).await?;
+        let about = json!({ "webhook_id": self.id });
+        store.record(Entry::Operator { command: "webhook secret", about }, clock.now()).await?;
+        let side = BellSide { store: store.into(), bell: Bell::default(), ids, clock };
+        say(notices::secret(&side, &self.id).await?.expose())
+    }
+
     async fn with(
         self,
         command: &'static str,
@@ -151,6 +166,7 @@ impl Webhook {
     pub(super) async fn run(self) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run().await,
+            Self::Secret(one) if one.id == notices::OPERATOR || one.id.contains('@') => one.secret_of_notices().await,
             Self::Secret(one) => one.with("webhook secret", async |api, id| say(api.webhook(&id).await?.1.expose())).await,
             Self::Rotate(rotate) => rotate.run().await,
             Self::Disable(one) => {

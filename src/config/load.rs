@@ -13,6 +13,7 @@ use figment::{
 use super::{Config, Relay, RelayTls};
 use crate::domain::{
     address::{ascii_domain, is_domain},
+    notice::NoticeTarget,
     secret::Secret,
 };
 
@@ -118,6 +119,15 @@ fn validate(config: &Config) -> Result<(), ConfigError> {
         return invalid(
             "mail.base_url is set without mail.api_key; set MAILBELL_MAIL__API_KEY to the service's key".into(),
         );
+    }
+    if let Some(NoticeTarget::Address(address)) =
+        config.operator.notify.iter().find(|target| matches!(target, NoticeTarget::Address(_)))
+        && config.mail.base_url.is_some()
+    {
+        return invalid(format!(
+            "operator.notify names {address}, and with mail.base_url there is no mail service here that could write to it; name \
+             an https:// URL"
+        ));
     }
     let smtp = &config.smtp;
     if !is_domain(&smtp.hostname) {

@@ -14,7 +14,10 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 pub use self::toolset::{NotAToolset, Toolset};
-use crate::domain::secret::Secret;
+use crate::domain::{
+    notice::{NoticeTarget, TARGETS_MAX},
+    secret::Secret,
+};
 
 /// Every setting, by section. `default.toml` says what each means.
 #[derive(Debug, Clone, Deserialize)]
@@ -40,6 +43,8 @@ pub struct Config {
     pub retention: Retention,
     /// The record of who did what.
     pub audit: Audit,
+    /// The person in charge.
+    pub operator: Operator,
 }
 
 /// A listener with nothing to set but its address.
@@ -181,6 +186,15 @@ pub struct Audit {
     pub key_file: Option<PathBuf>,
 }
 
+/// `[operator]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml says what each key means, once")]
+pub struct Operator {
+    #[serde(deserialize_with = "targets")]
+    pub notify: Vec<NoticeTarget>,
+}
+
 /// `[webhooks]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -222,8 +236,30 @@ impl<'de> Deserialize<'de> for ListenAddr {
     }
 }
 
-/// A list, or one text with commas between its items, which is how the environment and a flag can say it.
+/// Places for notices, as a list or one text with commas.
+fn targets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<NoticeTarget>, D::Error> {
+    let mut targets = Vec::new();
+    for text in items(deserializer)? {
+        let target = NoticeTarget::of_settings(&text).map_err(serde::de::Error::custom)?;
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    if targets.len() > TARGETS_MAX {
+        return Err(serde::de::Error::custom(format!(
+            "at most {TARGETS_MAX} places are told; name a list's address instead"
+        )));
+    }
+    Ok(targets)
+}
+
+/// The same in lower case.
 fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(items(deserializer)?.into_iter().map(|item| item.to_lowercase()).collect())
+}
+
+/// A list, or one text with commas between its items, which is how the environment and a flag can say it.
+fn items<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     struct Items;
     impl<'de> serde::de::Visitor<'de> for Items {
         type Value = Vec<String>;
@@ -233,13 +269,13 @@ fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Er
         }
 
         fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_lowercase).collect())
+            Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
         }
 
         fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
             let mut list = Vec::new();
             while let Some(item) = items.next_element::<String>()? {
-                list.push(item.trim().to_lowercase());
+                list.push(item.trim().to_owned());
             }
             Ok(list)
         }

@@ -12,6 +12,7 @@ pub mod id;
 pub mod key;
 pub mod link;
 pub mod message;
+pub mod notice;
 pub mod office;
 pub mod oversight;
 pub mod payload;

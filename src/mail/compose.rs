@@ -27,8 +27,8 @@ pub struct Draft<'a> {
     pub text: &'a str,
     /// The same as HTML.
     pub html: Option<&'a str>,
-    /// Whether it is a program's answer to a message (RFC 3834 section 5), which no program should answer.
-    pub auto: bool,
+    /// What it says of a program that wrote it.
+    pub auto: Automatic,
     /// Whether it says that an AI wrote it.
     pub ai_disclosure: bool,
     /// When it is written.
@@ -41,6 +41,18 @@ pub struct Draft<'a> {
     pub references: &'a [String],
     /// What goes along as files.
     pub files: &'a [File<'a>],
+}
+
+/// What a message says of a program that wrote it (RFC 3834 section 5), which no program should answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Automatic {
+    /// Nothing.
+    #[default]
+    No,
+    /// A program's answer to a message.
+    Replied,
+    /// A program wrote it of its own accord.
+    Generated,
 }
 
 /// A file that goes along with a message.
@@ -73,8 +85,10 @@ pub fn compose(draft: &Draft<'_>) -> Vec<u8> {
     if let Some(html) = draft.html {
         builder = builder.html_body(html);
     }
-    if draft.auto {
-        builder = builder.header("Auto-Submitted", Raw::new("auto-replied"));
+    match draft.auto {
+        Automatic::No => {}
+        Automatic::Replied => builder = builder.header("Auto-Submitted", Raw::new("auto-replied")),
+        Automatic::Generated => builder = builder.header("Auto-Submitted", Raw::new("auto-generated")),
     }
     if draft.ai_disclosure {
         builder = builder.header(AI_DISCLOSURE, Raw::new("ai-generated"));
@@ -108,7 +122,7 @@ mod tests {
             to: &[to],
             cc: &[],
             html: None,
-            auto: false,
+            auto: Automatic::No,
             ai_disclosure: true,
             subject: "Größe – 見積もり, with a text that is long enough to be folded over more than one line of it",
             text: "Grüße\n.\nfrom me",

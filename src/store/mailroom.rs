@@ -44,6 +44,9 @@ pub enum Added {
 pub trait Mailroom: Send + Sync + 'static {
     /// Adds a mailbox.
     async fn add_mailbox(&self, mailbox: &Mailbox) -> Result<Added, StoreError>;
+    /// Adds the mailbox from which the house itself writes, or finds it; none where another mailbox has its address. It is in no
+    /// list, and no event is told of it.
+    async fn house_mailbox(&self, mailbox: &Mailbox) -> Result<Option<Mailbox>, StoreError>;
     /// Removes a mailbox with its messages; false if there was none.
     async fn remove_mailbox(&self, id: &MailboxId) -> Result<bool, StoreError>;
     /// Every mailbox, by address.

@@ -16,6 +16,7 @@ pub mod leases;
 pub mod log;
 pub mod mail;
 pub mod mailroom;
+pub mod notices;
 pub mod office;
 pub mod opens;
 pub mod outbox;

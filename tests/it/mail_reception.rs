@@ -10,7 +10,7 @@ use mailbell::{
         message::Status,
     },
     mail::{
-        compose::{Draft, File, compose},
+        compose::{Automatic, Draft, File, compose},
         mailroom::NotAdded,
         relay::hand_over,
     },
@@ -173,7 +173,7 @@ async fn what_is_composed_is_handed_over_and_every_recipient_has_an_answer() {
         to: &to[..1],
         cc: &[],
         html: None,
-        auto: false,
+        auto: Automatic::No,
         ai_disclosure: false,
         subject: "Grüße",
         text: ".first line begins with a dot\n.\nend",

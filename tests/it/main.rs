@@ -54,6 +54,7 @@ mod notify_limits;
 mod notify_others;
 mod notify_updates;
 mod on_command;
+mod operator_notify;
 mod oversight_elicitation;
 mod oversight_endings;
 mod oversight_house;

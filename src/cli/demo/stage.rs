@@ -18,7 +18,7 @@ use crate::{
         secret::Secret,
     },
     mail::{
-        compose::{Draft, compose},
+        compose::{Automatic, Draft, compose},
         webhooks::egress::{Egress, Posted},
     },
     reach::Reach,
@@ -69,7 +69,7 @@ impl Stage {
             to: std::slice::from_ref(&to),
             cc: &[],
             html: None,
-            auto: false,
+            auto: Automatic::No,
             ai_disclosure: false,
             subject,
             text,

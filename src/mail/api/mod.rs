@@ -46,11 +46,13 @@ use super::{
 };
 use crate::{
     domain::{
+        address::Address,
         clock::Clock,
         id::MessageId,
         key::{ApiKey, KeyScope},
         message::Mailbox,
         secret::Secret,
+        webhook::Endpoint,
     },
     ids::Ids,
     mail::{
@@ -214,6 +216,17 @@ pub struct Api {
 }
 
 impl Api {
+    /// Takes mail in to be sent, for the house itself.
+    pub fn submission(&self) -> &Submission {
+        &self.submission
+    }
+
+    /// Where notices of the actions of the mailbox of this address go, if anywhere.
+    pub async fn overseer(&self, address: &Address) -> Result<Option<Endpoint>, ApiError> {
+        let Some(mailbox) = self.mailroom.mailbox_at(address).await? else { return Ok(None) };
+        Ok(self.office.settings(&mailbox.id).await?.features.oversight_webhook)
+    }
+
     /// An API over these parts.
     pub fn new(parts: Parts) -> Self {
         let Parts {

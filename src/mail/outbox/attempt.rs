@@ -16,7 +16,7 @@ use crate::{
         suppression::{Suppression, SuppressionReason},
     },
     mail::{
-        compose::{Draft, compose},
+        compose::{Automatic, Draft, compose},
         reception::{Envelope, Recipient, Unreachable},
         relay::{Answer, Broken, Handing, RelaySaid},
         simulator::{self, Aftermath},
@@ -233,7 +233,7 @@ async fn play(
                 subject: "Out of office",
                 text: "I am away and will read your mail when I am back.\n",
                 html: None,
-                auto: true,
+                auto: Automatic::Replied,
                 ai_disclosure: false,
                 date: now,
                 internet_id: &format!("{}@{}", parts.ids.next("away-"), simulator::DOMAIN),

@@ -13,7 +13,7 @@ use crate::{
         message::{Direction, Mailbox, Message, MessageSummary, Status},
     },
     mail::{
-        compose::{Draft, File, compose},
+        compose::{Automatic, Draft, File, compose},
         markdown, mime,
         tracking::with_image,
     },
@@ -96,7 +96,9 @@ pub(super) struct Making {
     pub(super) internet_id: String,
     pub(super) in_reply_to: Option<String>,
     pub(super) references: Vec<String>,
-    pub(super) auto: bool,
+    pub(super) auto: Automatic,
+    /// Whether its text is all of it.
+    pub(super) text_only: bool,
     /// Whether it carries a tracking image; as its mailbox has it otherwise.
     pub(super) track_opens: Option<bool>,
     /// Whether its head says that an AI wrote it.
@@ -197,7 +199,7 @@ fn composed(making: Making, image: Option<&str>, bytes_max: usize) -> Result<(Ve
         cc: &making.people.cc,
         subject: &making.subject,
         text: &making.markdown,
-        html: Some(&html),
+        html: (!making.text_only).then_some(&*html),
         auto: making.auto,
         ai_disclosure: making.ai_disclosure,
         date: making.at,
@@ -226,7 +228,7 @@ fn composed(making: Making, image: Option<&str>, bytes_max: usize) -> Result<(Ve
         subject: making.subject,
         snippet: reading.snippet,
         received_at: making.at,
-        auto: making.auto,
+        auto: making.auto != Automatic::No,
         attachments: reading.attachments,
         tags: BTreeMap::new(),
         delivered_at: None,

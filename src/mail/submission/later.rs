@@ -12,7 +12,7 @@ use crate::{
         id::{MailboxId, MessageId},
         message::{Mailbox, Status},
     },
-    mail::mime,
+    mail::{compose::Automatic, mime},
     store::outbox::{Cancelled, Edit, Edited, Retried},
 };
 
@@ -110,7 +110,8 @@ impl Submission {
                 internet_id: standing.internet_id,
                 in_reply_to: reading.in_reply_to.into_iter().next(),
                 references: reading.references,
-                auto: message.summary.auto,
+                auto: if message.summary.auto { Automatic::Replied } else { Automatic::No },
+                text_only: false,
                 track_opens: standing.track_opens,
                 ai_disclosure: change.ai_disclosure,
                 thread: message.summary.thread_id,

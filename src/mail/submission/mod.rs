@@ -6,6 +6,7 @@
 mod draft;
 mod error;
 mod later;
+mod notice;
 mod reply;
 
 use std::{sync::Arc, time::Duration};
@@ -15,8 +16,9 @@ use tokio::sync::Notify;
 pub use draft::{ATTACHMENTS_MAX, GivenFile, MARKDOWN_BYTES_MAX, RECIPIENTS_MAX, SUBJECT_CHARS_MAX};
 pub use error::SubmitError;
 pub use later::{Change, RETRY_DELAY_MAX};
+pub use notice::Fared;
 
-use super::{blobs::Blobs, domains::Domains, markdown, simulator, tracking::Tracking};
+use super::{blobs::Blobs, compose::Automatic, domains::Domains, markdown, simulator, tracking::Tracking};
 use crate::{
     domain::{
         address::Address,
@@ -39,7 +41,7 @@ use crate::{
 pub const HOURLY_LIMITS: HourlyLimits = HourlyLimits { per_correspondent: 20, per_thread: 20 };
 /// How long an idempotency key holds, as the service documents it.
 const KEY_SPAN: Duration = Duration::from_hours(24);
-/// The same for what an operator has approved: whoever does it may be away for long between doing and noting it.
+/// The same for what an operator has approved, or is told: whoever does it may be away for long between doing and noting it.
 const APPROVED_KEY_SPAN: Duration = Duration::from_hours(400 * 24);
 /// The longest idempotency key, in bytes.
 const KEY_BYTES_MAX: usize = 255;
@@ -142,6 +144,8 @@ struct Place {
     /// The oldest first.
     references: Vec<String>,
     reply: Option<Reply>,
+    /// Whether the house itself writes to its operator.
+    notice: bool,
 }
 
 impl Submission {
@@ -181,7 +185,7 @@ impl Submission {
         if letter.idempotency_key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES_MAX) {
             return Err(SubmitError::Invalid(format!("`idempotency_key` has 1 to {KEY_BYTES_MAX} bytes")));
         }
-        let key_span = if letter.shown.is_some() { APPROVED_KEY_SPAN } else { KEY_SPAN };
+        let key_span = if letter.shown.is_some() || place.notice { APPROVED_KEY_SPAN } else { KEY_SPAN };
         if let Some(shown) = &letter.shown
             && sha256_hex(markdown::html(&letter.markdown).as_bytes()) != shown.html_sha256
         {
@@ -207,7 +211,12 @@ impl Submission {
                 internet_id: internet_id.clone(),
                 in_reply_to: place.in_reply_to.clone(),
                 references: place.references.clone(),
-                auto: place.reply.is_some(),
+                auto: match (place.notice, &place.reply) {
+                    (true, _) => Automatic::Generated,
+                    (false, Some(_)) => Automatic::Replied,
+                    (false, None) => Automatic::No,
+                },
+                text_only: place.notice,
                 track_opens: letter.track_opens,
                 ai_disclosure: letter.ai_disclosure,
                 thread: ThreadId::new(self.with.ids.next("thr_")),

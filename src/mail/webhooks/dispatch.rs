@@ -107,6 +107,31 @@ impl Dispatch {
         (Attempt { number: parcel.attempt, at, answer, duration_millis, response_bytes }, outcome)
     }
 
+    /// Posts a notice to the operator or to whoever oversees a mailbox: signed by `secret`, and known by `id` at every try.
+    /// Answers with the status, or the word for why there is none.
+    pub async fn notice(
+        &self,
+        endpoint: &Endpoint,
+        secret: &Secret,
+        id: &str,
+        body: &[u8],
+        attempt: u32,
+    ) -> Result<u16, String> {
+        let parcel = Parcel {
+            endpoint,
+            secrets: std::slice::from_ref(secret),
+            signature_format: SignatureFormat::Hex,
+            event_id: &EventId::new(id),
+            body,
+            attempt,
+            replay_of: None,
+        };
+        match self.attempt(parcel).await.0.answer {
+            Answer::Status(status) => Ok(status),
+            Answer::Fault(fault) => Err(fault),
+        }
+    }
+
     /// Where an endpoint is now, if it may still be reached.
     fn target(&self, endpoint: &Endpoint) -> Result<(Url, Reach), Fault> {
         match endpoint {

@@ -16,6 +16,7 @@ mod lease;
 mod log;
 mod low_water;
 mod message_map;
+mod notices;
 mod oversight;
 mod quarantine;
 mod received;
@@ -67,6 +68,7 @@ pub async fn survey(path: &Path) -> Result<Survey, StoreError> {
         ("quarantine", Some("last_at")),
         ("removed_ids", Some("removed_at")),
         ("tokens", Some("created_at")),
+        ("notices", Some("made_at")),
     ];
     survey::survey(path, known, &tables).await
 }

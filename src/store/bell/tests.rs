@@ -53,7 +53,13 @@ async fn every_statement_is_prepared() {
     let (_directory, store) = store().await;
     let mut conn = store.database.readers.acquire().await.expect("a connection");
     let inserts = append::CHUNKS.map(sql::insert_events);
-    for text in sql::ALL.iter().chain(received::sql::ALL).copied().chain(inserts.iter().map(String::as_str)) {
+    for text in sql::ALL
+        .iter()
+        .chain(received::sql::ALL)
+        .chain(super::notices::ALL)
+        .copied()
+        .chain(inserts.iter().map(String::as_str))
+    {
         let prepared = (&mut *conn).prepare(AssertSqlSafe(text).into_sql_str()).await;
         assert!(prepared.is_ok(), "{text}\n{:?}", prepared.err());
     }

@@ -36,11 +36,12 @@ pub(super) async fn fan_out(
     Ok(owed)
 }
 
-/// The webhooks that want the event. They are few (the registry has a limit), so they are read whole.
+/// The webhooks that want the event; what happens to the house's own letters is nobody's business. They are few (the registry has a limit), so they are read whole.
 async fn wanting(conn: &mut SqliteConnection, mailbox: &Mailbox, event: &NewEvent) -> Result<Vec<Webhook>, StoreError> {
     let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
         "SELECT {COLUMNS} FROM webhook
-         WHERE disabled_at IS NULL AND (scope = 'account' OR domain = ?1 OR mailbox_id = ?2) ORDER BY id"
+         WHERE disabled_at IS NULL AND (scope = 'account' OR domain = ?1 OR mailbox_id = ?2)
+           AND NOT EXISTS (SELECT 1 FROM mailbox WHERE id = ?2 AND of_house) ORDER BY id"
     )))
     .bind(mailbox.address.domain())
     .bind(mailbox.id.as_str())

@@ -11,9 +11,15 @@ use crate::{
 const INSERT: &str = "INSERT INTO mailbox (id, address, display_name, created_at) VALUES (?1, ?2, ?3, ?4) \
                       ON CONFLICT (address) DO NOTHING";
 const REMOVE: &str = "DELETE FROM mailbox WHERE id = ?1";
-const ALL: &str = "SELECT id, address, display_name, created_at FROM mailbox ORDER BY address";
+const ALL: &str = "SELECT id, address, display_name, created_at FROM mailbox WHERE NOT of_house ORDER BY address";
 const BY_ID: &str = "SELECT id, address, display_name, created_at FROM mailbox WHERE id = ?1";
-const BY_ADDRESS: &str = "SELECT id, address, display_name, created_at FROM mailbox WHERE address = ?1";
+const SHOWN_BY_ID: &str = "SELECT id, address, display_name, created_at FROM mailbox WHERE id = ?1 AND NOT of_house";
+const AT_ADDRESS: &str = "SELECT id, address, display_name, created_at FROM mailbox WHERE address = ?1";
+const BY_ADDRESS: &str =
+    "SELECT id, address, display_name, created_at FROM mailbox WHERE address = ?1 AND NOT of_house";
+const INSERT_OF_HOUSE: &str = "INSERT INTO mailbox (id, address, display_name, created_at, of_house) \
+                               VALUES (?1, ?2, ?3, ?4, 1) ON CONFLICT (address) DO NOTHING";
+const OF_HOUSE: &str = "SELECT id, address, display_name, created_at FROM mailbox WHERE address = ?1 AND of_house";
 
 pub(super) async fn add(conn: &mut SqliteConnection, mailbox: &Mailbox) -> Result<Added, StoreError> {
     let inserted = sqlx::query(INSERT)
@@ -27,12 +33,28 @@ pub(super) async fn add(conn: &mut SqliteConnection, mailbox: &Mailbox) -> Resul
     if inserted.rows_affected() == 1 {
         return Ok(Added::Fresh(mailbox.clone()));
     }
-    let there: MailboxRow = sqlx::query_as(BY_ADDRESS)
+    let there: MailboxRow = sqlx::query_as(AT_ADDRESS)
         .bind(mailbox.address.as_str())
         .fetch_one(conn)
         .await
         .map_err(failed("read the mailbox that was there already"))?;
     Ok(Added::Exists(there.read()?))
+}
+
+/// Adds the mailbox of the house itself, or finds it; none where another has its address.
+pub(super) async fn of_house(conn: &mut SqliteConnection, mailbox: &Mailbox) -> Result<Option<Mailbox>, StoreError> {
+    let doing = "make the mailbox of the house";
+    sqlx::query(INSERT_OF_HOUSE)
+        .bind(mailbox.id.as_str())
+        .bind(mailbox.address.as_str())
+        .bind(mailbox.display_name.as_deref())
+        .bind(mailbox.created_at.0)
+        .execute(&mut *conn)
+        .await
+        .map_err(failed(doing))?;
+    let there: Option<MailboxRow> =
+        sqlx::query_as(OF_HOUSE).bind(mailbox.address.as_str()).fetch_optional(conn).await.map_err(failed(doing))?;
+    there.map(MailboxRow::read).transpose()
 }
 
 pub(super) async fn remove(conn: &mut SqliteConnection, id: &MailboxId) -> Result<bool, StoreError> {
@@ -45,6 +67,20 @@ pub(super) async fn all<'e>(db: impl Executor<'e, Database = Sqlite>) -> Result<
     rows.into_iter().map(MailboxRow::read).collect()
 }
 
+/// One that is somebody's.
+pub(super) async fn shown_by_id<'e>(
+    db: impl Executor<'e, Database = Sqlite>,
+    id: &MailboxId,
+) -> Result<Option<Mailbox>, StoreError> {
+    let row: Option<MailboxRow> = sqlx::query_as(SHOWN_BY_ID)
+        .bind(id.as_str())
+        .fetch_optional(db)
+        .await
+        .map_err(failed("find a mailbox by its id"))?;
+    row.map(MailboxRow::read).transpose()
+}
+
+/// Any, also that of the house.
 pub(super) async fn by_id<'e>(
     db: impl Executor<'e, Database = Sqlite>,
     id: &MailboxId,

@@ -101,6 +101,15 @@ impl Mailroom for MailStore {
         write.await
     }
 
+    async fn house_mailbox(&self, mailbox: &Mailbox) -> Result<Option<Mailbox>, StoreError> {
+        let mailbox = Arc::new(mailbox.clone());
+        let write = self.database.writer.write(move |conn| {
+            let mailbox = mailbox.clone();
+            Box::pin(async move { mailboxes::of_house(conn, &mailbox).await })
+        });
+        write.await
+    }
+
     async fn remove_mailbox(&self, id: &MailboxId) -> Result<bool, StoreError> {
         let id = id.clone();
         let write = self.database.writer.write(move |conn| {
@@ -115,7 +124,7 @@ impl Mailroom for MailStore {
     }
 
     async fn mailbox(&self, id: &MailboxId) -> Result<Option<Mailbox>, StoreError> {
-        mailboxes::by_id(&self.database.readers, id).await
+        mailboxes::shown_by_id(&self.database.readers, id).await
     }
 
     async fn mailbox_at(&self, address: &Address) -> Result<Option<Mailbox>, StoreError> {

@@ -94,6 +94,10 @@ impl Mailroom for MemoryMailroom {
         Ok(Added::Fresh(mailbox.clone()))
     }
 
+    async fn house_mailbox(&self, mailbox: &Mailbox) -> Result<Option<Mailbox>, StoreError> {
+        Ok(Some(mailbox.clone()))
+    }
+
     async fn remove_mailbox(&self, id: &MailboxId) -> Result<bool, StoreError> {
         let mut mailboxes = self.mailboxes.lock().unwrap();
         let before = mailboxes.len();
