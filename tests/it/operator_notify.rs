@@ -19,7 +19,7 @@ use mailbell::{
     store::{
         log::EventLog as _,
         notices::{Notices as _, TargetStanding},
-        oversight::Decider,
+        oversight::{Decider, Oversights as _},
         tokens::{Principal, TokenScope, Tokens as _},
     },
 };
@@ -73,7 +73,8 @@ impl Told {
     }
 
     async fn gated(&self) {
-        self.house.bell().oversight().set_mode(None, Some(OversightMode::GatedSend), &Decider::Terminal).await.unwrap();
+        let (store, mode) = (&self.house.bell().store, Some(OversightMode::GatedSend));
+        store.set_mode(None, mode, &Decider::Terminal, self.clock.now()).await.unwrap();
     }
 
     /// Has `secs` pass, one by one, with time to work in each.
