@@ -114,9 +114,9 @@ async fn a_certificate_for_another_name_or_by_a_stranger_is_refused_before_anyth
 #[tokio::test]
 async fn a_server_without_starttls_gets_no_password() {
     let heard = Arc::new(Mutex::new(Vec::new()));
-    let hears = heard.clone();
+    let noted = heard.clone();
     let port = server(GREETING, None, move |command| {
-        hears.lock().unwrap().push(command.to_owned());
+        noted.lock().unwrap().push(command.to_owned());
         Some("{tag} BAD what is that\r\n".into())
     });
     let error = looked(Settings { security: Security::Starttls, ..settings(port.await) }).await.unwrap_err();
@@ -135,9 +135,9 @@ async fn a_refused_login_says_what_to_do_and_not_the_password() {
 #[tokio::test]
 async fn an_oauth_token_comes_from_a_command_without_a_shell() {
     let heard = Arc::new(Mutex::new(Vec::new()));
-    let hears = heard.clone();
+    let noted = heard.clone();
     let port = server(GREETING, None, move |command| {
-        hears.lock().unwrap().push(command.to_owned());
+        noted.lock().unwrap().push(command.to_owned());
         if command == "AUTHENTICATE XOAUTH2" { Some("+ \r\n".into()) } else { plain(command) }
     })
     .await;

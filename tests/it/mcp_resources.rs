@@ -26,7 +26,7 @@ async fn every_kind_can_be_read_and_an_unknown_one_is_not_found() {
         let listed = agent.client.list_all_resources().await.unwrap();
         let uris: Vec<_> = listed.iter().map(|resource| resource.uri.as_str()).collect();
         assert_eq!(uris, ["mailbell://events", "mailbell://mailboxes/agent@mailbell.test/events"]);
-        assert_eq!(agent.client.list_all_resource_templates().await.unwrap().len(), 6);
+        assert_eq!(agent.client.list_all_resource_templates().await.unwrap().len(), 7);
 
         for uri in uris {
             let events = read(&agent, uri).await;

@@ -132,7 +132,7 @@ impl Envelope {
             }
             _ => return None,
         };
-        Some(lines.into_iter().flatten().map(|(name, value)| format!("{name}\n{value}\n")).collect())
+        Some(lines.into_iter().flatten().flat_map(|(name, value)| [name, "\n", value.as_str(), "\n"]).collect())
     }
 
     /// Where to confirm the subscription that it asks to confirm.
@@ -149,7 +149,8 @@ pub(super) fn certificate_url(request: &RawRequest, settings: &Settings, now: Un
     envelope.scheme(settings)?;
     let topic = Topic::read(&envelope.topic_arn).ok_or(Rejection::Topic)?;
     let url = topic.url(&envelope.signing_cert_url).ok_or(Rejection::Certificate)?;
-    let is_pem = url.path().ends_with(".pem") && url.query().is_none() && url.fragment().is_none();
+    let is_pem = url.path().rsplit_once('.').is_some_and(|(_, kind)| kind == "pem");
+    let is_pem = is_pem && url.query().is_none() && url.fragment().is_none();
     if is_pem { Ok(url) } else { Err(Rejection::Certificate) }
 }
 

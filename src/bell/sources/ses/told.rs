@@ -34,14 +34,12 @@ pub(super) fn events(envelope: &Envelope, now: UnixMillis) -> Result<Vec<NewEven
     let message = message.filter(|message| envelope.kind == "Notification" && message.is_object());
     let known = message.as_ref().map(Json::of);
     let name = known.and_then(|known| known.at("eventType").or(known.at("notificationType")).owned());
-    match (known, name) {
-        (Some(known), Some(name)) => notification(envelope, known, name, now),
-        _ => {
-            let (id, at) = (envelope.message_id.clone(), super::super::json::moment(&envelope.timestamp));
-            let told = Told { id, at, name: envelope.kind.clone(), ..Told::default() };
-            Ok(vec![told.event(meaning(&ROWS, &envelope.kind), now)])
-        }
+    if let (Some(known), Some(name)) = (known, name) {
+        return notification(envelope, known, name, now);
     }
+    let (id, at) = (envelope.message_id.clone(), super::super::json::moment(&envelope.timestamp));
+    let told = Told { id, at, name: envelope.kind.clone(), ..Told::default() };
+    Ok(vec![told.event(meaning(&ROWS, &envelope.kind), now)])
 }
 
 fn notification(
@@ -136,11 +134,7 @@ fn parties(known: Json<'_>, part: Json<'_>, means: Meaning) -> Vec<Party> {
         .collect();
     let parties: Vec<Party> = match means {
         _ if !listed.is_empty() => listed,
-        Meaning::Inbound => {
-            let recipients = part.at("recipients").texts();
-            (if recipients.is_empty() { destination } else { recipients }).into_iter().map(whom).collect()
-        }
-        Meaning::Delivery => {
+        Meaning::Inbound | Meaning::Delivery => {
             let recipients = part.at("recipients").texts();
             (if recipients.is_empty() { destination } else { recipients }).into_iter().map(whom).collect()
         }
