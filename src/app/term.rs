@@ -269,10 +269,10 @@ async fn watch_the_term(
     superseded.cancel();
 }
 
-/// Who may be named by clients of `/mcp`, and for how long a session may be silent.
-/// Says of each source that is set up in a way that nothing of it can be taken.
+/// Says of each source of webhooks that is set up in a way that nothing of it can be taken. A watched mailbox says so itself.
 async fn tell_of_wrong_sources(bell: &BellSide) -> Result<(), StoreError> {
-    for source in bell.store.sources().await? {
+    let sources = bell.store.sources().await?;
+    for source in sources.into_iter().filter(|source| source.dialect != imap::DIALECT) {
         if let Err(why) = sources::check(&source.dialect, &source.settings) {
             tracing::error!(source = %source.name, why, "a source is set up wrongly and nothing of it is taken");
         }
@@ -280,6 +280,7 @@ async fn tell_of_wrong_sources(bell: &BellSide) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Who may be named by clients of `/mcp`, and for how long a session may be silent.
 fn reach(config: &Config) -> Reach {
     Reach {
         allowed_hosts: config.mcp.allowed_hosts.clone(),

@@ -13,17 +13,18 @@ LISTENERS = ["mcp", "hooks", "api", "smtp", "lmtp", "console"]
 
 
 class House:
-    def __init__(self, data_dir, *flags, without=None):
+    def __init__(self, data_dir, *flags, without=None, log=None):
         self.data_dir = data_dir
         self.flags = flags
         self.listeners = [name for name in LISTENERS if name != without]
+        self.log = log
         self.process = None
         self.start()
 
     def start(self):
         ports = [flag for name in self.listeners for flag in (f"--{name}-addr", ":0")]
         command = [BINARY, "serve", "--data-dir", self.data_dir, *ports, *self.flags]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=self.log)
         line = self.process.stdout.readline()
         assert line, f"{' '.join(command)} ended before it was ready"
         self.at = json.loads(line)

@@ -347,10 +347,11 @@ def main():
     os.chmod(root, 0o755)
     dovecot = Dovecot(root)
     running = None
+    log = open(os.path.join(root, "log"), "w+")
     try:
         dovecot.append(mail("long ago"))
         time.sleep(1.1)  # INTERNALDATE has whole seconds: what came in the second of `source add` counts as new.
-        running = House(data_dir)
+        running = House(data_dir, log=log)
         assert "app password" in add(running, dovecot, "work")
         tested = running.run("source", "test", "work")
         assert "INBOX: would be watched; 1 message(s) in it" in tested, tested
@@ -368,6 +369,8 @@ def main():
         dovecot.append(mail("after the rotation"))
         until("it reads again", lambda: "after the rotation" in subjects(running))
         running.stop()
+        log.seek(0)
+        assert "set up wrongly" not in log.read(), "a watched mailbox is no source of webhooks that is set up wrongly"
         print(f"imap story: {len(told(running))} events of the mailbox, each once")
     finally:
         if running:
