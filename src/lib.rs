@@ -141,6 +141,13 @@
 //! changes of UIDVALIDITY. Such messages are kept in `bell.db` ([`store::received`]), and [`bell::upstream`] shows them among
 //! those of the mail API.
 //!
+//! ## A copy elsewhere
+//!
+//! [`app::backup`] copies both databases as of one moment ([`store::snapshot`]): the write locks of both are held while a reader
+//! begins on each, and the copies are what these two see. So whatever `mail.db` says was told is in `bell.db`, and what it
+//! does not say yet is told again and known. What proves who somebody is stays behind unless it is asked for. A log that is
+//! restored has another id, and the house of it is paused: what went out since is still owed in it.
+//!
 //! ## What always holds
 //!
 //! - Nothing parses a body before its signature is checked; where a provider signs fields inside it (Mailgun), just those are

@@ -68,12 +68,17 @@ impl DataDir {
     pub fn open(root: Option<PathBuf>) -> Result<Self, DataDirError> {
         let root = match root {
             Some(root) => root,
-            None => base()?.data_dir().join("mailbell"),
+            None => Self::default_root()?,
         };
         let dir = Self { root };
         Self::make_dir(&dir.root)?;
         Self::make_dir(&dir.tokens())?;
         Ok(dir)
+    }
+
+    /// Where it is if nobody says otherwise: `$XDG_DATA_HOME/mailbell`.
+    pub fn default_root() -> Result<PathBuf, DataDirError> {
+        Ok(base()?.data_dir().join("mailbell"))
     }
 
     fn make_dir(path: &Path) -> Result<(), DataDirError> {

@@ -7,6 +7,7 @@
 
 mod agent_side;
 pub mod audit_key;
+pub mod backup;
 pub mod bell_side;
 pub mod data_dir;
 pub mod house;

@@ -3,11 +3,7 @@
 use std::{collections::BTreeMap, fs::File, io::Write as _, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use serde_json::{
-    Value, json,
-    value::{RawValue, to_raw_value},
-};
+use serde_json::{Value, json};
 
 use super::{Failure, Where, events::plain, say, time_and_ids};
 use crate::{
@@ -146,7 +142,7 @@ impl Export {
                 return Ok(out.flush()?);
             }
             for row in &rows {
-                writeln!(out, "{}", exported(row)?)?;
+                writeln!(out, "{}", row.exported())?;
             }
             at = looked;
         }
@@ -181,20 +177,6 @@ impl Verify {
         )
         .into())
     }
-}
-
-/// One entry as others can check it: what the chain is over is in it to the byte.
-fn exported(row: &Row) -> Result<String, serde_json::Error> {
-    #[derive(Serialize)]
-    struct Exported<'a> {
-        id: i64,
-        at: UnixMillis,
-        entry: Box<RawValue>,
-        mac: &'a str,
-    }
-    // What was tampered with may be no JSON any more; it is still shown.
-    let entry = RawValue::from_string(row.text.clone()).or_else(|_| to_raw_value(&row.text))?;
-    serde_json::to_string(&Exported { id: row.id, at: row.at, entry, mac: &row.mac })
 }
 
 /// One entry as a line. Texts in it may be anybody's, so it is shown without control characters.

@@ -1,18 +1,21 @@
 //! The command line: `mailbell serve`, `mcp`, `demo` and what an operator does beside them.
 //!
-//! Exit codes: 0 done, 1 it failed (the reason is on stderr), 2 the command line or the settings are wrong.
+//! How a command ends is told in one table, [`exit`].
 
 mod audit;
+mod backup;
 mod client_config;
 mod consumers;
 mod demo;
 mod doctor;
 mod events;
+pub mod exit;
 mod mailbox;
 mod mcp;
 mod notify;
 mod on;
 mod operator;
+mod progress;
 mod serve;
 mod source;
 mod token;
@@ -85,6 +88,10 @@ enum Command {
     Consumers(consumers::Consumers),
     /// Look over everything that mailbell stands on, and say what to do
     Doctor(doctor::Doctor),
+    /// Copy everything, as it is at one moment, while it runs
+    Backup(backup::Make),
+    /// Make a data directory out of a backup; nothing goes out of it before `resume`
+    Restore(backup::Restore),
     /// Who did what: read it, and check that nothing was changed
     Audit(audit::Audit),
     /// How far agents may go: show it, or set it with the operator token
@@ -133,6 +140,11 @@ struct Where {
 impl Where {
     fn open(&self) -> Result<DataDir, DataDirError> {
         DataDir::open(self.data_dir.clone())
+    }
+
+    /// The directory, without making anything in it.
+    fn root(&self) -> Result<PathBuf, DataDirError> {
+        self.data_dir.clone().map_or_else(DataDir::default_root, Ok)
     }
 }
 
@@ -223,6 +235,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::ClientConfig(config) => config.run(),
         Command::Consumers(consumers) => consumers.run().await,
         Command::Doctor(doctor) => doctor.run().await,
+        Command::Backup(backup) => backup.run().await,
+        Command::Restore(restore) => restore.run().await,
         Command::Audit(audit) => audit.run().await,
         Command::Mode(mode) => mode.run().await,
         Command::Pause(pause) => pause.run(true).await,
@@ -253,8 +267,7 @@ fn failed(failure: &(dyn Error + 'static)) -> ExitCode {
         cause = error.source();
     }
     let _ = writeln!(std::io::stderr(), "{text}");
-    let wrong_words = failure.is::<ConfigError>() || failure.is::<telemetry::NotAFilter>();
-    ExitCode::from(if wrong_words { 2 } else { 1 })
+    exit::Ending::of(failure).into()
 }
 
 /// A line for the person or program that ran the command.

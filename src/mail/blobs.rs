@@ -105,8 +105,8 @@ async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + 
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|ended| Err(io::Error::other(ended)))
 }
 
-/// A name comes from a row; one that is no digest must not become a path.
-fn path(root: &Path, name: &str) -> io::Result<PathBuf> {
+/// Where the bytes called `name` are under `root`. A name comes from a row; one that is no digest must not become a path.
+pub fn path(root: &Path, name: &str) -> io::Result<PathBuf> {
     if name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         Ok(root.join(&name[..2]).join(name))
     } else {

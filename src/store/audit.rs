@@ -8,7 +8,10 @@ mod head;
 
 use async_trait::async_trait;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
 
 pub use self::{
     arguments::{ITEMS_MAX, argument},
@@ -265,6 +268,23 @@ pub struct Row {
     /// What it says, to the byte: that is what the chain is over.
     #[serde(skip)]
     pub text: String,
+}
+
+impl Row {
+    /// The entry as others can check it, as one line of JSON: what the chain is over is in it to the byte.
+    pub fn exported(&self) -> String {
+        #[derive(Serialize)]
+        struct Exported<'a> {
+            id: i64,
+            at: UnixMillis,
+            entry: Box<RawValue>,
+            mac: &'a str,
+        }
+        // What was tampered with may be no JSON any more; it is still shown.
+        let entry = RawValue::from_string(self.text.clone()).or_else(|_| to_raw_value(&self.text));
+        let entry = entry.expect("a text is JSON");
+        serde_json::to_string(&Exported { id: self.id, at: self.at, entry, mac: &self.mac }).expect("texts and numbers")
+    }
 }
 
 /// Which entries to read.

@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod bell;
+pub mod carried;
 pub mod closing;
 pub mod deliveries;
 pub mod domains;
@@ -23,6 +24,7 @@ pub mod outbox;
 pub mod oversight;
 pub mod received;
 pub mod retention;
+pub mod snapshot;
 pub mod sources;
 pub mod sqlite;
 pub mod standing;

@@ -133,7 +133,7 @@ pub(crate) async fn open_for_a_term(
     Ok((database(path, conn, Some(term.clone()), disk_failed), term))
 }
 
-async fn connect(path: &Path, migrations: &Migrator, schema: Schema) -> Result<SqliteConnection, OpenError> {
+pub(super) async fn connect(path: &Path, migrations: &Migrator, schema: Schema) -> Result<SqliteConnection, OpenError> {
     let name = || path.display().to_string();
     let opening = |source| OpenError::Open { path: name(), source: StoreError::of("open it", source) };
     let options = options(path).create_if_missing(schema == Schema::Migrate);

@@ -1,6 +1,7 @@
 //! Many real processes on one data directory: who keeps it, who takes over, and what none of them loses.
 #![expect(unreachable_pub, reason = "stories share their support within one binary")]
 
+mod backup;
 mod bridge;
 #[path = "../../examples/audit_check/check.rs"]
 mod check;

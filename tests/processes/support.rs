@@ -222,6 +222,15 @@ pub async fn run(dir: &Path, arguments: &[&str], stdin: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// Runs a command that must not succeed; answers with its exit code and its stderr.
+pub async fn run_badly(dir: &Path, arguments: &[&str]) -> (i32, String) {
+    let mut command = Command::new(BINARY);
+    command.args(arguments).arg("--data-dir").arg(dir).stdin(Stdio::null());
+    let output = command.output().await.expect("ended");
+    assert!(!output.status.success(), "{arguments:?} went well");
+    (output.status.code().expect("an exit"), String::from_utf8(output.stderr).expect("text"))
+}
+
 /// The audit record as it is exported, and the text of its key.
 pub async fn record(dir: &Path) -> (String, String) {
     let key = std::fs::read_to_string(dir.join("audit.key")).expect("a key");

@@ -7,6 +7,7 @@
 mod append;
 mod arrivals;
 mod audit;
+pub mod carried;
 mod claims;
 mod events;
 mod frontier;

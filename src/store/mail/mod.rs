@@ -1,5 +1,6 @@
 //! The mail wing's store in SQLite: one database, its rows and SQL by subject.
 
+pub mod carried;
 mod closing;
 mod deliveries;
 mod domains;

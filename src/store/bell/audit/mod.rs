@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Rows read at a time.
-const PAGE: u32 = 1_000;
+pub(super) const PAGE: u32 = 1_000;
 /// Keeps these links apart from others of the key.
 const ENTRY: &str = "mailbell audit entry";
 const SEGMENT: &str = "mailbell audit segment";
@@ -37,7 +37,7 @@ pub(super) struct Auditor {
 
 /// A row as it lies in the table.
 #[derive(sqlx::FromRow)]
-struct Stored {
+pub(super) struct Stored {
     id: i64,
     at: i64,
     what: String,
@@ -105,7 +105,7 @@ impl Auditor {
 }
 
 /// A stored link; what is not there or has another length is compared as the start, and shows as wrong.
-fn link(stored: Option<&[u8]>) -> Link {
+pub(super) fn link(stored: Option<&[u8]>) -> Link {
     stored.and_then(|stored| stored.try_into().ok()).unwrap_or(START)
 }
 
@@ -117,7 +117,7 @@ async fn end(conn: &mut SqliteConnection) -> Result<(i64, Link), StoreError> {
 }
 
 impl Stored {
-    fn row(self) -> Row {
+    pub(super) fn row(self) -> Row {
         Row {
             id: self.id,
             at: UnixMillis(self.at),
