@@ -56,6 +56,7 @@
 //!  store                            traits in domain verbs; sqlx lives and ends in store::{bell, mail}
 //!  signing  wake  config  ids       HMAC both ways; a hint that the log moved; settings; ids and chance
 //!  reach  tls                       which addresses a connection to a stranger's host may go to; verified TLS
+//!  measures                         what is counted, and how the house stands, for Prometheus
 //!  domain                           words and rules
 //! ```
 //!
@@ -200,6 +201,7 @@ pub mod http;
 pub mod ids;
 pub mod mail;
 pub mod mcp;
+pub mod measures;
 pub mod reach;
 pub mod signing;
 pub mod store;

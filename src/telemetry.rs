@@ -4,6 +4,8 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::{EnvFilter, fmt};
 
+use crate::config::{LogFormat, load::no_color};
+
 /// What a server logs where nobody says otherwise. Below an error, rmcp logs what it answers: addresses, and whatever an agent
 /// called things.
 pub const OF_SERVERS: &str = "warn,rmcp=error,mailbell=info";
@@ -19,11 +21,15 @@ pub struct NotAFilter {
     source: tracing_subscriber::filter::ParseError,
 }
 
-/// Starts logging to stderr, as `filter` says.
-pub fn start(filter: &str) -> Result<(), NotAFilter> {
+/// Starts logging to stderr, as `filter` says, in this format.
+pub fn start(filter: &str, format: LogFormat) -> Result<(), NotAFilter> {
     let parsed: EnvFilter = filter.parse().map_err(|source| NotAFilter { filter: filter.to_owned(), source })?;
-    let ansi = std::io::stderr().is_terminal();
+    let to = fmt().with_env_filter(parsed).with_writer(std::io::stderr).with_target(false);
     // A second start, as in a test, changes nothing.
-    let _ = fmt().with_env_filter(parsed).with_writer(std::io::stderr).with_ansi(ansi).with_target(false).try_init();
+    let _ = match format {
+        LogFormat::Text => to.with_ansi(std::io::stderr().is_terminal() && !no_color()).try_init(),
+        // The fields beside the message, and no spans: there are none.
+        LogFormat::Json => to.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+    };
     Ok(())
 }

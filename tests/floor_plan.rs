@@ -13,7 +13,7 @@ use syn::{UseTree, visit::Visit};
 /// The lowest first. A module may use those on floors below its own, and itself.
 const FLOORS: &[&[&str]] = &[
     &["domain"],
-    &["ids", "signing", "wake", "config", "reach", "tls"],
+    &["ids", "signing", "wake", "config", "measures", "reach", "tls"],
     &["store"],
     &["bell::sources", "mail::reports"],
     &["bell", "mail"],

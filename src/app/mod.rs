@@ -25,6 +25,7 @@ pub mod succession;
 pub mod system;
 mod term;
 pub mod tokens;
+mod vitals;
 
 use std::io;
 

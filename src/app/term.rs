@@ -21,6 +21,7 @@ use super::{
     retention,
     roll::Roll,
     tokens::{self, ShowOperatorToken},
+    vitals::HouseVitals,
 };
 use crate::{
     bell::{
@@ -35,7 +36,7 @@ use crate::{
     },
     config::{Config, load::Loaded},
     domain::{clock::Clock, id::SourceName, secret::Secret},
-    http,
+    http::{self, health::Vitals},
     mcp::{Limits, over_http::Reach},
     store::{
         StoreError,
@@ -111,7 +112,7 @@ impl Term {
 
         let parts = TaskTracker::new();
         let hooks_url = format!("http://{hooks_at}").parse().expect("a socket's address makes a URL");
-        let (mut tracking, mut mail_ways) = (None, None);
+        let (mut tracking, mut mail_ways, mut mail_store) = (None, None, None);
         // Made anew each time and written nowhere: what nobody can read, nobody can use to approve by themselves.
         let approvals = Secret::new(ids.secret("mb_approvals_"));
         // Before any worker begins: what was paused stays so.
@@ -144,6 +145,7 @@ impl Term {
             mail.furnish(api_token, &own_secret).await?;
             tracking = Some(mail.tracking());
             mail_ways = Some(mail.ways());
+            mail_store = Some(mail.store());
             own_secrets::settle(bell, &mail.api()).await?;
             parts.spawn(own_secrets::keep(bell.clone(), mail.api(), shutdown.clone()));
             parts.spawn(watch_the_term(mail.store(), clock.clone(), superseded.clone(), shutdown.clone()));
@@ -169,12 +171,22 @@ impl Term {
         parts.spawn(forgetting.run(shutdown.clone()));
         let gate = Arc::new(Roll::new(store.clone(), clock.clone(), limits(config)));
         parts.spawn(gate.clone().watch(shutdown.clone()));
-        let mcp = http::mcp::router(resident.server.clone(), gate, reach(config), shutdown.clone());
-        let mut hooks = http::hooks::router(Arc::new(intake));
+        let vitals: Arc<dyn Vitals> = Arc::new(HouseVitals {
+            dir: dir.clone(),
+            bell: store,
+            mail: mail_store,
+            oversight: resident.oversight.clone(),
+            clock: clock.clone(),
+            epoch,
+            free_bytes_min: config.mail.free_bytes_min,
+        });
+        let probes = || http::health::probes(vitals.clone());
+        let mcp = http::mcp::router(resident.server.clone(), gate, reach(config), shutdown.clone()).merge(probes());
+        let mut hooks = http::hooks::router(Arc::new(intake)).merge(probes());
         if let Some(tracking) = tracking {
             hooks = hooks.merge(http::opens::router(tracking));
         }
-        let health = http::health::router(store);
+        let health = http::health::router(vitals);
         for (name, listener, router) in
             [("mcp", listeners.mcp, mcp), ("hooks", listeners.hooks, hooks), ("console", listeners.console, health)]
         {

@@ -15,6 +15,7 @@ use crate::{
         id::{ConsumerName, LogId},
     },
     ids::Ids,
+    measures,
     store::{
         StoreError,
         leases::{Claim, ClaimError, Consumers},
@@ -163,7 +164,19 @@ impl Waiting {
 
     /// Answers with the first matching events, or without any when the time is over. Cancelling it, or dropping the
     /// future, leaves no lease behind.
-    pub async fn wait(&self, mut request: WaitRequest, cancelled: CancellationToken) -> Result<Waited, WaitError> {
+    pub async fn wait(&self, request: WaitRequest, cancelled: CancellationToken) -> Result<Waited, WaitError> {
+        let in_progress = measures::wait();
+        let waited = self.serve(request, cancelled).await;
+        in_progress.ended(match &waited {
+            Ok(waited) if waited.timed_out => "timeout",
+            Ok(_) => "events",
+            Err(WaitError::Cancelled) => "cancelled",
+            Err(_) => "refused",
+        });
+        waited
+    }
+
+    async fn serve(&self, mut request: WaitRequest, cancelled: CancellationToken) -> Result<Waited, WaitError> {
         spell_as_logged(&mut request.filter);
         let over = self.clock.sleep(request.timeout);
         match request.reader.clone() {

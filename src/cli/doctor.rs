@@ -1,7 +1,14 @@
 //! `mailbell doctor`: looks over everything a mailbell stands on. Each line says what is so, and where something is not as it
 //! should be, what to do.
 
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+mod around;
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 use serde::Serialize;
@@ -9,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::{Failure, Settings, Where, say, time_and_ids};
+use super::{Failure, Where, exit::Uneasy, say, time_and_ids};
 use crate::{
     app::{
         bell_side::open_bell_store,
@@ -46,8 +53,9 @@ const AHEAD_MILLIS: i64 = 60_000;
 pub(super) struct Doctor {
     #[command(flatten)]
     place: Where,
-    #[command(flatten)]
-    settings: Settings,
+    /// The settings' file [default: `$XDG_CONFIG_HOME/mailbell/config.toml`, where there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -94,7 +102,8 @@ impl Doctor {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let dir = self.place.open()?;
         let (clock, _) = time_and_ids();
-        let mut checks = vec![disk(&dir)];
+        let (settings, config) = around::settings(self.config);
+        let mut checks = vec![settings, around::clock(&*clock), disk(&dir)];
         checks.extend(database("bell.db", &dir.bell_db(), bell::survey(&dir.bell_db()).await, &*clock));
         if dir.mail_db().exists() {
             checks.extend(database("mail.db", &dir.mail_db(), mail::survey(&dir.mail_db()).await, &*clock));
@@ -106,11 +115,18 @@ impl Doctor {
         );
         // Opened for its key, it would bring an older schema up to date.
         if checks.iter().any(|check| check.name == "bell.db" && check.state == State::Ok) {
-            checks.push(audit(&dir).await);
-            checks.extend(mailboxes(&dir).await);
-            checks.extend(notices(&dir, &self.settings.load(&[])?.config).await?);
+            let store = open_bell_store(&dir, &time_and_ids().1).await?;
+            checks.push(audit(&store).await);
+            checks.extend(around::sources(&store, &*clock).await);
+            checks.extend(mailboxes(&store).await);
+            if let Some(config) = &config {
+                checks.extend(notices(&store, config).await?);
+            }
         }
         checks.extend(keeper(&dir).await?);
+        if let Some(config) = &config {
+            checks.extend(around::public_url(config).await);
+        }
         let failed = checks.iter().filter(|check| check.state == State::Failed).count();
         if self.json {
             say(json!({ "ok": failed == 0, "checks": checks }))?;
@@ -125,7 +141,12 @@ impl Doctor {
                 say(format!("{mark} {:<10} {}{todo}", check.name, check.says))?;
             }
         }
-        if failed > 0 { Err(format!("{failed} checks failed; each line says what to do").into()) } else { Ok(()) }
+        let warnings = checks.iter().filter(|check| check.state == State::Warning).count();
+        match (failed, warnings) {
+            (0, 0) => Ok(()),
+            (0, _) => Err(Box::new(Uneasy(format!("{warnings} warnings; each line says what to do")))),
+            _ => Err(format!("{failed} checks failed; each line says what to do").into()),
+        }
     }
 }
 
@@ -205,12 +226,8 @@ fn database(
     vec![whole]
 }
 
-async fn audit(dir: &DataDir) -> Check {
-    let verdict = match open_bell_store(dir, &time_and_ids().1).await {
-        Ok(store) => store.verify(None).await.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    match verdict {
+async fn audit(store: &bell::BellStore) -> Check {
+    match store.verify(None).await.map_err(|error| error.to_string()) {
         Ok(Verdict::Whole { entries, head, .. }) => Check::ok("audit", format!("whole, {entries} entries"))
             .with(json!({ "entries": entries, "head": head.to_string() })),
         Ok(Verdict::Broken { id, why }) => Check::bad(
@@ -224,13 +241,12 @@ async fn audit(dir: &DataDir) -> Check {
 }
 
 /// The watched mailboxes, a line each.
-async fn mailboxes(dir: &DataDir) -> Vec<Check> {
+async fn mailboxes(store: &bell::BellStore) -> Vec<Check> {
     let read = async {
-        let store = open_bell_store(dir, &time_and_ids().1).await.map_err(|error| error.to_string())?;
         let mut checks = Vec::new();
         let sources = store.sources().await.map_err(|error| error.to_string())?;
         for source in sources.into_iter().filter(|source| source.dialect == DIALECT) {
-            for state in super::source::states(&store, &source).await.map_err(|error| error.to_string())? {
+            for state in super::source::states(store, &source).await.map_err(|error| error.to_string())? {
                 checks.push(mailbox(&source.name, state));
             }
         }
@@ -256,8 +272,8 @@ fn mailbox(source: &SourceName, FolderState { folder, looked_at, trouble, .. }: 
 }
 
 /// How it stands with telling the operator.
-async fn notices(dir: &DataDir, config: &Config) -> Result<Vec<Check>, Failure> {
-    let standing = open_bell_store(dir, &time_and_ids().1).await?.notice_standing().await?;
+async fn notices(store: &bell::BellStore, config: &Config) -> Result<Vec<Check>, Failure> {
+    let standing = store.notice_standing().await?;
     let named = config.operator.notify.iter().map(ToString::to_string);
     let overseers = standing.iter().map(|one| one.target.clone()).filter(|target| target.starts_with("mailbox:"));
     let mut checks = Vec::new();

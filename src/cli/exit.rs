@@ -1,6 +1,6 @@
 //! How a command ends: one table for the code and for the documentation.
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, fmt::Write as _, process::ExitCode};
 
 use crate::{config::load::ConfigError, telemetry::NotAFilter};
 
@@ -58,6 +58,26 @@ impl Ending {
             Self::Failed
         }
     }
+}
+
+/// The table as a page.
+pub(super) fn page() -> String {
+    let mut page = String::from(
+        "# Exit codes\n\nMade by `mailbell reference exit-codes`; a test holds it to the code. They are those of every command.\n\n| code | |\n|---|---|\n",
+    );
+    for ending in Ending::ALL {
+        let _ = writeln!(page, "| {} | {} |", ending.code(), ending.meaning());
+    }
+    page
+}
+
+/// The table as it stands below the help and on the manual page.
+pub(super) fn help() -> String {
+    let mut help = String::from("Exit codes:\n");
+    for ending in Ending::ALL {
+        let _ = writeln!(help, "  {}  {}", ending.code(), ending.meaning());
+    }
+    help
 }
 
 impl From<Ending> for ExitCode {

@@ -24,7 +24,7 @@ pub(super) struct Mcp {
     #[command(flatten)]
     place: Where,
     #[command(flatten)]
-    settings: Settings,
+    pub(super) settings: Settings,
     /// Be the stdio of a `serve` that runs elsewhere, or as another user: the URL is its `mcp` address, and the token is taken
     /// from the variable `MAILBELL_TOKEN`
     #[arg(long, value_name = "URL", conflicts_with = "data_dir")]

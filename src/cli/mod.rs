@@ -10,7 +10,9 @@ mod demo;
 mod doctor;
 mod events;
 pub mod exit;
+mod export;
 mod mailbox;
+mod manual;
 mod mcp;
 mod notify;
 mod on;
@@ -42,7 +44,10 @@ use crate::{
         system::{SystemClock, SystemEntropy, settle_in},
         tokens::ShowOperatorToken,
     },
-    config::load::{ConfigError, Loaded, Overrides, load},
+    config::{
+        LogFormat,
+        load::{ConfigError, Loaded, Overrides, load},
+    },
     domain::clock::Clock,
     ids::Ids,
     telemetry,
@@ -56,7 +61,7 @@ const BLOCKING_WORK_MAX: Duration = Duration::from_millis(200);
 
 /// Tells LLM agents what happened to their email the moment it happens.
 #[derive(Parser)]
-#[command(name = "mailbell", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "mailbell", version, propagate_version = true, arg_required_else_help = true, after_long_help = exit::help())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -75,6 +80,8 @@ enum Command {
     Demo(demo::Demo),
     /// Show what fired
     Events(events::Events),
+    /// Write the events as JSON lines, from where the last export ended
+    Export(export::Export),
     /// Make something happen, to see an agent hear of it
     Try(try_kind::Try),
     /// Run a command for each event, to wake an agent that is not running
@@ -105,6 +112,13 @@ enum Command {
     /// Tell the operator something, to see that it arrives
     #[command(subcommand)]
     Notify(notify::Notify),
+    /// Print a script that completes commands in a shell
+    Completions(manual::Completions),
+    /// Print the manual page, or write those of all commands
+    Man(manual::Manual),
+    /// Print a page of the reference
+    #[command(subcommand, hide = true)]
+    Reference(manual::Reference),
     /// Whose webhooks the receiver takes
     #[command(subcommand)]
     Source(source::Source),
@@ -126,6 +140,22 @@ impl Command {
             Self::Serve(_) | Self::Mcp(_) | Self::On(_) => telemetry::OF_SERVERS,
             _ => telemetry::OF_COMMANDS,
         }
+    }
+}
+
+impl Command {
+    /// How to write the log, as the settings say. What is wrong in them is told when the command loads them for itself.
+    fn log_format(&self) -> LogFormat {
+        let settings = match self {
+            Self::Serve(serve) => &serve.settings,
+            Self::Mcp(mcp) => &mcp.settings,
+            Self::Demo(demo) => &demo.settings,
+            Self::On(on) => &on.settings,
+            _ => return LogFormat::Text,
+        };
+        let file = settings.config.clone();
+        let loaded = load(Overrides { file, default_file: default_config_file(), values: Vec::new() });
+        loaded.map_or(LogFormat::Text, |loaded| loaded.config.log.format)
     }
 }
 
@@ -202,7 +232,8 @@ impl Settings {
 /// Runs the command line that the process was started with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(error) = telemetry::start(cli.log.as_deref().unwrap_or(cli.command.log_by_default())) {
+    let filter = cli.log.as_deref().unwrap_or(cli.command.log_by_default());
+    if let Err(error) = telemetry::start(filter, cli.command.log_format()) {
         return failed(&error);
     }
     settle_in();
@@ -229,6 +260,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Mcp(mcp) => mcp.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Events(events) => events.run().await,
+        Command::Export(export) => export.run().await,
         Command::Try(try_kind) => try_kind.run().await,
         Command::On(on) => on.run().await,
         Command::Guard(guard) => guard.run().await,
@@ -243,6 +275,9 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Resume(resume) => resume.run(false).await,
         Command::Approvals(approvals) => approvals.run().await,
         Command::Notify(notify) => notify.run().await,
+        Command::Completions(completions) => completions.run(),
+        Command::Man(manual) => manual.run(),
+        Command::Reference(reference) => reference.run(),
         Command::Source(source) => source.run().await,
         Command::Mailbox(mailbox) => mailbox.run().await,
         Command::Webhook(webhook) => webhook.run().await,

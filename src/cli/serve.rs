@@ -20,7 +20,7 @@ pub(super) struct Serve {
     #[command(flatten)]
     place: Where,
     #[command(flatten)]
-    settings: Settings,
+    pub(super) settings: Settings,
     /// Write the operator's token to this new file at the first start, where there is no terminal to show it on
     #[arg(long, value_name = "FILE")]
     operator_token_file: Option<PathBuf>,

@@ -45,6 +45,8 @@ pub struct Config {
     pub audit: Audit,
     /// The person in charge.
     pub operator: Operator,
+    /// What is said on stderr.
+    pub log: Log,
 }
 
 /// A listener with nothing to set but its address.
@@ -193,6 +195,23 @@ pub struct Audit {
 pub struct Operator {
     #[serde(deserialize_with = "targets")]
     pub notify: Vec<NoticeTarget>,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml says what each key means, once")]
+pub struct Log {
+    pub format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "default.toml says what each word means, once")]
+pub enum LogFormat {
+    Text,
+    Json,
 }
 
 /// `[webhooks]`

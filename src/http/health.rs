@@ -1,11 +1,34 @@
-//! Whether the house stands: `/livez` (the process answers) and `/readyz` (it can do its work).
+//! Whether the house stands: `/livez` (the process answers), `/readyz` (it can do its work), and `/metrics`.
+//!
+//! The listeners that others reach answer the first two in a word, for a proxy or an orchestrator in front of them; the
+//! operator's says why, and has the numbers. The API's has `/health`.
 
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use async_trait::async_trait;
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
 use serde::Serialize;
 
-use crate::store::log::EventLog;
+use crate::{
+    measures::{self, Look},
+    store::StoreError,
+};
+
+/// What the house knows of itself.
+#[async_trait]
+pub trait Vitals: Send + Sync + 'static {
+    /// Whether it can do its work now; if not, why.
+    async fn ready(&self) -> Result<(), String>;
+
+    /// How it stands.
+    async fn look(&self) -> Result<Look, StoreError>;
+}
 
 #[derive(Serialize)]
 struct Health {
@@ -14,20 +37,39 @@ struct Health {
     reason: Option<String>,
 }
 
-/// Health of a house with this log.
-pub fn router(log: Arc<dyn EventLog>) -> Router {
+const OK: Health = Health { status: "ok", reason: None };
+
+/// For the operator's listener.
+pub fn router(vitals: Arc<dyn Vitals>) -> Router {
     Router::new()
-        .route("/livez", get(|| async { Json(Health { status: "ok", reason: None }) }))
+        .route("/livez", get(|| async { Json(OK) }))
         .route("/readyz", get(ready))
-        .with_state(log)
+        .route("/metrics", get(metrics))
+        .with_state(vitals)
 }
 
-async fn ready(State(log): State<Arc<dyn EventLog>>) -> (StatusCode, Json<Health>) {
-    match log.extent().await {
-        Ok(_) => (StatusCode::OK, Json(Health { status: "ok", reason: None })),
+/// For listeners that others reach: they are told whether, and not why.
+pub fn probes(vitals: Arc<dyn Vitals>) -> Router {
+    Router::new().route("/livez", get(|| async { Json(OK) })).route("/readyz", get(ready_in_a_word)).with_state(vitals)
+}
+
+async fn ready(State(vitals): State<Arc<dyn Vitals>>) -> (StatusCode, Json<Health>) {
+    match vitals.ready().await {
+        Ok(()) => (StatusCode::OK, Json(OK)),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, Json(Health { status: "degraded", reason: Some(reason) })),
+    }
+}
+
+async fn ready_in_a_word(vitals: State<Arc<dyn Vitals>>) -> (StatusCode, Json<Health>) {
+    let (status, Json(health)) = ready(vitals).await;
+    (status, Json(Health { reason: None, ..health }))
+}
+
+async fn metrics(State(vitals): State<Arc<dyn Vitals>>) -> Response {
+    match vitals.look().await {
+        Ok(look) => ([(header::CONTENT_TYPE, measures::CONTENT_TYPE)], measures::told(&look)).into_response(),
         Err(error) => {
-            let reason = Some(format!("the event log cannot be read: {error}"));
-            (StatusCode::SERVICE_UNAVAILABLE, Json(Health { status: "degraded", reason }))
+            (StatusCode::SERVICE_UNAVAILABLE, format!("the house cannot be looked over: {error}\n")).into_response()
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::{
         sources::RawRequest,
     },
     domain::{id::SourceName, secret::Secret},
+    measures,
 };
 
 /// What is read and thrown away beyond a body's limit, in bytes: a client that is still sending would miss the answer.
@@ -72,23 +73,32 @@ async fn take(intake: &Intake, source: &SourceName, head: RawRequest, body: Body
         read = read(body, limit.as_ref().copied().unwrap_or(0)) => read,
         () = intake.clock().sleep(BODY_READ_MAX) => Read::TooSlow,
     };
-    match (limit, read) {
-        (Err(refusal), _) => refused(source, &refusal),
-        (Ok(_), Read::Whole(body)) => {
+    let (limit, read) = match (limit, read) {
+        (Err(refusal), _) => return refused(source, &refusal),
+        (Ok(limit), read) => (limit, read),
+    };
+    let count = |result| measures::request(source.as_str(), result);
+    match read {
+        Read::Whole(body) => {
             let request = RawRequest { body, ..head };
             match intake.receive(source, &request).await {
-                Ok(receipt) => taken(&receipt),
+                Ok(receipt) => taken(source, &receipt),
                 Err(refusal) => refused(source, &refusal),
             }
         }
-        (Ok(limit), Read::TooLarge) => {
+        Read::TooLarge => {
+            count("too_large");
             say(StatusCode::PAYLOAD_TOO_LARGE, &format!("a body for this source is at most {limit} bytes"))
         }
-        (Ok(_), Read::TooSlow) => say(
-            StatusCode::REQUEST_TIMEOUT,
-            &format!("the body did not arrive within {} seconds; send it again", BODY_READ_MAX.as_secs()),
-        ),
-        (Ok(_), Read::Broken) => say(StatusCode::BAD_REQUEST, "the body ended early; send it again"),
+        Read::TooSlow => {
+            count("too_slow");
+            let sentence = format!("the body did not arrive within {} seconds; send it again", BODY_READ_MAX.as_secs());
+            say(StatusCode::REQUEST_TIMEOUT, &sentence)
+        }
+        Read::Broken => {
+            count("broken");
+            say(StatusCode::BAD_REQUEST, "the body ended early; send it again")
+        }
     }
 }
 
@@ -124,7 +134,10 @@ fn plain(headers: &HeaderMap) -> Vec<(String, String)> {
     headers.iter().filter_map(text).collect()
 }
 
-fn taken(receipt: &Receipt) -> Response {
+fn taken(source: &SourceName, receipt: &Receipt) -> Response {
+    measures::request(source.as_str(), if receipt.quarantined.is_some() { "quarantined" } else { "taken" });
+    measures::events(source.as_str(), "fresh", receipt.received);
+    measures::events(source.as_str(), "duplicate", receipt.duplicates);
     let mut answer = json!({ "received": receipt.received, "duplicates": receipt.duplicates });
     if let Some(reason) = receipt.quarantined {
         answer["quarantined"] = reason.into();
@@ -133,17 +146,20 @@ fn taken(receipt: &Receipt) -> Response {
 }
 
 fn refused(source: &SourceName, refusal: &Refusal) -> Response {
-    let status = match refusal {
-        Refusal::UnknownSource(_) => StatusCode::NOT_FOUND,
-        Refusal::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-        Refusal::Unreadable { status, .. } => StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
-        Refusal::UnknownDialect(_)
-        | Refusal::Unset(_)
-        | Refusal::NoCertificate(_)
-        | Refusal::TooManyCertificates
-        | Refusal::Unconfirmed(_)
-        | Refusal::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
+    let (status, result) = match refusal {
+        Refusal::UnknownSource(_) => (StatusCode::NOT_FOUND, "unknown_source"),
+        Refusal::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+        Refusal::Unreadable { status, .. } => {
+            (StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST), "unreadable")
+        }
+        Refusal::UnknownDialect(_) | Refusal::Unset(_) => (StatusCode::SERVICE_UNAVAILABLE, "unset"),
+        Refusal::NoCertificate(_) | Refusal::TooManyCertificates => (StatusCode::SERVICE_UNAVAILABLE, "no_certificate"),
+        Refusal::Unconfirmed(_) => (StatusCode::SERVICE_UNAVAILABLE, "unconfirmed"),
+        Refusal::NotStored(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_stored"),
     };
+    // Anyone can post to a name that does not exist, and such a name is no label.
+    let known = if matches!(refusal, Refusal::UnknownSource(_)) { measures::UNKNOWN } else { source.as_str() };
+    measures::request(known, result);
     match refusal {
         // Anyone can post to a name that does not exist; that is no news.
         Refusal::UnknownSource(_) => tracing::debug!("a request to an unknown source"),

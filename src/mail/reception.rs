@@ -29,6 +29,7 @@ use crate::{
         verdict::Verdict,
     },
     ids::Ids,
+    measures,
     store::{
         self, StoreError,
         mailroom::{Mailroom, NewMessage},
@@ -168,6 +169,17 @@ impl Reception {
     /// Mail for the postmaster of a domain of ours goes to the mailbox of that address, or else to the oldest mailbox
     /// of that domain, or else to the oldest of all.
     pub async fn find(&self, recipient: &Recipient) -> Result<Mailbox, Unreachable> {
+        let found = self.look_for(recipient).await;
+        match &found {
+            Ok(_) => {}
+            Err(Unreachable::Foreign(_)) => measures::mail_in("relay_denied"),
+            Err(Unreachable::NoMailbox(_)) => measures::mail_in("no_mailbox"),
+            Err(Unreachable::Store(_)) => measures::mail_in("recipient_failed"),
+        }
+        found
+    }
+
+    async fn look_for(&self, recipient: &Recipient) -> Result<Mailbox, Unreachable> {
         let postmaster;
         let address = match recipient {
             Recipient::Address(address) => address,
@@ -221,6 +233,16 @@ impl Reception {
     }
 
     async fn take_in(&self, peer: Option<&Peer>, envelope: &Envelope, raw: Vec<u8>) -> Result<Receipt, Refusal> {
+        let taken = self.store(peer, envelope, raw).await;
+        measures::mail_in(match &taken {
+            Ok(_) => "stored",
+            Err(Refusal::NoSpace) => "no_space",
+            Err(Refusal::NotWritten(_) | Refusal::NotStored(_)) => "failed",
+        });
+        taken
+    }
+
+    async fn store(&self, peer: Option<&Peer>, envelope: &Envelope, raw: Vec<u8>) -> Result<Receipt, Refusal> {
         let new = self.make(peer, envelope, raw).await?;
         let messages = new.iter().map(|one| one.message.summary.id.clone()).collect();
         self.with.store.store_messages(new).await.map_err(not_stored)?;

@@ -161,7 +161,9 @@ fn database(path: &Path, conn: SqliteConnection, term: Option<Term>, disk_failed
         // A local file does not go away between two reads; asking each time costs a third of a short query.
         .test_before_acquire(false)
         .connect_lazy_with(options(path).create_if_missing(false).pragma("query_only", "ON"));
-    Database { writer: Writer::start(conn, term, disk_failed), readers }
+    // A keeper alone begins a term, and only in mail.db.
+    let name = if term.is_some() { "mail" } else { "bell" };
+    Database { writer: Writer::start(name, conn, term, disk_failed), readers }
 }
 
 pub(crate) async fn version(conn: &mut SqliteConnection) -> Result<i64, StoreError> {

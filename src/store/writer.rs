@@ -7,9 +7,12 @@
 //! Why one writer: SQLite has one write lock. Callers that fight for it wait in its busy handler; callers in a queue
 //! share one fsync.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use futures::future::BoxFuture;
@@ -18,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{Refusal, StoreError, failed, term::Term};
+use crate::measures;
 
 /// Writes that may wait; more are refused with [`Refusal::Overloaded`], which their callers pass on as "try again".
 const QUEUE_MAX: usize = 4096;
@@ -69,16 +73,28 @@ impl Writer {
     /// Starts a writer that owns `conn`. It ends when the last handle is dropped, or when the disk fails at a commit: then it
     /// cancels `disk_failed`, and the process must end, because what reached the disk is no longer known. With a `term`, it
     /// writes only while that holds.
-    pub(crate) fn start(conn: SqliteConnection, term: Option<Term>, disk_failed: CancellationToken) -> Self {
+    /// `name` is the database's in what is counted.
+    pub(crate) fn start(
+        name: &'static str,
+        conn: SqliteConnection,
+        term: Option<Term>,
+        disk_failed: CancellationToken,
+    ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let commits = Arc::new(AtomicU64::new(0));
-        tokio::spawn(write_all(conn, term, waiting, commits.clone(), disk_failed));
+        tokio::spawn(write_all(name, conn, term, waiting, commits.clone(), disk_failed));
         Self { queue, commits }
     }
 
     /// Transactions committed so far.
     pub(crate) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Fails where a transaction cannot be committed `within` that time; one without writes costs no write to the disk.
+    pub(crate) async fn probe(&self, within: Duration) -> Result<(), StoreError> {
+        let written = self.write(|_| Box::pin(std::future::ready(Ok(()))));
+        tokio::time::timeout(within, written).await.unwrap_or(Err(StoreError::Refused(Refusal::Locked)))
     }
 
     /// Runs `work` inside a transaction and answers once it is committed. `work` may run twice, so it must not move
@@ -101,6 +117,7 @@ impl Writer {
 }
 
 async fn write_all(
+    name: &'static str,
     mut conn: SqliteConnection,
     term: Option<Term>,
     mut waiting: mpsc::Receiver<Box<dyn Work>>,
@@ -109,7 +126,9 @@ async fn write_all(
 ) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        let began = Instant::now();
         let mut ending = commit(&mut conn, term.as_ref(), &mut batch).await;
+        measures::commit(name, began.elapsed());
         if ending.is_ok() {
             commits.fetch_add(1, Ordering::Relaxed);
         }
@@ -206,7 +225,7 @@ mod tests {
         let options = sqlite::options(&dir.path().join("heap.db")).create_if_missing(true);
         let mut conn = options.connect().await.expect("opened");
         sqlx::query("CREATE TABLE heap (filler BLOB)").execute(&mut conn).await.expect("made");
-        let writer = Writer::start(conn, None, CancellationToken::new());
+        let writer = Writer::start("heap", conn, None, CancellationToken::new());
         set_pages_max(&writer, "PRAGMA max_page_count = 20").await;
         assert!(add(&writer, 10).await.is_ok());
         for _ in 0..3 {
@@ -224,7 +243,7 @@ mod tests {
         let options = sqlite::options(&dir.path().join("heap.db")).create_if_missing(true);
         let mut conn = options.connect().await.expect("opened");
         sqlx::query("CREATE TABLE heap (filler BLOB)").execute(&mut conn).await.expect("made");
-        let writer = Writer::start(conn, None, CancellationToken::new());
+        let writer = Writer::start("heap", conn, None, CancellationToken::new());
         let poison = writer.write(|conn| {
             Box::pin(async move {
                 let add = sqlx::query("INSERT INTO heap (filler) VALUES (zeroblob(7))");

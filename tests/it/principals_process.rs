@@ -136,12 +136,17 @@ fn the_record_is_read_exported_and_checked_by_commands() {
 
     let doctor: Value = serde_json::from_str(&run(dir.path(), &["doctor", "--json"])).unwrap();
     assert_eq!(doctor["ok"], true, "{doctor:#}");
-    for check in ["disk", "bell.db", "mail.db", "raw mail", "audit", "keeper", "mcp", "hooks", "api", "smtp"] {
+    for check in [
+        "settings", "clock", "disk", "sources", "bell.db", "mail.db", "raw mail", "audit", "keeper", "mcp", "hooks",
+        "api", "smtp",
+    ] {
         let found = doctor["checks"].as_array().unwrap().iter().find(|found| found["check"] == check);
         assert_eq!(found.unwrap()["state"], "ok", "{check}: {doctor:#}");
     }
     drop(house);
-    let alone = run(dir.path(), &["doctor"]);
+    let ran = try_run(dir.path(), &["doctor"]);
+    assert_eq!(ran.status.code(), Some(3), "a warning is no failure, and is not nothing");
+    let alone = String::from_utf8(ran.stdout).unwrap();
     assert!(alone.contains("mailbell serve"), "{alone}");
 }
 

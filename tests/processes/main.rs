@@ -6,10 +6,13 @@ mod bridge;
 #[path = "../../examples/audit_check/check.rs"]
 mod check;
 mod doctored;
+mod exporting;
 mod silence;
 mod storm;
 mod strangers;
 mod support;
 mod takeover;
 mod telling;
+mod upgrade;
 mod waking;
+mod watching;

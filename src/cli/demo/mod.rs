@@ -18,7 +18,7 @@ pub(super) struct Demo {
     #[arg(long)]
     stay: bool,
     #[command(flatten)]
-    settings: Settings,
+    pub(super) settings: Settings,
 }
 
 impl Demo {

@@ -73,7 +73,7 @@ pub(super) struct On {
     #[command(flatten)]
     place: Where,
     #[command(flatten)]
-    settings: Settings,
+    pub(super) settings: Settings,
     /// What to run: gets the event as JSON on stdin; exit code 0 says that it is handled
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,

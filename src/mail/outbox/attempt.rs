@@ -21,6 +21,7 @@ use crate::{
         relay::{Answer, Broken, Handing, RelaySaid},
         simulator::{self, Aftermath},
     },
+    measures,
     store::{
         StoreError,
         mailroom::NewMessage,
@@ -81,6 +82,11 @@ pub(super) async fn attempt(parts: &Parts, due: Due) -> Result<(), StoreError> {
         if outcome.ending == Ending::Accepted {
             play(parts, &due, recipient, aftermath, &mut outcome, &mut arrivals).await;
         }
+        measures::mail_out(match outcome.ending {
+            Ending::Accepted => "accepted",
+            Ending::Failed => "failed",
+            Ending::RetryAt(_) => "retried",
+        });
         outcomes.push(outcome);
     }
     let settlement = Settlement { message: due.sent.message.clone(), at: now, outcomes, arrivals };

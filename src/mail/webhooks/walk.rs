@@ -1,6 +1,6 @@
 //! Walks one line: post its head, judge the answer, write it down, go on with the next.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
@@ -11,7 +11,8 @@ use super::{
 use crate::{
     domain::{clock::Clock, webhook::Endpoint},
     ids::Entropy,
-    store::deliveries::{Deliveries, Owed, Recorded, Stay},
+    measures,
+    store::deliveries::{Deliveries, Owed, Recorded, Stay, Verdict},
 };
 
 /// Deliveries of one line in a row; then others get their turn.
@@ -44,6 +45,15 @@ impl Walker {
             let standing = Standing { failures: owed.failures, last: owed.last };
             let verdict = schedule::verdict(outcome, standing, self.clock.now(), self.chance());
             let stay = (left > 0).then(|| Stay { boot: self.clock.boot_time(), lease_millis: self.lease_millis });
+            measures::post(
+                match verdict {
+                    Verdict::Delivered => "delivered",
+                    Verdict::RetryAt(_) => "retried",
+                    Verdict::Dead { .. } => "dead",
+                    Verdict::Gone => "gone",
+                },
+                Duration::from_millis(u64::try_from(attempt.duration_millis).unwrap_or(0)),
+            );
             tracing::debug!(
                 delivery.id = %owed.id,
                 webhook.id = %owed.webhook,

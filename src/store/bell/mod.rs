@@ -29,6 +29,7 @@ mod settle;
 mod sources;
 mod sql;
 mod standing;
+pub mod tally;
 #[cfg(test)]
 mod tests;
 mod tokens;

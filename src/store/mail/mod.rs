@@ -22,6 +22,7 @@ mod running;
 mod submit;
 mod suppressions;
 mod tags;
+pub mod tally;
 mod telling;
 mod threads;
 mod upkeep;
