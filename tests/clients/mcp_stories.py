@@ -4,6 +4,7 @@ import asyncio
 import json
 import smtplib
 import time
+from collections import defaultdict
 from email.message import EmailMessage
 
 from mcp import Client, StdioServerParameters
@@ -11,16 +12,13 @@ from mcp.client.streamable_http import create_mcp_http_client, streamable_http_c
 
 from house import BINARY, house, unwrap
 
-TOOLS = {
-    "wait_for_event", "list_events", "ack_event", "register_webhook", "list_webhooks", "delete_webhook",
-    "list_webhook_deliveries", "list_mailboxes", "check_inbox", "read_email", "get_thread", "tag_email",
-    "send_email", "reply_email", "schedule_retry", "suppress_address", "list_suppressions",
-}  # fmt: skip
+# The tools that were called, by whom.
+called = defaultdict(set)
 
 
-def hand_in(running, subject, text, in_reply_to=None):
+def hand_in(running, subject, text, in_reply_to=None, sender="zoe@customer.test"):
     mail = EmailMessage()
-    mail["From"] = "Zoë <zoe@customer.test>"
+    mail["From"] = f"Zoë <{sender}>"
     mail["To"] = "agent@mailbell.test"
     mail["Subject"] = subject
     mail["Message-ID"] = f"<{time.monotonic_ns()}@customer.test>"
@@ -33,6 +31,7 @@ def hand_in(running, subject, text, in_reply_to=None):
 
 
 async def call(client, tool, arguments=None, **options):
+    called[id(client)].add(tool)
     result = await client.call_tool(tool, arguments or {}, **options)
     text = "".join(block.text for block in result.content if block.type == "text")
     assert not result.is_error, f"{tool}({arguments}): {text}"
@@ -51,7 +50,6 @@ async def refused(client, tool, arguments, *words):
 
 async def story(running, client, name):
     tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-    assert TOOLS <= set(tools), TOOLS - set(tools)
     for tool in tools.values():
         assert tool.title and tool.annotations and tool.output_schema, tool
 
@@ -132,15 +130,24 @@ async def story(running, client, name):
             break
         await asyncio.sleep(0.05)
     assert [one["status"] for one in deliveries["deliveries"]] == ["delivered"], deliveries
-    deleted = await call(client, "delete_webhook", {"webhook_id": webhook["webhook_id"]})
-    assert deleted["webhook_id"] == webhook["webhook_id"], deleted
+    replay = await call(client, "replay_delivery", {"delivery_id": deliveries["deliveries"][0]["delivery_id"]})
+    assert replay["replay_of"] == deliveries["deliveries"][0]["delivery_id"], replay
 
     # A timeout is a normal result, and a tiny one; progress came at once.
     quiet = await call(client, "wait_for_event", {"consumer": consumer, "timeout_secs": 1}, progress_callback=progress)
     assert quiet["timed_out"] and len(json.dumps(quiet)) < 600, quiet
     assert beats, "no progress notification came"
 
+    tested = await call(client, "test_webhook", {"webhook_id": webhook["webhook_id"]})
+    assert (tested["delivered"], tested["response_status"]) == (True, 200), tested
+    probe = await call(client, "wait_for_event", {"consumer": consumer, "timeout_secs": 20})
+    assert [one["event_type"] for one in probe["events"]] == ["other"], probe
+    await call(client, "ack_event", {"lease_token": probe["lease_token"]})
+    deleted = await call(client, "delete_webhook", {"webhook_id": webhook["webhook_id"]})
+    assert deleted["webhook_id"] == webhook["webhook_id"], deleted
+
     await sending(client, name, event)
+    await replying(running, client, consumer)
 
     await refused(client, "wait_for_event", {"timeout": 1}, "timeout", "timeout_secs")
     await refused(client, "wait_for_event", {"limit": "many"}, "limit")
@@ -158,6 +165,7 @@ async def story(running, client, name):
                 f"mailbell://messages/{event['message_id']}", "mailbell://mailboxes/agent@mailbell.test/events"]:  # fmt: skip
         contents = (await client.read_resource(uri)).contents
         assert subject in contents[0].text or uri == "mailbell://events", (uri, contents)
+    assert called.pop(id(client)) == set(tools), "every tool is called"
 
 
 async def sending(client, name, answered):
@@ -185,6 +193,21 @@ async def sending(client, name, answered):
 
     # The customer is elsewhere, and there is no relay: the refusal says how to set one.
     await refused(client, "reply_email", {"message_id": answered["message_id"], "markdown": "Soon."}, "mail.relay.host")
+
+
+async def replying(running, client, consumer):
+    """An answer that can go out, to one who takes mail without a relay."""
+    hand_in(running, "Please answer", "Soon?\n", sender="delivered@simulator.mailbell.test")
+    wait = {"consumer": consumer, "event_types": "inbound", "timeout_secs": 20}
+    asked = await call(client, "wait_for_event", wait)
+    (event,) = asked["events"]
+    answer = {"message_id": event["message_id"], "markdown": "Now.", "lease_token": asked["lease_token"]}
+    sent = await call(client, "reply_email", answer)
+    assert sent["thread_id"] == event["thread_id"], sent
+    look = {"after": sent["cursor"], "message_id": sent["message_id"], "timeout_secs": 20}
+    (delivered,) = (await call(client, "wait_for_event", look))["events"]
+    assert delivered["recipient"] == event["from"], delivered
+    await call(client, "ack_event", {"lease_token": asked["lease_token"]})
 
 
 async def main():
