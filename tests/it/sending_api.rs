@@ -114,6 +114,19 @@ async fn what_is_refused_says_why_in_a_status_that_clients_know() {
 }
 
 #[tokio::test]
+async fn a_reply_stays_in_the_thread_of_a_message_that_bears_no_message_id() {
+    let (post, server, _dir) = story().await;
+    let to = post.mailbox("agent@mailbell.test").await;
+    let envelope = Envelope { from: "other@mailbell.test".into(), recipients: vec![to], returned_to: vec![] };
+    let raw = b"From: other@mailbell.test\r\nSubject: Hello\r\n\r\nx".to_vec();
+    let asked = post.reception.receive(&envelope, raw).await.unwrap().messages.remove(0);
+    let thread = post.message("agent@mailbell.test", &asked).await.summary.thread_id;
+    let reply = format!("/v1/mailboxes/agent@mailbell.test/reply/{asked}");
+    let (status, sent) = server.send(Method::POST, &reply, json!({ "markdown": "Hi" })).await;
+    assert_eq!((status, &sent["thread_id"]), (202, &json!(thread)));
+}
+
+#[tokio::test]
 async fn a_limit_tells_when_to_come_again_in_seconds() {
     let (_post, server, _dir) = story().await;
     // One of them is the reply that the thread's limit leaves room for; each is a thread of its own.

@@ -144,6 +144,8 @@ struct Place {
     /// The oldest first.
     references: Vec<String>,
     reply: Option<Reply>,
+    /// The thread of what is answered, for where no Message-ID leads to it.
+    thread: Option<ThreadId>,
     /// Whether the house itself writes to its operator.
     notice: bool,
 }
@@ -219,7 +221,7 @@ impl Submission {
                 text_only: place.notice,
                 track_opens: letter.track_opens,
                 ai_disclosure: letter.ai_disclosure,
-                thread: ThreadId::new(self.with.ids.next("thr_")),
+                thread: place.thread.unwrap_or_else(|| ThreadId::new(self.with.ids.next("thr_"))),
                 status,
                 at: now,
             })

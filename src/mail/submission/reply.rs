@@ -79,7 +79,13 @@ impl Submission {
             references.drain(1..=references.len() - REFERENCES_MAX);
         }
         let reply = Reply { to: id.clone(), digest: digest.to_vec(), same_span: SAME_SPAN };
-        let place = Place { in_reply_to: reading.internet_id, references, reply: Some(reply), notice: false };
+        let place = Place {
+            in_reply_to: reading.internet_id,
+            references,
+            reply: Some(reply),
+            thread: Some(answered.summary.thread_id),
+            notice: false,
+        };
         Ok(Placed { place, not_answerable })
     }
 }
