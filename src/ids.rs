@@ -1,4 +1,5 @@
-//! Makes ids and tokens: a prefix and a monotonic ULID for ids, a prefix and 256 random bits for tokens.
+//! Makes ids and tokens: a prefix and a monotonic ULID for ids, a prefix and 256 random bits for tokens, or 128 where a
+//! model has to read and write them.
 //!
 //! Ids sort by the time they were made, also within a millisecond, so that an index over them grows at its end.
 
@@ -43,7 +44,17 @@ impl Ids {
 
     /// A new secret: `prefix` (such as `whsec_`) and 256 random bits in hexadecimal.
     pub fn secret(&self, prefix: &str) -> String {
-        let mut random = [0u8; 32];
+        self.random::<32>(prefix)
+    }
+
+    /// A new secret that a model passes on, and pays for each time: `prefix` (such as `lease_`) and 128 random bits in
+    /// hexadecimal, which nobody guesses either.
+    pub fn short_secret(&self, prefix: &str) -> String {
+        self.random::<16>(prefix)
+    }
+
+    fn random<const BYTES: usize>(&self, prefix: &str) -> String {
+        let mut random = [0u8; BYTES];
         self.entropy.fill(&mut random);
         format!("{prefix}{}", hex::encode(random))
     }

@@ -193,7 +193,7 @@ impl Waiting {
                     limit: request.limit,
                     holder: request.holder,
                     client: request.client,
-                    token: LeaseToken::new(self.ids.secret("lease_")),
+                    token: LeaseToken::new(self.ids.short_secret("lease_")),
                     lease_millis: i64::try_from(lease.as_millis()).unwrap_or(i64::MAX),
                 };
                 self.work(claim, over, cancelled).await
