@@ -90,16 +90,22 @@ impl SummaryView {
             subject: text(&message.subject),
             snippet: message.snippet.as_deref().filter(|snippet| !snippet.is_empty()).map(text),
             received_at: message.received_at,
-            auto: message.auto,
+            auto: message.auto.filter(|auto| *auto || message.is_inbound()),
             sender_written_to_before: message.sender_written_to_before,
             has_attachments: message.has_attachments,
-            handled: message.handled(),
+            // What was sent waits for nobody.
+            handled: message.handled().filter(|handled| *handled || message.is_inbound()),
             tags: tags.take(clip.list_items).map(|tag| fence.text_up_to(tag, clip.text_chars)).collect(),
         }
     }
 
     pub(in crate::mcp) fn json(fence: &Fence, message: &Summary, clip: Clip) -> Part {
         json(&Self::new(fence, message, clip))
+    }
+
+    /// The same in a list that names the thread itself.
+    pub(in crate::mcp) fn in_thread(fence: &Fence, message: &Summary, clip: Clip) -> Part {
+        json(&Self { thread_id: None, ..Self::new(fence, message, clip) })
     }
 }
 

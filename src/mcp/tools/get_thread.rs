@@ -48,7 +48,8 @@ shown! {
 impl ThreadView {
     pub(in crate::mcp) fn new(fence: &Fence, thread: &Thread) -> Self {
         let newest_first: Vec<&Summary> = thread.messages.iter().rev().collect();
-        let mut fitted = present::fit(fence, &newest_first, |message, clip| SummaryView::json(fence, message, clip));
+        let mut fitted =
+            present::fit(fence, &newest_first, |message, clip| SummaryView::in_thread(fence, message, clip));
         fitted.items.reverse();
         Self {
             thread_id: fence.code(thread.id.as_str()),

@@ -93,7 +93,10 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let codes = |ids: &[EventId]| ids.iter().map(|id| fence.code(id.as_str())).collect::<Vec<_>>();
     let note = settled.as_ref().and_then(|Settled { done, stale, .. }| match (done.is_empty(), stale.is_empty()) {
         (_, false) => Some("the events in `stayed` are leased to somebody else, who may be at work on this message"),
-        (true, true) => Some("no event about this message was leased to you, so nothing was acked"),
+        (true, true) => Some(
+            "no event about this message was leased to you, so nothing was acked: a worker that waits is still told of it, and \
+             acks it then",
+        ),
         (false, true) => None,
     });
     Ok(present::result(

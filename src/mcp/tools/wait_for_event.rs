@@ -48,7 +48,8 @@ pub(super) const TOOL: Tool = Tool {
     toolset: Toolset::Events,
     about: "Returns new events at once or as soon as they happen. By default you are a worker of a consumer: events are \
             leased to you (`lease_token`), nobody else gets them, and you ack them when done (tag_email `handled` or \
-            ack_event). With `after` you only look on: no lease. A timeout is normal: call again with `next`.",
+            ack_event). With `after` you only look on: no lease. `backlog` counts what is not acked, these included. A timeout is normal: call again with \
+            `next`.",
     parameters: &[
         filter::EVENT_TYPES,
         filter::MAILBOX,
