@@ -78,6 +78,7 @@ mod sending_returned;
 mod sources_commands;
 mod sources_roster;
 mod support;
+mod transcript;
 mod waiting_onlookers;
 mod waiting_processes;
 mod waiting_workers;

@@ -22,4 +22,5 @@ pub mod post;
 pub mod receiver;
 pub mod relay;
 pub mod smtp_peer;
+pub mod stable;
 pub mod wire;
