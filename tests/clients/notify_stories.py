@@ -2,6 +2,7 @@
 that it gives up, one of 40 s under an idle timeout of 20 s, and completions. All four at once."""
 
 import asyncio
+import json
 
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
@@ -73,6 +74,8 @@ async def cancelled(running, client, name):
     await asyncio.wait([waiting])
     assert waiting.cancelled(), waiting
     await asyncio.to_thread(running.run, "try", "complaint")
+    shown = await asyncio.to_thread(running.run, "consumers", "show", consumer["consumer"], "--json")
+    assert json.loads(shown)["consumer"]["leased"] == 0, shown
     waited = await call(client, "wait_for_event", {**consumer, "timeout_secs": COME_SECS})
     assert waited["events"] and all(event["attempt"] == 1 for event in waited["events"]), waited
     await call(client, "ack_event", {"lease_token": waited["lease_token"]})

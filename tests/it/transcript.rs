@@ -90,7 +90,7 @@ impl House {
         let begun = Instant::now();
         loop {
             let events = Self::command(&self.dir, "events").arg("--json").output().unwrap().stdout;
-            match events.iter().filter(|byte| **byte == b'\n').count() {
+            match String::from_utf8_lossy(&events).lines().count() {
                 held if held == count => return,
                 held => assert!(begun.elapsed() < COME_MAX, "{held} events, not {count}"),
             }
