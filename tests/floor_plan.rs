@@ -27,6 +27,8 @@ const FLOORS: &[&[&str]] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["http"]),
     ("aide", &["http::v1"]),
+    ("maud", &["http::console"]),
+    ("plotters", &["http::console::charts"]),
     ("hyper_util", &["http"]),
     ("rmcp", &["mcp", "cli::demo"]),
     ("sqlx", &["store"]),
@@ -136,6 +138,24 @@ fn what_a_model_reads_is_made_in_one_place() {
         }
     }
     assert!(wrong.is_empty(), "results made past the fence:\n{}", wrong.join("\n"));
+}
+
+/// What the console shows is escaped where it is put into a page. Only charts are put in as they are.
+#[test]
+fn what_a_browser_is_shown_is_escaped() {
+    for file in sources() {
+        let Some(module) = module_of(&file).filter(|module| module.starts_with("http::console")) else { continue };
+        let text = fs::read_to_string(&file).expect("a source file");
+        assert!(
+            module == "http::console::charts" || !text.contains("PreEscaped"),
+            "{} puts markup in as it is",
+            file.display()
+        );
+    }
+    let script = fs::read_to_string(src().join("http/console/console.js")).expect("the script");
+    for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("] {
+        assert!(!script.contains(sink), "the script uses {sink}, which makes markup or code of a text");
+    }
 }
 
 /// The words of rule one, each checked by making the mistake.

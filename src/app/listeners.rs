@@ -61,7 +61,7 @@ pub struct MailListeners {
 impl Listeners {
     /// Binds every address of the settings.
     pub async fn bind(loaded: &Loaded, busy: BusyDefault) -> Result<Self, ListenError> {
-        let Loaded { config, explicit } = loaded;
+        let Loaded { config, explicit, .. } = loaded;
         let deadline = Instant::now() + LETTING_GO;
         let bind = async |name: &'static str, ListenAddr(addr): ListenAddr| {
             loop {

@@ -9,6 +9,7 @@ mod agent_side;
 pub mod audit_key;
 pub mod backup;
 pub mod bell_side;
+mod console;
 pub mod data_dir;
 pub mod house;
 pub mod keeper;

@@ -10,6 +10,7 @@ use super::{
     StartError,
     agent_side::{self, MailApi, hosted, hosted_service},
     bell_side::BellSide,
+    console,
     data_dir::DataDir,
     keeper::{Addresses, Heritage, KeeperLock, Published},
     letters,
@@ -112,7 +113,7 @@ impl Term {
 
         let parts = TaskTracker::new();
         let hooks_url = format!("http://{hooks_at}").parse().expect("a socket's address makes a URL");
-        let (mut tracking, mut mail_ways, mut mail_store) = (None, None, None);
+        let (mut tracking, mut mail_ways, mut mail_store, mut mail_api) = (None, None, None, None);
         // Made anew each time and written nowhere: what nobody can read, nobody can use to approve by themselves.
         let approvals = Secret::new(ids.secret("mb_approvals_"));
         // Before any worker begins: what was paused stays so.
@@ -146,6 +147,7 @@ impl Term {
             tracking = Some(mail.tracking());
             mail_ways = Some(mail.ways());
             mail_store = Some(mail.store());
+            mail_api = Some(mail.api());
             own_secrets::settle(bell, &mail.api()).await?;
             parts.spawn(own_secrets::keep(bell.clone(), mail.api(), shutdown.clone()));
             parts.spawn(watch_the_term(mail.store(), clock.clone(), superseded.clone(), shutdown.clone()));
@@ -186,9 +188,11 @@ impl Term {
         if let Some(tracking) = tracking {
             hooks = hooks.merge(http::opens::router(tracking));
         }
-        let health = http::health::router(vitals);
+        let console_at = reachable(&listeners.console).map_err(StartError::Socket)?;
+        let pages = console::parts(resident, &loaded, mail_api, console_at, shutdown.clone());
+        let console = http::console::router(pages).merge(http::health::router(vitals));
         for (name, listener, router) in
-            [("mcp", listeners.mcp, mcp), ("hooks", listeners.hooks, hooks), ("console", listeners.console, health)]
+            [("mcp", listeners.mcp, mcp), ("hooks", listeners.hooks, hooks), ("console", listeners.console, console)]
         {
             parts.spawn(http::listen::serve(name, listener, router, shutdown.clone()));
         }

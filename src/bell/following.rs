@@ -32,6 +32,11 @@ impl Waiting {
         let after = self.log.extent().await?.head;
         Ok(Following { log: self.log.clone(), ear, after })
     }
+
+    /// Follows the log from that place on.
+    pub fn follow_after(&self, after: Seq) -> Following {
+        Following { log: self.log.clone(), ear: self.bell.listen([Topic::All]), after }
+    }
 }
 
 impl Following {

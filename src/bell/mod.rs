@@ -3,6 +3,7 @@
 pub mod attending;
 mod certificates;
 pub mod consumers;
+pub mod entrance;
 pub mod fetch;
 pub mod following;
 mod handover;

@@ -5,6 +5,7 @@
 mod audit;
 mod backup;
 mod client_config;
+mod console;
 mod consumers;
 mod demo;
 mod doctor;
@@ -107,6 +108,8 @@ enum Command {
     Pause(operator::Pause),
     /// Go on after a pause
     Resume(operator::Pause),
+    /// Open the operator's pages: print a code for them, with the operator token
+    Console(console::Console),
     /// What agents asked for and an operator decides
     Approvals(operator::Approvals),
     /// Tell the operator something, to see that it arrives
@@ -205,7 +208,7 @@ struct Settings {
     /// Where the embedded service takes mail by LMTP [default: 127.0.0.1:7424]
     #[arg(long, value_name = "ADDR")]
     lmtp_addr: Option<String>,
-    /// Where health is served [default: 127.0.0.1:7414]
+    /// Where the operator's pages and health are served [default: 127.0.0.1:7414]
     #[arg(long, value_name = "ADDR")]
     console_addr: Option<String>,
 }
@@ -273,6 +276,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Mode(mode) => mode.run().await,
         Command::Pause(pause) => pause.run(true).await,
         Command::Resume(resume) => resume.run(false).await,
+        Command::Console(console) => console.run().await,
         Command::Approvals(approvals) => approvals.run().await,
         Command::Notify(notify) => notify.run().await,
         Command::Completions(completions) => completions.run(),

@@ -29,26 +29,35 @@ const LIST_MAX: u32 = 200;
 
 /// The operator's word.
 #[derive(Args)]
-struct Word {
+pub(super) struct Word {
     /// Read the operator token from this file, or with `-` from stdin, instead of asking on the terminal
     #[arg(long, value_name = "FILE")]
     operator_token_file: Option<PathBuf>,
     #[command(flatten)]
-    place: Where,
+    pub(super) place: Where,
 }
 
 impl Word {
-    /// The gate, without a word: for what only shows.
-    async fn look(&self) -> Result<Oversight, Failure> {
+    async fn side(&self) -> Result<BellSide, Failure> {
         let (clock, ids) = time_and_ids();
         let store = open_bell_store(&self.place.open()?, &ids).await?;
-        let side = BellSide { store: store.into(), bell: Bell::default(), ids, clock };
-        Ok(side.oversight(AllowHosts::default()))
+        Ok(BellSide { store: store.into(), bell: Bell::default(), ids, clock })
+    }
+
+    /// The gate, without a word: for what only shows.
+    async fn look(&self) -> Result<Oversight, Failure> {
+        Ok(self.side().await?.oversight(AllowHosts::default()))
     }
 
     /// The gate, for whoever has proved to be the operator.
     async fn give(&self) -> Result<Oversight, Failure> {
-        let oversight = self.look().await?;
+        Ok(self.prove().await?.0.oversight(AllowHosts::default()))
+    }
+
+    /// The bell wing, for whoever has proved to be the operator, with the token that they gave.
+    pub(super) async fn prove(&self) -> Result<(BellSide, Secret), Failure> {
+        let side = self.side().await?;
+        let oversight = side.oversight(AllowHosts::default());
         if !oversight.rules().await?.operator {
             return Err("there is no operator token yet, so nobody can prove to be the operator; make one with `mailbell token \
                         operator` on a terminal, or at the first start with `serve --operator-token-file FILE`"
@@ -56,7 +65,7 @@ impl Word {
         }
         let token = Secret::new(self.token()?.trim());
         if oversight.is_operator(&token).await? {
-            return Ok(oversight);
+            return Ok((side, token));
         }
         Err("this is not the operator token; nothing was changed".into())
     }

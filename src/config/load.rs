@@ -10,7 +10,10 @@ use figment::{
     providers::{Env, Format as _, Toml},
 };
 
-use super::{Config, Relay, RelayTls};
+use super::{
+    Config, Relay, RelayTls,
+    effective::{Setting, effective},
+};
 use crate::domain::{
     address::{ascii_domain, is_domain},
     notice::NoticeTarget,
@@ -50,6 +53,8 @@ pub struct Loaded {
     pub config: Config,
     /// The listeners (by section) whose address is not the default: they must get it, or fail.
     pub explicit: BTreeSet<&'static str>,
+    /// Every setting with its origin, secrets struck out, for people to see.
+    pub settings: Vec<Setting>,
 }
 
 /// Settings that cannot be used: what is wrong, where, and what is allowed.
@@ -89,7 +94,8 @@ pub fn load(overrides: Overrides) -> Result<Loaded, ConfigError> {
         figment.find_value(&key).ok() != defaults.find_value(&key).ok()
     };
     let explicit = LISTENERS.into_iter().filter(chosen).collect();
-    Ok(Loaded { config, explicit })
+    let settings = effective(&figment);
+    Ok(Loaded { config, explicit, settings })
 }
 
 /// The token with which a bridge speaks to a house elsewhere: it comes from the environment alone, for a command line can be
@@ -248,6 +254,27 @@ fn without_quotation(said: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_setting_tells_who_said_it_and_no_secret() {
+        let values = [
+            ("mail.base_url", "https://user:hidden1@api.example.com/?k=hidden2"),
+            ("mail.api_key", "hidden3"),
+            ("mail.relay.password", "hidden4"),
+            ("operator.notify", "[\"https://chat.example.com/hidden5\"]"),
+            ("hooks.public_url", "https://bell.example.com"),
+        ];
+        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        for value in values {
+            figment = figment.merge(value);
+        }
+        let settings = effective(&figment);
+        let of = |key: &str| settings.iter().find(|setting| setting.key == key).expect("a setting");
+        assert_eq!(of("smtp.idle_secs").origin, "default");
+        assert_eq!(of("hooks.public_url").origin, "command line");
+        assert_eq!(of("operator.notify").value, "https://chat.example.com/…");
+        assert!(!format!("{settings:?}").contains("hidden"), "{settings:?}");
+    }
 
     fn with(values: &[(&'static str, &str)]) -> Result<Loaded, ConfigError> {
         let values = values.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();

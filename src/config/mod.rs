@@ -1,5 +1,6 @@
 //! The settings: `default.toml` is both their manual and their defaults; a file, the environment and flags lie over it.
 
+pub mod effective;
 pub mod load;
 mod toolset;
 

@@ -1,5 +1,6 @@
 //! HTTP in: axum lives and ends here.
 
+pub mod console;
 mod drain;
 pub mod health;
 pub mod hooks;

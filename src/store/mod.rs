@@ -9,6 +9,7 @@ pub mod audit;
 pub mod bell;
 pub mod carried;
 pub mod closing;
+pub mod console;
 pub mod deliveries;
 pub mod domains;
 pub mod hosted;

@@ -118,6 +118,8 @@ pub enum Decider {
     Terminal,
     /// At the mail API, with the key of this name.
     Api(String),
+    /// In the console, in the session of this name.
+    Console(String),
     /// Asked by elicitation, behind the token of this name.
     Elicitation(String),
 }
@@ -127,6 +129,7 @@ impl fmt::Display for Decider {
         match self {
             Self::Terminal => f.write_str("cli"),
             Self::Api(key) => write!(f, "rest:{key}"),
+            Self::Console(session) => write!(f, "console:{session}"),
             Self::Elicitation(principal) => write!(f, "elicitation:{principal}"),
         }
     }
@@ -154,6 +157,8 @@ pub trait Oversights: Send + Sync + 'static {
     async fn action(&self, id: &ActionId) -> Result<Option<Action>, StoreError>;
     /// Actions in that state, or in any, the newest first, without their effects unless `whole`.
     async fn actions(&self, state: Option<ActionState>, limit: u32, whole: bool) -> Result<Vec<Action>, StoreError>;
+    /// Actions that became this message, the newest first, without their effects.
+    async fn actions_about(&self, message: &MessageId, limit: u32) -> Result<Vec<Action>, StoreError>;
     /// Has an operator asked about those that were kept for later and that expire at `expires_by` or before; answers with
     /// how many.
     async fn ask_about(&self, expires_by: UnixMillis) -> Result<u64, StoreError>;

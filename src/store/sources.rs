@@ -140,6 +140,9 @@ pub trait Records: Send + Sync + 'static {
         now: UnixMillis,
     ) -> Result<(), StoreError>;
 
+    /// Its refused requests, the latest first: reason, how many, when the last came.
+    async fn refusals(&self, name: &SourceName) -> Result<Vec<(String, i64, UnixMillis)>, StoreError>;
+
     /// What is known of a source's past, whether it is still there or not.
     async fn history(&self, name: &SourceName) -> Result<History, StoreError>;
 }

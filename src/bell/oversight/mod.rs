@@ -242,6 +242,11 @@ impl Oversight {
         self.parts.store.actions(state, limit, whole).await
     }
 
+    /// What was asked for and became this message, the newest first.
+    pub async fn actions_about(&self, message: &MessageId, limit: u32) -> Result<Vec<Action>, StoreError> {
+        self.parts.store.actions_about(message, limit).await
+    }
+
     /// Decides for the operator, whom the caller has made sure of. What is approved is done by the keeper; a no is told at
     /// once.
     pub async fn decide(
@@ -294,6 +299,11 @@ impl Oversight {
         rows.retain(|row| row.id < before);
         rows.reverse();
         Ok(rows)
+    }
+
+    /// The first `limit` entries that are on record after the entry `after`, the oldest first.
+    pub async fn record_after(&self, after: i64, limit: u32) -> Result<Vec<audit::Row>, StoreError> {
+        Ok(self.parts.audit.entries(&AuditFilter::default(), after, limit).await?.0)
     }
 
     /// Sets the mode of a mailbox, or of the house, for the operator.

@@ -131,7 +131,7 @@ impl UpstreamError {
     }
 
     /// Whether the API answered that there is no such thing.
-    pub(super) fn is_not_found(&self) -> bool {
+    pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })
     }
 }

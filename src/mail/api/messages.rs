@@ -99,6 +99,13 @@ impl Api {
         Ok((mailbox, message))
     }
 
+    /// The same without marking anything, for the operator's eyes.
+    pub async fn look_at_email(&self, key: &ApiKey, id: &MessageId) -> Result<(Mailbox, Message), ApiError> {
+        let mailbox = self.mailbox_of_email(key, id).await?;
+        let message = self.mailroom.message(&mailbox.id, id).await?.ok_or_else(|| no_message(id, &mailbox))?;
+        Ok((mailbox, message))
+    }
+
     /// Whether the sender of a mail that came in was ever written to; none of a mail that was sent, or without an address.
     pub async fn sender_written_to(&self, key: &ApiKey, email: &MessageSummary) -> Result<Option<bool>, ApiError> {
         must(key, KeyScope::Read)?;

@@ -140,7 +140,7 @@ pub fn is_bare(text: &str) -> bool {
 /// Characters that carry words past a human reader, or turn the line around: all that Unicode calls default-ignorable (tags,
 /// variation selectors, invisible operators and joiners, fillers), directional marks, blanks that look like nothing,
 /// annotations, and control characters.
-fn is_hidden(char: char) -> bool {
+pub fn is_hidden(char: char) -> bool {
     matches!(char,
         // Plane 14: tags, the variation selectors of the supplement, and what is reserved beside them.
         '\u{E0000}'..='\u{E0FFF}' | '\u{FE00}'..='\u{FE0F}'

@@ -9,6 +9,7 @@ mod arrivals;
 mod audit;
 pub mod carried;
 mod claims;
+mod console;
 mod events;
 mod frontier;
 mod holding;

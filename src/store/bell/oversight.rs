@@ -252,6 +252,12 @@ impl Oversights for BellStore {
         noted.await
     }
 
+    async fn actions_about(&self, message: &MessageId, limit: u32) -> Result<Vec<Action>, StoreError> {
+        let rows = sqlx::query(sql::ACTIONS_ABOUT).bind(message.as_str()).bind(limit);
+        let rows = rows.fetch_all(&self.database.readers).await.map_err(failed("read the actions of a message"))?;
+        rows.iter().map(read).collect()
+    }
+
     async fn message_of(&self, id: &ActionId) -> Result<Option<MessageId>, StoreError> {
         let message = sqlx::query_scalar::<_, Option<String>>(sql::MESSAGE_OF).bind(id.as_str());
         let message = message.fetch_optional(&self.database.readers).await;

@@ -57,20 +57,24 @@ impl Records for BellStore {
         counted.await
     }
 
+    async fn refusals(&self, name: &SourceName) -> Result<Vec<(String, i64, UnixMillis)>, StoreError> {
+        let refused: Vec<(String, i64, i64)> = sqlx::query_as(sql::REFUSALS)
+            .bind(name.as_str())
+            .fetch_all(&self.database.readers)
+            .await
+            .map_err(failed("read a source's refused requests"))?;
+        Ok(refused.into_iter().map(|(reason, times, at)| (reason, times, UnixMillis(at))).collect())
+    }
+
     async fn history(&self, name: &SourceName) -> Result<History, StoreError> {
         let told: Vec<(String, Option<String>, i64, i64)> = sqlx::query_as(sql::TOLD_BY)
             .bind(name.as_str())
             .fetch_all(&self.database.readers)
             .await
             .map_err(failed("count a source's events"))?;
-        let refused: Vec<(String, i64, i64)> = sqlx::query_as(sql::REFUSALS)
-            .bind(name.as_str())
-            .fetch_all(&self.database.readers)
-            .await
-            .map_err(failed("read a source's refused requests"))?;
         Ok(History {
             told: told.into_iter().map(|(kind, name, times, at)| (kind, name, times, UnixMillis(at))).collect(),
-            refused: refused.into_iter().map(|(reason, times, at)| (reason, times, UnixMillis(at))).collect(),
+            refused: self.refusals(name).await?,
         })
     }
 }

@@ -359,8 +359,16 @@ pub(super) const KEEP_CODE: &str =
 pub(super) const USE_CODE: &str =
     "DELETE FROM upgrade_codes WHERE sha256 = ? AND mailbox = ? AND expires_at > ? RETURNING mode";
 
+pub(super) const KEEP_CONSOLE_CODE: &str =
+    "INSERT OR REPLACE INTO console_codes (only, sha256, operator, boot_id, until_millis) VALUES (1, ?, ?, ?, ?)";
+pub(super) const USE_CONSOLE_CODE: &str =
+    "DELETE FROM console_codes WHERE only = 1 AND sha256 = ? AND boot_id = ? AND until_millis > ? RETURNING operator";
+
 pub(super) const NOTE_MESSAGE: &str = "UPDATE actions SET message_id = ?2 WHERE id = ?1";
 pub(super) const MESSAGE_OF: &str = "SELECT message_id FROM actions WHERE id = ?";
+
+pub(super) const ACTIONS_ABOUT: &str = "SELECT id, state, NULL AS effect, digest, summary, asker, mailbox, created_at, \
+     expires_at, decided_at, note FROM actions WHERE message_id = ? ORDER BY n DESC LIMIT ?";
 
 /// Every statement above; a test prepares each.
 #[cfg(test)]
@@ -501,4 +509,7 @@ pub(super) const ALL: &[&str] = &[
     USE_CODE,
     NOTE_MESSAGE,
     MESSAGE_OF,
+    ACTIONS_ABOUT,
+    KEEP_CONSOLE_CODE,
+    USE_CONSOLE_CODE,
 ];
