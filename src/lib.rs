@@ -7,7 +7,7 @@
 //!
 //! - An **agent** speaks MCP: over stdio with a `mailbell mcp` process of its own, or by Streamable HTTP with `serve`.
 //! - A **source** posts signed webhooks to the receiver, at `/hooks/{source}`; or it is a mailbox elsewhere, which we read.
-//! - An **operator** has a terminal, and the token that no agent has.
+//! - An **operator** has a terminal and the console, and the token that no agent has.
 //! - The **keeper** is the process that holds the kernel's lock on the data directory. It binds the listeners and opens
 //!   `mail.db`. Any number of other processes share `bell.db` beside it, and one of them takes over when it goes.
 //!
@@ -15,7 +15,7 @@
 //!
 //! ```text
 //!            agents: Claude, IDEs, frameworks                      people
-//!                │ MCP: stdio, Streamable HTTP                        │ terminal
+//!                │ MCP: stdio, Streamable HTTP                        │ browser, terminal
 //!   ┌────────────┴──────────────────── cli · app ─────────────────────┴────────────┐
 //!   │  BELL WING: the agent's side     bell.db   MAIL WING: a mail service  mail.db │
 //!   │  mcp      tools, resources, prompts        http::v1   the API at /v1          │
@@ -49,7 +49,7 @@
 //! ```text
 //!  cli                              the command line, the demo
 //!  app  telemetry                   where concrete parts meet: a whole house, or a process beside one
-//!  http                             axum lives and ends here: hooks, v1, health, the mount of /mcp
+//!  http                             axum lives and ends here: hooks, v1, console, health, the mount of /mcp
 //!  mcp                              rmcp lives and ends here; a tool is an argument, one call below, a presentation
 //!  bell             mail            the two wings' use cases. No axum, no rmcp, no SQL
 //!  bell::sources    mail::reports   dialects of webhooks and of reports: bytes in, domain words out. No I/O
@@ -128,6 +128,13 @@
 //! facts and mark in one transaction of the keeper's term, and makes letters whose bytes stay; [`app`] lends it the mail wing's
 //! ways out. Letters by mail come from a mailbox that is nobody's, and of what becomes of them no event tells.
 //!
+//! ## The operator's pages
+//!
+//! [`http::console`] makes whole pages of what the stores and the mail service say, and acts through the doors of the commands, on
+//! record as `console:SESSION`. The operator token never goes through a browser: [`bell::entrance`] makes a code for whoever holds
+//! it, which opens the console once, within a minute, and what it opened ends with that token. The live feed is
+//! [`bell::following`], told with what the audit record says of each event. Sessions are the keeper's, in memory.
+//!
 //! ## A mail service elsewhere
 //!
 //! With `mail.base_url` there is no mail wing. [`bell::hosted`] registers one webhook there for everything, and at every start
@@ -174,6 +181,9 @@
 //!   handler of `/v1` before the same gate. What is approved is done from the bytes that were shown, once; no letter twice.
 //! - What the operator is told has an id that stays at every try; of a letter of ours that comes back nobody is told by letter.
 //! - While paused, nothing goes out but to our own receiver, and that time counts for no delivery.
+//! - The console answers to the very address of its listener, changes nothing without its own origin and a session's token, and
+//!   looks at a message of this service without marking it. Its pages load nothing from elsewhere, and run one script, which
+//!   writes texts alone.
 //! - Nothing is changed in a mailbox elsewhere, but for the mark "seen" where its source allows that. No report there suppresses.
 //! - Who learns of a mailbox's mail beside it (its copies, its `webhook_url`) is for an operator to say.
 //! - No later event of a mailbox is first sent to an endpoint before the earlier one is delivered or dead. A replay goes beside

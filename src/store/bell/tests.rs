@@ -187,3 +187,11 @@ async fn what_a_claim_asks_beside_walks_an_index_too() {
         assert_walks_an_index(text, &plan(&store, statement).await, None);
     }
 }
+
+#[tokio::test]
+async fn the_actions_of_a_message_are_found_by_an_index() {
+    let (_directory, store) = store().await;
+    let binds = vec![Bind::Text("em_1".into()), Bind::Int(20)];
+    let plan = plan(&store, Statement { text: sql::ACTIONS_ABOUT.to_owned(), binds }).await;
+    assert_walks_an_index("the actions of a message", &plan, Some("actions_message"));
+}
