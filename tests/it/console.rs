@@ -141,8 +141,12 @@ async fn a_code_opens_the_console_once_and_within_a_minute() {
     assert_eq!(console.see(&other, "now").await.0, 200);
     console.put_operator("mb_operator_of_somebody_else").await;
     assert_eq!(console.see(&other, "now").await.0, 303);
-    let commands: Vec<_> = console.record().await.iter().filter_map(|entry| entry["command"].as_str().map(str::to_owned)).collect();
-    assert!(["console", "console login", "console logout"].iter().all(|one| commands.iter().any(|word| word == one)), "{commands:?}");
+    let commands: Vec<_> =
+        console.record().await.iter().filter_map(|entry| entry["command"].as_str().map(str::to_owned)).collect();
+    assert!(
+        ["console", "console login", "console logout"].iter().all(|one| commands.iter().any(|word| word == one)),
+        "{commands:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,7 +190,14 @@ async fn a_stranger_s_name_page_or_cookie_opens_nothing() {
     let port = host.rsplit_once(':').unwrap().1;
     let now = format!("{}/now", who.door);
     // A name that is pointed at this machine (DNS rebinding), and names that look like ours.
-    for named in ["evil.test", &format!("evil.test:{port}"), "127.0.0.1", "localhost", "127.0.0.1:1", &format!("127.0.0.1.evil.test:{port}")] {
+    for named in [
+        "evil.test",
+        &format!("evil.test:{port}"),
+        "127.0.0.1",
+        "localhost",
+        "127.0.0.1:1",
+        &format!("127.0.0.1.evil.test:{port}"),
+    ] {
         for path in ["/login", "/console.js", &now] {
             let asked = console.ask(Method::GET, path).header("host", named).header("cookie", &who.cookie);
             assert_eq!(asked.send().await.unwrap().status(), 403, "{named} {path}");
@@ -203,7 +214,13 @@ async fn a_stranger_s_name_page_or_cookie_opens_nothing() {
     let fields = [("csrf", csrf.as_str()), ("paused", "yes")];
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     let form = || console.ask(Method::POST, &pause).header("cookie", &who.cookie).body(body.clone());
-    for origin in ["http://evil.test", "null", "http://127.0.0.1:1", &format!("https://{host}"), &format!("http://localhost:{port}")] {
+    for origin in [
+        "http://evil.test",
+        "null",
+        "http://127.0.0.1:1",
+        &format!("https://{host}"),
+        &format!("http://localhost:{port}"),
+    ] {
         assert_eq!(form().header("origin", origin).send().await.unwrap().status(), 403, "{origin}");
     }
     assert_eq!(form().send().await.unwrap().status(), 403, "no origin");
@@ -213,7 +230,9 @@ async fn a_stranger_s_name_page_or_cookie_opens_nothing() {
     // A form without the session's token, or with another's.
     let other = console.log_in().await;
     let foreign = console.csrf(&other).await;
-    for fields in [&[("paused", "yes")][..], &[("paused", "yes"), ("csrf", "")], &[("paused", "yes"), ("csrf", &foreign)]] {
+    for fields in
+        [&[("paused", "yes")][..], &[("paused", "yes"), ("csrf", "")], &[("paused", "yes"), ("csrf", &foreign)]]
+    {
         let asked = console.post(&pause, fields).header("cookie", &who.cookie);
         assert_eq!(asked.send().await.unwrap().status(), 403, "{fields:?}");
     }
@@ -225,7 +244,16 @@ async fn a_stranger_s_name_page_or_cookie_opens_nothing() {
     let asked = console.ask(Method::GET, &now).header("cookie", "mailbell_console=aaaa");
     assert_eq!(asked.send().await.unwrap().status(), 303);
 
-    assert!(!console.house.bell().oversight(mailbell::domain::allow_hosts::AllowHosts::default()).rules().await.unwrap().paused);
+    assert!(
+        !console
+            .house
+            .bell()
+            .oversight(mailbell::domain::allow_hosts::AllowHosts::default())
+            .rules()
+            .await
+            .unwrap()
+            .paused
+    );
     let asked = form().header("origin", &console.at);
     assert_eq!(asked.send().await.unwrap().status(), 303);
     assert!(console.see(&who, "settings").await.1.contains("Paused: mail is taken in"));
@@ -265,7 +293,9 @@ async fn every_page_is_small_and_shows_a_stranger_s_words_as_words() {
         let body = hostile.repeat(20);
         store.quarantine(&source, &hostile, body.as_bytes(), [n; 32], console.clock.now()).await.unwrap();
     }
-    for page in PAGES.into_iter().chain(["messages/em_1", "audit?q=multimail", "webhooks?state=dead", "approvals/act_none"]) {
+    for page in
+        PAGES.into_iter().chain(["messages/em_1", "audit?q=multimail", "webhooks?state=dead", "approvals/act_none"])
+    {
         let (status, text) = console.see(&who, page).await;
         assert!(status == 200 || page == "approvals/act_none", "{page}: {status}");
         assert!(text.len() < PAGE_BYTES_MAX, "{page} has {} bytes", text.len());
@@ -298,11 +328,15 @@ async fn the_feed_tells_what_fires_and_ends_with_its_session() {
     let mut feed = console.ask(Method::GET, &path).header("cookie", &who.cookie).send().await.unwrap();
     assert_eq!(feed.headers()["content-type"], "text/event-stream");
     let bell = console.house.bell();
-    bell.store.append(&SourceName::new("multimail"), Auth::HmacSha256, console.clock.now(), vec![inbound(7)]).await.unwrap();
+    bell.store
+        .append(&SourceName::new("multimail"), Auth::HmacSha256, console.clock.now(), vec![inbound(7)])
+        .await
+        .unwrap();
     bell.bell.ring_event(Some("agent@mailbell.test"));
     let mut heard = String::new();
     while !heard.contains("event: beat") {
-        let chunk = tokio::time::timeout(Duration::from_secs(20), feed.chunk()).await.expect("it tells").unwrap().unwrap();
+        let chunk =
+            tokio::time::timeout(Duration::from_secs(20), feed.chunk()).await.expect("it tells").unwrap().unwrap();
         heard.push_str(&String::from_utf8_lossy(&chunk));
     }
     assert!(heard.contains("event: fired\ndata: {\"seq\":1,\"kind\":\"inbound\""), "{heard}");

@@ -140,7 +140,9 @@ fn figure(name: &str, names: &[(&str, RGBColor)], drawn: Option<String>) -> Mark
     html! {
         figure {
             @match drawn {
-                Some(svg) => div role="img" aria-label=(format!("{name}; the numbers stand in the table below")) { (PreEscaped(svg)) },
+                Some(svg) => div.wide tabindex="0" role="region" aria-label=(name) {
+                    div.drawn role="img" aria-label=(format!("{name}; the numbers stand in the table below")) { (PreEscaped(svg)) }
+                },
                 None => p { "The chart could not be drawn; the numbers stand below." },
             }
             figcaption {
