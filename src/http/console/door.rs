@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     body::to_bytes,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse as _, Redirect, Response},
 };
@@ -53,7 +53,7 @@ pub(super) async fn guard(State(rooms): State<Arc<Rooms>>, request: Request, nex
 }
 
 fn stranger(rooms: &Rooms, request: &Request) -> Option<&'static str> {
-    let named = one(request.headers(), &header::HOST).or_else(|| request.uri().authority().map(|named| named.as_str()));
+    let named = one(request.headers(), &header::HOST).or_else(|| request.uri().authority().map(Authority::as_str));
     let Some(host) = rooms.hosts.iter().find(|host| named == Some(host)) else {
         return Some("The console is called by the address that `mailbell console` prints, and by no other name.");
     };
