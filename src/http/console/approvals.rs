@@ -121,7 +121,7 @@ pub(super) async fn show(visit: Visit, Path((_, id)): Path<(String, String)>) ->
 /// What a person should see of it, field by field, and the request as it is kept.
 fn shown(effect: &Effect) -> Markup {
     let mut left = SHOWN_BYTES_MAX;
-    let mut field = |value: &Value| {
+    let mut field = |name: &str, value: &Value| {
         let text = match value {
             Value::String(text) => text.clone(),
             Value::Array(items) if items.iter().all(Value::is_string) => {
@@ -132,13 +132,13 @@ fn shown(effect: &Effect) -> Markup {
         if text.chars().count() <= LINE_CHARS_MAX && !text.contains('\n') {
             return foreign(&text);
         }
-        let (shown, next) = part(&text, 0, left);
+        let (shown, next) = part(name, &text, 0, left);
         left = left.saturating_sub(text.len());
         html! { (shown) @if next.is_some() { p.said.not { "It goes on; read the file below before you decide." } } }
     };
     let fields = effect.shown.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    let fields: Vec<(&String, Markup)> = fields.map(|(name, value)| (name, field(value))).collect();
-    let (request, next) = part(&json(&effect.change.shown()), 0, REQUEST_BYTES_MAX);
+    let fields: Vec<(&String, Markup)> = fields.map(|(name, value)| (name, field(name, value))).collect();
+    let (request, next) = part("The request", &json(&effect.change.shown()), 0, REQUEST_BYTES_MAX);
     html! {
         dl { @for (name, value) in &fields { dt { (foreign(name)) } dd { (value) } } }
         details open[fields.is_empty()] {

@@ -88,7 +88,7 @@ fn tags(tags: &[String]) -> Markup {
 }
 
 fn text(text: &str, from: usize) -> Markup {
-    let (shown, next) = part(text, from, TEXT_BYTES_MAX);
+    let (shown, next) = part("Text", text, from, TEXT_BYTES_MAX);
     html! {
         (shown)
         @if from > 0 { p { a href="?" { "From the beginning" } } }

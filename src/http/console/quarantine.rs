@@ -25,11 +25,11 @@ pub(super) async fn page(visit: Visit) -> Result<Response, Failure> {
         p { "What a source signed and this program could not read. Nothing of it is in the log; its provider may send it again. The \
              newest " (BODIES_MAX) " are shown, each by its beginning." }
         @if bodies.is_empty() { p.quiet { "Nothing here." } }
-        @for one in &bodies {
+        @for (place, one) in bodies.iter().enumerate() {
             section {
                 h2 { (foreign(one.source.as_str())) ", " (at(one.last_at)) }
                 p { (foreign_up_to(&one.reason, REASON_CHARS_MAX)) span.quiet { " " (one.times) " times, " (one.body.len()) " bytes" } }
-                (part(&String::from_utf8_lossy(&one.body[..one.body.len().min(LOOKED_AT)]), 0, BODY_BYTES_MAX).0)
+                (part(&format!("Body {}", place + 1), &String::from_utf8_lossy(&one.body[..one.body.len().min(LOOKED_AT)]), 0, BODY_BYTES_MAX).0)
             }
         }
     };

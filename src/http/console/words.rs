@@ -31,8 +31,8 @@ pub(super) fn visible(text: &str) -> String {
     text.chars().map(|char| if is_hidden(char) { HIDDEN } else { char }).collect()
 }
 
-/// A long text from its byte `from` on, as much as takes `bytes_max` bytes of a page; and where the next part begins.
-pub(super) fn part(text: &str, from: usize, bytes_max: usize) -> (Markup, Option<usize>) {
+/// A long text, called `name` on its page alone, from its byte `from` on, as much as takes `bytes_max` bytes of a page; and where the next part begins.
+pub(super) fn part(name: &str, text: &str, from: usize, bytes_max: usize) -> (Markup, Option<usize>) {
     let from = (0..=from.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let (mut shown, mut bytes, mut next) = (String::new(), 0, None);
     for (at, char) in text[from..].char_indices() {
@@ -47,7 +47,7 @@ pub(super) fn part(text: &str, from: usize, bytes_max: usize) -> (Markup, Option
         }
         shown.push(char);
     }
-    (html! { pre.foreign dir="auto" tabindex="0" role="region" aria-label="Text" { (shown) } }, next)
+    (html! { pre.foreign dir="auto" tabindex="0" role="region" aria-label=(visible(name)) { (shown) } }, next)
 }
 
 /// A moment. The script adds how long ago that is.
