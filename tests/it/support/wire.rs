@@ -26,6 +26,8 @@ enum Out {
 
 pub struct Wire {
     era: Era,
+    /// What it says that it can do.
+    capabilities: Value,
     out: Out,
     heard: mpsc::UnboundedSender<Value>,
     incoming: mpsc::UnboundedReceiver<Value>,
@@ -73,11 +75,7 @@ impl Wire {
 
     /// Over HTTP, with this bearer token. In the older protocol it has a session, whose stream it reads.
     pub async fn http(base: &str, token: &str, era: Era) -> Self {
-        let mut wire = Self::http_without_stream(base, token, era).await;
-        if let Era::Legacy = era {
-            wire.open_stream().await;
-        }
-        wire
+        Self::http_able_to(base, token, era, json!({})).await
     }
 
     /// Opens the stream of its session.
@@ -89,28 +87,43 @@ impl Wire {
         self.streams.insert(0, tokio::spawn(read(answer, self.heard.clone())));
     }
 
+    /// The same, by a client that says it can do this.
+    pub async fn http_able_to(base: &str, token: &str, era: Era, capabilities: Value) -> Self {
+        let mut wire = Self::over_http(base, token, era);
+        wire.capabilities = capabilities;
+        wire.open().await;
+        if let Era::Legacy = era {
+            wire.open_stream().await;
+        }
+        wire
+    }
+
     /// The same, without that stream.
     pub async fn http_without_stream(base: &str, token: &str, era: Era) -> Self {
+        let mut wire = Self::over_http(base, token, era);
+        wire.open().await;
+        wire
+    }
+
+    fn over_http(base: &str, token: &str, era: Era) -> Self {
         // As `main` does; another test may have done it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let out = Out::Http { client, url: format!("{base}/mcp"), token: token.into(), session: None };
-        let mut wire = Self::new(era, out);
-        wire.open().await;
-        wire
+        Self::new(era, out)
     }
 
     fn new(era: Era, out: Out) -> Self {
         let (heard, incoming) = mpsc::unbounded_channel();
         let (queued, streams) = (VecDeque::new(), HashMap::new());
-        Self { era, out, heard, incoming, queued, last: 0, streams, opened: Value::Null }
+        Self { era, capabilities: json!({}), out, heard, incoming, queued, last: 0, streams, opened: Value::Null }
     }
 
     async fn open(&mut self) {
         self.opened = match self.era {
             Era::Legacy => {
                 let client = json!({ "name": "wire", "version": "1" });
-                let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client });
+                let params = json!({ "protocolVersion": "2025-11-25", "capabilities": self.capabilities, "clientInfo": client });
                 let opened = self.ask("initialize", params).await;
                 self.notify("notifications/initialized", json!({})).await;
                 opened
@@ -126,7 +139,7 @@ impl Wire {
         if let Era::Modern = self.era {
             let meta = &mut params["_meta"];
             meta["io.modelcontextprotocol/protocolVersion"] = json!("2026-07-28");
-            meta["io.modelcontextprotocol/clientCapabilities"] = json!({});
+            meta["io.modelcontextprotocol/clientCapabilities"] = self.capabilities.clone();
             meta["io.modelcontextprotocol/clientInfo"] = json!({ "name": "wire", "version": "1" });
         }
         self.send(json!({ "jsonrpc": "2.0", "id": self.last, "method": method, "params": params })).await;
@@ -135,6 +148,11 @@ impl Wire {
 
     pub async fn notify(&mut self, method: &str, params: Value) {
         self.send(json!({ "jsonrpc": "2.0", "method": method, "params": params })).await;
+    }
+
+    /// Answers a request of the server's.
+    pub async fn reply(&mut self, id: &Value, result: Value) {
+        self.send(json!({ "jsonrpc": "2.0", "id": id, "result": result })).await;
     }
 
     /// Sends a request; answers with its answer.
@@ -146,7 +164,8 @@ impl Wire {
     pub async fn answer(&mut self, id: u64) -> Value {
         loop {
             let message = self.next().await;
-            if message["id"] == id {
+            // A request of the server's may have the same number.
+            if message["id"] == id && message["method"].is_null() {
                 return message;
             }
             self.queued.push_back(message);
@@ -244,7 +263,7 @@ impl Wire {
                     assert_eq!(answer.status().as_u16(), 200);
                     *session = Some(answer.headers()["mcp-session-id"].to_str().unwrap().to_owned());
                     read(answer, self.heard.clone()).await;
-                } else if message["id"].is_null() {
+                } else if message["id"].is_null() || message["method"].is_null() {
                     assert!(post.send().await.unwrap().status().is_success());
                 } else {
                     let heard = self.heard.clone();
