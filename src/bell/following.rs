@@ -40,6 +40,11 @@ impl Waiting {
 }
 
 impl Following {
+    /// The last event that it does not tell of.
+    pub fn after(&self) -> Seq {
+        self.after
+    }
+
     /// The next events, at least one. Dropping the future loses none, and after an error the same are told again.
     pub async fn next(&mut self) -> Result<Vec<Event>, StoreError> {
         loop {

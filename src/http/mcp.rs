@@ -30,6 +30,10 @@ const BEARER_BYTES_MAX: usize = 256;
 /// Said with every request but the first, since protocol version 2025-06-18.
 const VERSION_HEADER: &str = "mcp-protocol-version";
 
+/// Says what a request asks for, since protocol version 2026-07-28; and the request that begins a stream.
+const METHOD_HEADER: &str = "mcp-method";
+const LISTEN: &str = "subscriptions/listen";
+
 /// Knows the tokens that may speak MCP.
 #[async_trait]
 pub trait Gate: Send + Sync + 'static {
@@ -46,6 +50,7 @@ pub fn router(server: Server, gate: Arc<dyn Gate>, reach: Reach, shutdown: Cance
     Router::new()
         .route_service("/mcp", service.clone())
         .route_service("/mcp/", service)
+        .layer(middleware::from_fn_with_state(server.clone(), beginning_streams))
         .layer(middleware::from_fn_with_state(server, ending_sessions))
         .layer(middleware::from_fn_with_state(book, of_one_principal))
         .layer(middleware::from_fn_with_state(gate, authenticated))
@@ -109,6 +114,16 @@ async fn ending_sessions(State(server): State<Server>, request: Request, next: N
         && let Some(session) = request.headers().get(SESSION_HEADER).and_then(|id| id.to_str().ok())
     {
         server.session_ended(session);
+    }
+    next.run(request).await
+}
+
+/// A stream that is about to begin has what it will be told of looked at before it is acknowledged. The header is the
+/// method's name (2026-07-28, which refuses one that is not).
+async fn beginning_streams(State(server): State<Server>, mut request: Request, next: Next) -> Response {
+    if request.headers().get(METHOD_HEADER).is_some_and(|method| method == LISTEN) {
+        let expected = server.expects_listener().await;
+        request.extensions_mut().insert(expected);
     }
     next.run(request).await
 }

@@ -28,6 +28,7 @@ mod toolsets;
 pub use self::{
     elicitation::Seal,
     manual::tool_table,
+    notify::Expected,
     principal::{Limits, Principal},
     server::{Rooms, SESSION_HEADER, Server, published_tools},
     sessions::SessionBook,

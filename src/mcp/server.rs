@@ -24,7 +24,7 @@ use super::{
     arguments::meant,
     completion,
     elicitation::{Person, Seal},
-    notify::{self, Seat, channel},
+    notify::{self, Expected, Seat, channel},
     presence::Sessions,
     present::{self, Fence, Sentence, fence_rule, sentence},
     progress::Progress,
@@ -133,6 +133,13 @@ impl Server {
     /// The client has ended a session of the older protocol: its calls in progress end too.
     pub fn session_ended(&self, session: &str) {
         self.sessions.end(session);
+    }
+
+    /// A stream is about to begin that may tell of the list of resources. Whoever takes the request in calls this and puts
+    /// what it gives into the request's extensions: rmcp acknowledges a stream before a handler of ours runs, and what
+    /// changes after the acknowledgement must be told.
+    pub async fn expects_listener(&self) -> Arc<Expected> {
+        Arc::new(self.seat.expect().await)
     }
 
     /// Who calls: over HTTP the mount has told.

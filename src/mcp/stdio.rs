@@ -6,7 +6,7 @@ use rmcp::{ServiceExt as _, service::ServerInitializeError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::{Server, presence::UntilEnd};
+use super::{Server, notify::Door, presence::UntilEnd};
 
 /// Why serving ended otherwise than by the client's leave.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +33,7 @@ pub async fn serve_over(
     shutdown: CancellationToken,
 ) -> Result<(), StdioError> {
     let (server, left) = server.of_one_client();
-    match server.serve_with_ct((UntilEnd::new(input, left), output), shutdown).await {
+    match Door(server).serve_with_ct((UntilEnd::new(input, left), output), shutdown).await {
         Ok(running) => {
             running.waiting().await?;
             Ok(())

@@ -37,14 +37,9 @@ async fn listen(wing: &Wing) -> (String, DropGuard) {
     (format!("http://{}", http::serve(router).await), shutdown.drop_guard())
 }
 
-/// Each way of speaking with a wing.
-async fn ways(wing: &Wing, base: &str) -> Vec<Wire> {
-    let mut ways = Vec::new();
-    for era in Era::BOTH {
-        ways.push(Wire::stdio(wing.server(), era).await);
-        ways.push(Wire::http(base, "token", era).await);
-    }
-    ways
+/// Speaks with a wing.
+async fn speak(wing: &Wing, base: &str, era: Era, http: bool) -> Wire {
+    if http { Wire::http(base, "token", era).await } else { Wire::stdio(wing.server(), era).await }
 }
 
 fn elsewhere(number: u32) -> NewEvent {
@@ -53,9 +48,12 @@ fn elsewhere(number: u32) -> NewEvent {
 
 #[tokio::test]
 async fn a_client_hears_of_what_it_follows_and_of_nothing_else() {
-    let wing = Wing::start().await;
-    let (base, _listening) = listen(&wing).await;
-    for (number, mut wire) in (1u32..).zip(ways(&wing, &base).await) {
+    let ways = [(Era::Legacy, false), (Era::Legacy, true), (Era::Modern, false), (Era::Modern, true)];
+    for (number, (era, http)) in (1u32..).zip(ways) {
+        // A wing for each: a stream that begins looks back, and would hear of what came to another.
+        let wing = Wing::start().await;
+        let (base, _listening) = listen(&wing).await;
+        let mut wire = speak(&wing, &base, era, http).await;
         let (thread, message) =
             (format!("mailbell://threads/thr_{number}"), format!("mailbell://messages/em_{number}"));
         let odd = "mailbell://mailboxes/%41gent@MAILBELL.test/events";

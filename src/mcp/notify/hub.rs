@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    super::{Principal, place::Place, principal::Subscriptions, resources, server::Rooms},
+    super::{Principal, place::Place, principal::Subscriptions, server::Rooms},
     channel,
     listener::{Listener, Outlet},
 };
@@ -34,7 +34,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LOOK_ELSEWHERE_EVERY: Duration = Duration::from_mins(1);
 /// When the first look failed, as while the keeper starts; and when the log could not be read.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Events that may come between a stream's acknowledgement and its first look, and are told again.
+/// How long a stream waits for a mail API that does not answer to a look at its mailboxes, before it begins without.
+const FIRST_LOOK_MAX: Duration = Duration::from_secs(2);
+/// Events that may come between a stream's acknowledgement and its first look.
 const LOOKED_BACK_MAX: u32 = 200;
 
 /// Tells listeners.
@@ -54,11 +56,20 @@ struct Inner {
     /// Who follows what, by listener and by the address that it gave.
     followers: HashMap<Place, Followers>,
     channels: HashMap<u64, Arc<Listener>>,
-    /// How many are told of the list, and what was on it at the last look.
+    /// The last event that followers were told of.
+    told: Seq,
+    /// How many are told of the list, how many more soon will be, and what was on it at the last look.
     lists: usize,
+    expected: usize,
     mailboxes: Option<Vec<String>>,
     /// Ends the tasks.
     at_work: Option<DropGuard>,
+}
+
+/// Somebody is about to be told of the list, and this is what was on it before they were told so.
+pub struct Expected {
+    hub: Arc<Hub>,
+    before: Option<Vec<String>>,
 }
 
 /// A place among the listeners; dropping it gives it up with all that it follows.
@@ -76,18 +87,42 @@ impl Hub {
         &self.rooms
     }
 
-    /// Takes a client in. What is committed from now on, it is told.
+    /// Looks at the list for one who will be told when it changes, counted from now on.
+    pub(super) async fn expect(self: &Arc<Self>) -> Expected {
+        let known = {
+            let mut inner = self.inner();
+            inner.expected += 1;
+            inner.mailboxes.clone()
+        };
+        let mut expected = Expected { hub: self.clone(), before: known };
+        if expected.before.is_none() {
+            let found = tokio::select! {
+                found = self.rooms.upstream.mailboxes() => found.ok(),
+                () = self.rooms.clock.sleep(FIRST_LOOK_MAX) => None,
+            };
+            expected.before = found.map(|found| found.into_iter().map(|mailbox| mailbox.address).collect());
+            let mut inner = self.inner();
+            if inner.mailboxes.is_none() {
+                inner.mailboxes.clone_from(&expected.before);
+            }
+        }
+        expected
+    }
+
+    /// Takes a client in. What is committed from now on, it is told; and whether the list is another than was `expected`.
     pub(super) async fn join(
         self: &Arc<Self>,
         principal: &Principal,
         outlet: Outlet,
         lists: bool,
+        expected: Option<&Expected>,
     ) -> Result<Member, StoreError> {
         // Begun before anybody knows whether it is needed: the one at work may end at any moment until the lock is held.
         let following = self.rooms.waiting.follow().await?;
         let mut inner = self.inner();
         if inner.at_work.is_none() {
             let ended = CancellationToken::new();
+            inner.told = following.after();
             tokio::spawn(self.clone().tell(following, ended.clone()));
             tokio::spawn(self.clone().watch_mailboxes(ended.clone()));
             inner.at_work = Some(ended.drop_guard());
@@ -101,8 +136,11 @@ impl Hub {
         }
         if lists {
             inner.lists += 1;
-            if inner.mailboxes.is_none() {
+            if inner.mailboxes.is_none() || inner.lists == 1 {
                 self.look.notify_one();
+            }
+            if let (Some(before), Some(now)) = (expected.and_then(|it| it.before.as_ref()), &inner.mailboxes) {
+                listener.list_is(before, now);
             }
         }
         Ok(Member { hub: self.clone(), listener })
@@ -132,7 +170,8 @@ impl Hub {
     }
 
     fn happened(&self, events: &[Event]) {
-        let inner = self.inner();
+        let mut inner = self.inner();
+        inner.told = events.last().map_or(inner.told, |last| inner.told.max(last.seq));
         for event in events {
             let mailbox = event.fact.mailbox.as_deref();
             let kind = event.fact.detail.kind();
@@ -177,15 +216,10 @@ impl Hub {
         let mut inner = self.inner();
         if let Some(before) = inner.mailboxes.as_ref().filter(|before| **before != now) {
             for listener in inner.listeners.values().filter(|listener| listener.lists) {
-                let seen = &listener.principal.grant().mailboxes;
-                let before = resources::listed(before.iter().map(String::as_str), seen);
-                let now = resources::listed(now.iter().map(String::as_str), seen);
-                if !before.eq(now) {
-                    listener.list_changed();
-                }
+                listener.list_is(before, &now);
             }
         }
-        if inner.lists > 0 {
+        if inner.lists + inner.expected > 0 {
             inner.mailboxes = Some(now);
         }
     }
@@ -207,14 +241,19 @@ impl Member {
 
     /// Follows `place` under the name `uri`, counted as long as it does.
     pub(super) fn follow(&self, uri: &str, place: Place, counted: Option<Subscriptions>) {
-        let uri: Arc<str> = uri.into();
-        let mut inner = self.hub.inner();
-        self.listener.follow(uri.clone(), place.clone(), counted);
-        inner.followers.entry(place).or_default().insert((self.listener.id, uri), self.listener.clone());
+        self.hub.inner().follow(&self.listener, uri, place, counted);
     }
 
-    /// Tells again of what was received at `since` or later.
-    pub(super) async fn look_back(&self, since: UnixMillis) -> Result<(), StoreError> {
+    /// Follows all of these at once, uncounted, and tells of what happened to them from `since` until then.
+    pub(super) async fn follow_since(&self, followed: Vec<(&String, Place)>, since: UnixMillis) -> Result<(), StoreError> {
+        let told = {
+            let mut inner = self.hub.inner();
+            for (uri, place) in followed {
+                inner.follow(&self.listener, uri, place, None);
+            }
+            inner.told
+        };
+        let is_due = |event: &&Event| event.received_at >= since && event.seq <= told;
         let page = PageRequest {
             filter: EventFilter { within: self.listener.principal.grant().mailboxes.clone(), ..EventFilter::default() },
             after: Seq::ZERO,
@@ -222,7 +261,7 @@ impl Member {
             order: Order::Descending,
             limit: LOOKED_BACK_MAX,
         };
-        for event in self.hub.rooms.log.page(&page).await?.iter().filter(|event| event.received_at >= since) {
+        for event in self.hub.rooms.log.page(&page).await?.iter().filter(is_due) {
             for uri in Place::changed_by(event).flat_map(|place| self.listener.followed_as(&place)) {
                 self.listener.updated(&uri);
             }
@@ -239,6 +278,12 @@ impl Member {
 }
 
 impl Inner {
+    fn follow(&mut self, listener: &Arc<Listener>, uri: &str, place: Place, counted: Option<Subscriptions>) {
+        let uri: Arc<str> = uri.into();
+        listener.follow(uri.clone(), place.clone(), counted);
+        self.followers.entry(place).or_default().insert((listener.id, uri), listener.clone());
+    }
+
     fn forget(&mut self, listener: u64, uri: Arc<str>, place: &Place) {
         if let Some(followers) = self.followers.get_mut(place) {
             followers.remove(&(listener, uri));
@@ -246,6 +291,21 @@ impl Inner {
                 self.followers.remove(place);
             }
         }
+    }
+
+    /// What nobody is told of, nobody looks at: it would be old.
+    fn forget_mailboxes(&mut self) {
+        if self.lists + self.expected == 0 {
+            self.mailboxes = None;
+        }
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        let mut inner = self.hub.inner();
+        inner.expected -= 1;
+        inner.forget_mailboxes();
     }
 }
 
@@ -258,13 +318,8 @@ impl Drop for Member {
         }
         inner.listeners.remove(&id);
         inner.channels.remove(&id);
-        if lists {
-            inner.lists -= 1;
-            if inner.lists == 0 {
-                // What nobody is told of, nobody looks at: it would be old.
-                inner.mailboxes = None;
-            }
-        }
+        inner.lists -= usize::from(lists);
+        inner.forget_mailboxes();
         if inner.listeners.is_empty() {
             inner.at_work = None;
         }

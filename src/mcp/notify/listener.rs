@@ -15,7 +15,7 @@ use rmcp::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::{Principal, place::Place, principal::Subscriptions},
+    super::{Principal, place::Place, principal::Subscriptions, resources},
     channel::{self, News},
 };
 use crate::domain::{clock::Clock, cursor::Seq, event::EventKind};
@@ -113,8 +113,14 @@ impl Listener {
         state.followed.drain().map(|(uri, (place, _))| (uri, place)).collect()
     }
 
-    pub(super) fn list_changed(self: &Arc<Self>) {
-        self.tell(|due| due.list = true);
+    /// The mailboxes were those `before` and are these `now`: where what it may see of them differs, it is told.
+    pub(super) fn list_is(self: &Arc<Self>, before: &[String], now: &[String]) {
+        let seen = &self.principal.grant().mailboxes;
+        let before = resources::listed(before.iter().map(String::as_str), seen);
+        let now = resources::listed(now.iter().map(String::as_str), seen);
+        if !before.eq(now) {
+            self.tell(|due| due.list = true);
+        }
     }
 
     pub(super) fn updated(self: &Arc<Self>, uri: &Arc<str>) {

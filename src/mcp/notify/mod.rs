@@ -6,6 +6,7 @@
 //! Tools, templates and prompts are the same as long as a process runs, so nothing is told of those.
 
 pub(super) mod channel;
+mod door;
 mod hub;
 mod listener;
 
@@ -18,6 +19,8 @@ use rmcp::{
 };
 use tokio::sync::OnceCell;
 
+pub(super) use self::door::Door;
+pub use self::hub::Expected;
 use self::{
     hub::{Hub, Member},
     listener::Outlet,
@@ -63,12 +66,17 @@ impl Seat {
         Self { hub, member: OnceCell::new(), channel: OnceCell::new() }
     }
 
+    /// A stream that tells of the list is about to begin.
+    pub(super) async fn expect(&self) -> Expected {
+        self.hub.expect().await
+    }
+
     /// A session of the older protocol has begun; `channel` says whether it is told of events by that.
     pub(super) async fn initialized(&self, peer: &Peer<RoleServer>, principal: &Principal, channel: bool) {
         let joined = async {
             self.member(peer, principal).await?;
             if channel {
-                let join = || self.hub.join(principal, Outlet::Channel(peer.clone()), false);
+                let join = || self.hub.join(principal, Outlet::Channel(peer.clone()), false, None);
                 self.channel.get_or_try_init(join).await?;
             }
             Ok::<_, StoreError>(())
@@ -80,7 +88,7 @@ impl Seat {
     }
 
     async fn member(&self, peer: &Peer<RoleServer>, principal: &Principal) -> Result<&Member, StoreError> {
-        self.member.get_or_try_init(|| self.hub.join(principal, Outlet::Session(peer.clone()), true)).await
+        self.member.get_or_try_init(|| self.hub.join(principal, Outlet::Session(peer.clone()), true, None)).await
     }
 
     /// Has a session of the older protocol told when what is at `uri` changes.
@@ -147,13 +155,13 @@ impl Seat {
                 followed.extend(place.followed().map(|place| (uri, place)));
             }
         }
-        let joined = self.hub.join(principal, Outlet::Stream(sink), lists).await;
+        let extensions = &context.request_context().extensions;
+        let of_http = extensions.get::<http::request::Parts>().and_then(|parts| parts.extensions.get());
+        let expected: Option<&Arc<Expected>> = extensions.get().or(of_http);
+        let joined = self.hub.join(principal, Outlet::Stream(sink), lists, expected.map(|it| &**it)).await;
         let member = joined.map_err(|error| present::broken(&fence, &Failure::from(error).sentence(&fence)))?;
-        for (uri, place) in followed {
-            member.follow(uri, place, None);
-        }
         // The client may have looked since it read the acknowledgement, which went out a little earlier than we listen.
-        if let Err(error) = member.look_back(UnixMillis(began.0 - SINCE_ACKNOWLEDGED_MILLIS)).await {
+        if let Err(error) = member.follow_since(followed, UnixMillis(began.0 - SINCE_ACKNOWLEDGED_MILLIS)).await {
             return Err(present::broken(&fence, &Failure::from(error).sentence(&fence)));
         }
         tokio::select! {
