@@ -7,6 +7,7 @@ mod bridge;
 mod check;
 mod doctored;
 mod exporting;
+mod noticing;
 mod silence;
 mod storm;
 mod strangers;
