@@ -140,6 +140,7 @@ impl MailSide {
             tracking: tracking.clone(),
             queued: queued.clone(),
         });
+        let lookups = lookups(config)?;
         let api = Api::new(mail::api::Parts {
             submission,
             suppressions: store.clone(),
@@ -157,7 +158,8 @@ impl MailSide {
             clock: clock.clone(),
             ids: ids.clone(),
         })
-        .doing_approved(approvals);
+        .doing_approved(approvals)
+        .asking_dns(lookups.clone());
         api.registry().recall_approved().await?;
         let reception = Reception::new(Furnishing {
             store: store.clone(),
@@ -170,7 +172,7 @@ impl MailSide {
             free_bytes_min: config.mail.free_bytes_min,
             stored: owed.clone(),
         });
-        let reception = Arc::new(match judge(config, &clock)? {
+        let reception = Arc::new(match judge(config, lookups, &clock) {
             Some(judge) => reception.with_judge(judge).with_reporters(&config.mail.arf_reporters),
             None => reception,
         });
@@ -305,16 +307,22 @@ fn limits(config: &Config) -> SmtpLimits {
 }
 
 /// Who says of a message whether it is from whom it says; nobody unless the settings want it.
-fn judge(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Judge>, NoResolver> {
-    let MailAuth { verify, resolver, authserv_id, trusted_peers } = &config.mail.auth;
+fn judge(config: &Config, lookups: Option<Arc<Lookups>>, clock: &Arc<dyn Clock>) -> Option<Judge> {
+    let MailAuth { verify, authserv_id, trusted_peers, .. } = &config.mail.auth;
     if !verify && authserv_id.is_none() {
-        return Ok(None);
+        return None;
     }
     // The settings were checked when they were loaded.
     let peers = trusted_peers.iter().filter_map(|peer| peer.parse().ok()).collect();
     let trust = Trust { authserv_id: authserv_id.clone(), peers };
-    let lookups = if *verify { Some(Lookups::new(*resolver, &config.smtp.hostname)?) } else { None };
-    Ok(Some(Judge::new(trust, lookups, clock.clone())))
+    Some(Judge::new(trust, lookups.filter(|_| *verify), clock.clone()))
+}
+
+/// Asks the DNS, where the settings say that it may be asked: of mail, or by which name server.
+fn lookups(config: &Config) -> Result<Option<Arc<Lookups>>, NoResolver> {
+    let MailAuth { verify, resolver, .. } = &config.mail.auth;
+    let may_ask = *verify || resolver.is_some();
+    may_ask.then(|| Lookups::new(*resolver, &config.smtp.hostname).map(Arc::new)).transpose()
 }
 
 /// The relay that the settings name, if they do.

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use crate::support::{
     api::{ApiServer, answer},
     clock::TestClock,
+    dns::Dns,
+    house::house_in,
     post::{Post, letter},
 };
 
@@ -116,4 +118,108 @@ async fn what_is_no_domain_or_one_too_many_is_refused_in_a_sentence() {
     }
     let (status, said) = server.send(Method::POST, DOMAINS, json!({ "domain": "more.test" })).await;
     assert!(status == 409 && said["error"].as_str().unwrap().contains("100"), "{said}");
+}
+
+/// What the API of a house with these settings says when it is asked to verify, by name.
+struct Verifying {
+    house: mailbell::app::house::House,
+    clock: TestClock,
+    dir: TempDir,
+}
+
+impl Verifying {
+    async fn start(settings: Vec<(&'static str, String)>) -> Self {
+        let (dir, clock) = (TempDir::new().unwrap(), TestClock::default());
+        let house = house_in(dir.path(), settings, clock.clone()).await;
+        Self { house, clock, dir }
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Value) -> Value {
+        let token = std::fs::read_to_string(self.dir.path().join("tokens/api")).unwrap();
+        let url = format!("{}{path}", self.house.addresses().api.as_ref().unwrap());
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let sent = client.request(method, url).bearer_auth(token.trim()).json(&body).send().await.unwrap();
+        assert!(sent.status().is_success(), "{}", sent.status());
+        sent.json().await.unwrap()
+    }
+
+    async fn verify(&self, domain: &str) -> Value {
+        self.ask(Method::POST, &format!("{DOMAINS}/{domain}/verify"), Value::Null).await
+    }
+
+    fn found(domain: &Value) -> [Option<bool>; 4] {
+        ["mx_verified", "spf_verified", "return_path_verified", "dkim_verified"].map(|name| domain[name].as_bool())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_verified_is_what_the_dns_says() {
+    let spf = "v=spf1 mx ~all";
+    let dns = Dns::with_mx(
+        &[
+            ("good.example", spf),
+            ("elsewhere.example", spf),
+            ("include.example", "v=spf1 include:relay.test -all"),
+            ("text.example", "anything"),
+            ("other.example", "v=spf1 mx:other.test -mx -all"),
+        ],
+        &[
+            ("good.example", "MX.mailbell.test"),
+            ("elsewhere.example", "mx.other.test"),
+            ("include.example", "mx.mailbell.test"),
+        ],
+    )
+    .await;
+    let settings = vec![("mail.auth.resolver", dns.addr.to_string()), ("smtp.hostname", "mx.mailbell.test".to_owned())];
+    let house = Verifying::start(settings).await;
+    let (yes, no) = (Some(true), Some(false));
+    for (name, found) in [
+        ("good.example", [yes, yes, yes, None]),
+        ("elsewhere.example", [no, no, no, None]),
+        ("include.example", [yes, None, yes, None]),
+        ("text.example", [no, no, no, None]),
+        ("other.example", [no, None, no, None]),
+        ("none.example", [no, no, no, None]),
+    ] {
+        let added = house.ask(Method::POST, DOMAINS, json!({ "domain": name })).await;
+        assert_eq!((Verifying::found(&added), &added["verified_at"]), ([None; 4], &Value::Null), "{name}");
+        let asked = house.verify(name).await;
+        assert_eq!(Verifying::found(&asked), found, "{asked}");
+        assert!(asked["verified_at"].is_string(), "{asked}");
+        assert_eq!(house.ask(Method::GET, &format!("{DOMAINS}/{name}"), Value::Null).await, asked);
+    }
+    // The same answer for a while, and nobody is asked.
+    let questions = dns.asked().len();
+    house.verify("none.example").await;
+    assert_eq!(dns.asked().len(), questions);
+    house.clock.advance(std::time::Duration::from_secs(10));
+    house.verify("none.example").await;
+    assert!(dns.asked().len() > questions);
+    house.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_no_dns_answers_nothing_is_known_and_the_answer_says_why() {
+    let house = Verifying::start(Vec::new()).await;
+    let asked = house.verify("mailbell.test").await;
+    assert_eq!(Verifying::found(&asked), [None; 4]);
+    assert!(asked["note"].as_str().unwrap().contains("mail.auth.resolver"), "{asked}");
+    house.house.close().await;
+
+    // A name server that is silent.
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = silent.local_addr().unwrap().to_string();
+    let house = Verifying::start(vec![("mail.auth.resolver", at)]).await;
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(20));
+    let mut asking = Box::pin(house.verify("mailbell.test"));
+    let asked = loop {
+        tokio::select! {
+            asked = &mut asking => break asked,
+            _ = tick.tick() => house.clock.advance(std::time::Duration::from_secs(1)),
+        }
+    };
+    assert_eq!(Verifying::found(&asked), [None; 4]);
+    assert!(asked["note"].as_str().unwrap().contains("no name server answered"), "{asked}");
+    drop(asking);
+    house.house.close().await;
 }

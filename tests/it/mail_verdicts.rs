@@ -33,7 +33,7 @@ fn finding(result: Outcome, domain: &str) -> Finding {
 /// What a judge that asks `dns` says of `letter` from `peer`.
 async fn judged(dns: &Dns, peer: &str, from: &str, letter: &str) -> Option<Verdict> {
     let lookups = Lookups::new(Some(dns.addr), "mx.mailbell.test").unwrap();
-    let judge = Judge::new(Trust::default(), Some(lookups), Arc::new(TestClock::default()));
+    let judge = Judge::new(Trust::default(), Some(Arc::new(lookups)), Arc::new(TestClock::default()));
     let raw = format!("Return-Path: <{from}>\r\nReceived: from x\r\n\tby us;\r\n\tnow\r\n{letter}");
     let peer = Peer { address: peer.parse().unwrap(), hello: "mx.sender.test".into() };
     judge.judge(&peer, from, Arc::new(raw.into_bytes())).await

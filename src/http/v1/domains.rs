@@ -1,5 +1,5 @@
-//! `/v1/domains`: those of the settings, and those that were added here. Nobody asks the DNS about them, and the answers say
-//! so: what is not known is null.
+//! `/v1/domains`: those of the settings, and those that were added here. The DNS is asked about one where a request wants
+//! that; what is not known is null, and the note says why.
 
 use std::sync::Arc;
 
@@ -13,11 +13,20 @@ use super::{
     input::{At, JsonBody},
     shapes::Moment,
 };
-use crate::mail::api::{Api, DnsRecord, DomainView};
+use crate::mail::{
+    api::{Api, DnsRecord, DomainView, Look},
+    verdict::Published,
+};
 
-/// What there is to say of a domain.
-const NOTE: &str = "Mail for this domain is taken here. Its DNS records are its owner's to publish, and nobody here looks \
-                    at them: what is null is not known.";
+/// What there is to say of a domain whose records nobody has looked at, and where nobody can; and of what was found.
+const NOT_YET: &str = "Mail for this domain is taken here. Its DNS records are its owner's to publish. Nobody has looked at \
+                       them yet: POST /v1/domains/{domain}/verify does.";
+const NO_RESOLVER: &str = "Mail for this domain is taken here. Its DNS records are its owner's to publish, and nobody here \
+                           looks at them: what is null is not known. The operator has this service ask the DNS by setting \
+                           mail.auth.resolver, such as \"127.0.0.1:53\", or mail.auth.verify = true.";
+const LOOKED: &str = "What is true was found in the DNS at verified_at, what is false was not there, and what is null is not \
+                      known: no name server answered, or an SPF record lets others pass than the domain's MX. Mail is \
+                      not signed by DKIM here. Mail that bounces comes back to the domain's MX.";
 
 /// A domain of this service.
 #[derive(Serialize, JsonSchema)]
@@ -31,6 +40,8 @@ pub(super) struct Domain {
     spf_verified: Option<bool>,
     mx_verified: Option<bool>,
     return_path_verified: Option<bool>,
+    /// When the DNS was last asked about it.
+    verified_at: Option<Moment>,
     /// What its owner publishes.
     dns_records: Vec<Record>,
     mailboxes: usize,
@@ -58,18 +69,24 @@ impl From<DnsRecord> for Record {
 
 impl From<DomainView> for Domain {
     fn from(domain: DomainView) -> Self {
+        let (found, verified_at, note) = match domain.look {
+            Look::NoResolver => (Published::default(), None, NO_RESOLVER),
+            Look::NotYet => (Published::default(), None, NOT_YET),
+            Look::Done(found, at) => (found, Some(Moment::from(at)), LOOKED),
+        };
         Self {
             id: domain.name.clone(),
             domain: domain.name,
             status: if domain.of_the_settings { "configured" } else { "added" },
             dkim_verified: None,
-            spf_verified: None,
-            mx_verified: None,
-            return_path_verified: None,
+            spf_verified: found.spf,
+            mx_verified: found.mx,
+            return_path_verified: found.mx,
+            verified_at,
             dns_records: domain.records.into_iter().map(Record::from).collect(),
             mailboxes: domain.mailboxes,
             created_at: domain.added_at.map(Moment::from),
-            note: NOTE,
+            note,
         }
     }
 }
@@ -84,7 +101,16 @@ pub(super) async fn list(State(api): State<Arc<Api>>, Caller(key): Caller) -> Re
     Ok(Answer(Domains { domains: api.domains(&key).await?.into_iter().map(Domain::from).collect() }))
 }
 
-/// Shows a domain; asked to verify it, there is no more to say.
+/// Asks the DNS, and shows the domain.
+pub(super) async fn verify(
+    State(api): State<Arc<Api>>,
+    Caller(key): Caller,
+    At(domain): At<String>,
+) -> Result<Done<Domain>, Failure> {
+    Ok(Answer(api.verify_domain(&key, &domain).await?.into()))
+}
+
+/// Shows a domain.
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Caller(key): Caller,

@@ -137,7 +137,7 @@ fn of_the_account() -> ApiRouter<Arc<Api>> {
         )
         .api_route(
             "/v1/domains/{domain}/verify",
-            post_with(domains::show, says("verify_domain", "Shows what is known of a domain; no DNS is asked.")),
+            post_with(domains::verify, says("verify_domain", "Asks the DNS about a domain, and shows what it says.")),
         )
         .api_route(
             "/v1/suppression",

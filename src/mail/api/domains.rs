@@ -1,6 +1,6 @@
 //! The domains of this service: shown, added and removed.
 
-use super::{Api, ApiError, must};
+use super::{Api, ApiError, must, verifying::Look};
 use crate::{
     domain::{
         clock::UnixMillis,
@@ -27,7 +27,7 @@ pub struct DnsRecord {
     pub purpose: &'static str,
 }
 
-/// A domain of ours. Nobody asks the DNS about it, so nothing more is known of it.
+/// A domain of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DomainView {
     /// The domain.
@@ -40,6 +40,8 @@ pub struct DomainView {
     pub mailboxes: usize,
     /// What its owner publishes.
     pub records: Vec<DnsRecord>,
+    /// What the DNS said of it when it was last asked, by this process.
+    pub look: Look,
 }
 
 impl Api {
@@ -54,6 +56,13 @@ impl Api {
     pub async fn domain(&self, key: &ApiKey, name: &str) -> Result<DomainView, ApiError> {
         must(key, KeyScope::Read)?;
         self.known(name).await?.ok_or_else(unknown)
+    }
+
+    /// One of them, once the DNS was asked about it.
+    pub async fn verify_domain(&self, key: &ApiKey, name: &str) -> Result<DomainView, ApiError> {
+        let domain = self.domain(key, name).await?;
+        let look = self.verifying.look(&domain.name, &*self.clock).await?;
+        Ok(DomainView { look, ..domain })
     }
 
     /// Adds a domain: its mail is taken at once, and it may have mailboxes.
@@ -76,7 +85,10 @@ impl Api {
         must(key, KeyScope::Admin)?;
         let name = domain_name(name).unwrap_or_else(|_| name.to_lowercase());
         match self.domains.remove(&name).await? {
-            DomainRemoved::Done => Ok(()),
+            DomainRemoved::Done => {
+                self.verifying.forget(&name);
+                Ok(())
+            }
             DomainRemoved::Unknown => Err(unknown()),
             DomainRemoved::OfTheSettings => Err(ApiError::Refused(format!(
                 "{name} is a domain of this service's settings: only the operator takes it away, from mail.domains in \
@@ -101,6 +113,7 @@ impl Api {
         DomainView {
             mailboxes: mailboxes.iter().filter(|mailbox| mailbox.address.domain() == name).count(),
             records: self.records(&name),
+            look: self.verifying.last(&name),
             name,
             of_the_settings,
             added_at,

@@ -15,6 +15,7 @@ mod spam;
 mod suppressions;
 mod tags;
 mod upkeep;
+mod verifying;
 mod webhooks;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use messages::{EMAILS_MAX, EmailQuery, OFFSET_MAX, Page, ThreadView};
 pub use settings::{MailboxChange, SIGNATURE_CHARS_MAX};
 pub use suppressions::SUPPRESSIONS_MAX;
 pub use tags::Tags;
+pub use verifying::Look;
 pub use webhooks::DELIVERIES_MAX;
 
 use super::{
@@ -58,6 +60,7 @@ use crate::{
     mail::{
         mailroom::Mailrooms,
         submission::{Submission, SubmitError},
+        verdict::Lookups,
     },
     signing::digest::sha256,
     store::{
@@ -211,11 +214,18 @@ pub struct Api {
     hostname: String,
     closing: Closing,
     ids: Arc<Ids>,
+    verifying: verifying::Verifying,
     /// The hash of the token of whoever does what was approved.
     approvals: Option<[u8; 32]>,
 }
 
 impl Api {
+    /// The same, which asks the DNS about its domains by these.
+    #[must_use]
+    pub fn asking_dns(self, lookups: Option<Arc<Lookups>>) -> Self {
+        Self { verifying: verifying::Verifying::new(lookups), ..self }
+    }
+
     /// Takes mail in to be sent, for the house itself.
     pub fn submission(&self) -> &Submission {
         &self.submission
@@ -269,6 +279,7 @@ impl Api {
             hostname,
             closing,
             ids,
+            verifying: verifying::Verifying::new(None),
             approvals: None,
         }
     }

@@ -3,11 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 
 use mail_auth::{
-    AuthenticatedMessage, DkimOutput, DkimResult, DmarcResult, Error, MessageAuthenticator, SpfOutput, SpfResult,
+    AuthenticatedMessage, DkimOutput, DkimResult, DmarcResult, DnsError, Error, MX, MessageAuthenticator, RecordSet,
+    SpfOutput, SpfResult, Txt,
+    common::cache::NoCache,
     dkim::DkimError,
     dmarc::verify::DmarcParameters,
     hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts},
-    spf::verify::SpfParameters,
+    spf::{Macro, Mechanism, Qualifier, Spf, verify::SpfParameters},
 };
 
 use crate::domain::verdict::{Finding, Outcome, Verdict};
@@ -29,7 +31,43 @@ pub struct Lookups {
     hostname: String,
 }
 
+/// What the DNS says of a domain; none where that is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Published {
+    /// Whether an MX record leads to this host.
+    pub mx: Option<bool>,
+    /// Whether its SPF record lets mail pass that comes from its MX, which is this host. A record that lets others pass, as
+    /// by `include`, may or may not mean where our mail comes from.
+    pub spf: Option<bool>,
+}
+
 impl Lookups {
+    /// What the owner of `domain` has published of this host.
+    pub async fn published(&self, domain: &str) -> Published {
+        let (mx, spf) = tokio::join!(
+            self.dns.mx_lookup(domain, None::<&NoCache<Box<str>, RecordSet<MX>>>),
+            self.dns.txt_lookup::<Spf>(domain, None::<&NoCache<Box<str>, Txt>>),
+        );
+        let ours = self.hostname.trim_end_matches('.').to_lowercase();
+        let leads_here = |records: RecordSet<MX>| {
+            records.rrset.iter().flat_map(|mx| mx.exchanges.iter()).any(|host| host.trim_end_matches('.') == ours)
+        };
+        let mx = known(mx.map(leads_here));
+        // Its own MX, and not that of another domain.
+        let by_mx = |record: &Spf| {
+            record.directives.iter().any(|directive| {
+                let own = matches!(directive.mechanism, Mechanism::Mx { macro_string: Macro::None, .. });
+                own && directive.qualifier == Qualifier::Pass
+            })
+        };
+        let spf = match spf {
+            Ok(record) if by_mx(&record) => mx,
+            Ok(_) => None,
+            Err(error) => known(Err(error)),
+        };
+        Published { mx, spf }
+    }
+
     /// Asks the name server at `resolver`, or those of this machine. `hostname` is our own name, which SPF's macros may
     /// tell the sender's name server.
     pub fn new(resolver: Option<SocketAddr>, hostname: &str) -> Result<Self, NoResolver> {
@@ -68,6 +106,15 @@ impl Lookups {
         }
         let dmarc = Finding { result: of_dmarc(&dmarc.result()), domain: domain_of(dmarc.domain()) };
         Some(Verdict { by: US.into(), spf: Some(of_spf(&spf)), dkim: findings, dmarc: Some(dmarc) })
+    }
+}
+
+/// An answer is known also where it is that there is no such record.
+fn known(answer: Result<bool, Error>) -> Option<bool> {
+    match answer {
+        Ok(found) => Some(found),
+        Err(Error::Dns(DnsError::RecordNotFound(_) | DnsError::InvalidRecordType) | Error::ParseError) => Some(false),
+        Err(_) => None,
     }
 }
 

@@ -11,7 +11,7 @@ mod header;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-pub use dns::{Lookups, NoResolver};
+pub use dns::{Lookups, NoResolver, Published};
 
 use crate::{
     domain::{clock::Clock, verdict::Verdict},
@@ -40,8 +40,8 @@ pub struct Judge {
 
 impl Judge {
     /// A judge that believes as `trust` says, and looks for itself by `lookups`.
-    pub fn new(trust: Trust, lookups: Option<Lookups>, clock: Arc<dyn Clock>) -> Self {
-        Self { trust, lookups: lookups.map(Arc::new), clock }
+    pub fn new(trust: Trust, lookups: Option<Arc<Lookups>>, clock: Arc<dyn Clock>) -> Self {
+        Self { trust, lookups, clock }
     }
 
     /// What is known of the message `raw`, which starts with the trace that we put before it, from `peer` with the
