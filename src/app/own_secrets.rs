@@ -1,5 +1,5 @@
-//! What our own receiver knows of the secrets that the embedded service signs with for it: all of them, and none of those
-//! that it signs with no more.
+//! What our own receiver knows of the secrets that the embedded service signs with for it: all of them, and of each until
+//! when.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     store::sources::{SourceError, Sources as _},
 };
 
-/// How often the keeper looks whether a secret has retired: so long may one vouch after its overlap.
+/// How often the keeper looks also where nobody told it that a secret was rotated.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
 
 /// Has our receiver know what the service signs with for it, and nothing that it signed with before.
@@ -27,6 +27,7 @@ pub(super) async fn keep(bell: BellSide, mail: Arc<Api>, shutdown: CancellationT
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
+            () = mail.rotated() => {}
             () = bell.clock.sleep(LOOK_EVERY) => {}
         }
         match settle(&bell, &mail).await {

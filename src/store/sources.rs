@@ -94,13 +94,13 @@ pub trait Sources: Send + Sync + 'static {
     /// Removes a secret that no webhook is tied to; false if there was none.
     async fn remove_secret(&self, name: &SourceName, secret: &Secret) -> Result<bool, StoreError>;
 
-    /// Has a source hold each of `live`, which stand newest first. It forgets those beginning with `prefix` that no webhook
-    /// is tied to, are none of `live`, and are older than the newest of these that it held: one that is newer may be about
-    /// to be signed with.
+    /// Has a source hold each of `live`, which stand newest first, as long as it says. Those beginning with `prefix` that no
+    /// webhook is tied to, are none of `live`, and are older than the newest of these that it held end now: one that is
+    /// newer may be about to be signed with.
     async fn settle_secrets(
         &self,
         name: &SourceName,
-        live: &[Secret],
+        live: &[(Secret, Option<UnixMillis>)],
         prefix: &'static str,
         now: UnixMillis,
     ) -> Result<(), SourceError>;

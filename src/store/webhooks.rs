@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::{
+    clock::UnixMillis,
     id::{MailboxId, WebhookId},
     secret::Secret,
     webhook::Webhook,
@@ -19,7 +20,10 @@ pub enum Registered {
 }
 
 /// A webhook with its live secrets, the newest first; never empty.
-pub type SigningWebhook = (Webhook, Vec<Secret>);
+pub type SigningWebhook = (Webhook, Vec<SigningSecret>);
+
+/// A secret, and from when on it signs no more, where that is settled.
+pub type SigningSecret = (Secret, Option<UnixMillis>);
 
 /// The webhooks.
 #[async_trait]

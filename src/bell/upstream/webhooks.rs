@@ -194,11 +194,12 @@ impl Upstream {
     }
 
     /// Every secret that a webhook signs with now, the newest first.
-    pub async fn webhook_secrets(&self, id: &WebhookId) -> Result<Vec<Secret>, UpstreamError> {
+    pub async fn webhook_secrets(&self, id: &WebhookId) -> Result<Vec<(Secret, Option<UnixMillis>)>, UpstreamError> {
         let answer = self.client.get::<wire::WebhookBody>(&["v1", "webhooks", id.as_str()], &[]).await;
         let body = answer.map_err(|error| no_webhook(id, error))?;
         let secrets = body.signing_secrets.ok_or(UpstreamError::NotOffered("a list of a webhook's secrets"))?;
-        Ok(secrets.into_iter().map(Secret::new).collect())
+        let until = body.signing_secrets_until.into_iter().map(|until| until.0).chain(std::iter::repeat(None));
+        Ok(secrets.into_iter().map(Secret::new).zip(until).collect())
     }
 
     /// Removes a webhook.

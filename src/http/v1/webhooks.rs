@@ -58,7 +58,7 @@ pub(super) async fn register(
         signature_format: new.signature_format,
     };
     let (webhook, secret) = api.register(&key, asked).await?;
-    Ok(Answer(shapes::Webhook::from(&webhook).with_secrets(&[secret])))
+    Ok(Answer(shapes::Webhook::from(&webhook).with_secrets(&[(secret, None)])))
 }
 
 /// Every webhook, and how it fares, under both of the names that clients look for.

@@ -55,6 +55,11 @@ impl Api {
         Ok(self.upkeep.rotate(id, secret, overlap).await?)
     }
 
+    /// Resolves once a secret of a webhook was rotated since this last did. The keeper alone waits for it.
+    pub async fn rotated(&self) {
+        self.upkeep.rotated().await;
+    }
+
     /// Has nothing more sent to a webhook; what it is owed waits.
     pub async fn disable_webhook(&self, key: &ApiKey, id: &WebhookId) -> Result<Webhook, ApiError> {
         must(key, KeyScope::Admin)?;

@@ -26,7 +26,7 @@ use crate::{
     store::{
         StoreError,
         mailroom::Mailroom,
-        webhooks::{Registered, SigningWebhook, Webhooks},
+        webhooks::{Registered, SigningSecret, SigningWebhook, Webhooks},
     },
 };
 
@@ -190,7 +190,7 @@ impl Registry {
     }
 
     /// What the webhooks to our own receiver are signed with, the oldest webhook first, and of each the newest secret first.
-    pub async fn own_secrets(&self) -> Result<Vec<Secret>, StoreError> {
+    pub async fn own_secrets(&self) -> Result<Vec<SigningSecret>, StoreError> {
         let mut own = Vec::new();
         for webhook in self.list().await?.into_iter().filter(|webhook| webhook.endpoint == Endpoint::Own) {
             let signing = self.webhook(&webhook.id).await?;
@@ -202,7 +202,7 @@ impl Registry {
     /// The secret that our own receiver knows already, from another webhook to it: nobody tells it one that we make up here.
     async fn known_to(&self, endpoint: &Endpoint) -> Result<Option<Secret>, StoreError> {
         match endpoint {
-            Endpoint::Own => Ok(self.own_secrets().await?.into_iter().next()),
+            Endpoint::Own => Ok(self.own_secrets().await?.into_iter().next().map(|(secret, _)| secret)),
             Endpoint::Url(_) => Ok(None),
         }
     }

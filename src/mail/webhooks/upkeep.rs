@@ -118,6 +118,8 @@ pub struct Upkeep {
     dispatch: Arc<Dispatch>,
     /// Rung when a line has something to do.
     bell: Arc<Notify>,
+    /// Rung when a secret was rotated.
+    rotated: Notify,
     clock: Arc<dyn Clock>,
     ids: Arc<Ids>,
     probes: Semaphore,
@@ -133,7 +135,8 @@ impl Upkeep {
         clock: Arc<dyn Clock>,
         ids: Arc<Ids>,
     ) -> Self {
-        Self { webhooks, store, dispatch, bell, clock, ids, probes: Semaphore::new(PROBES_MAX) }
+        let (rotated, probes) = (Notify::new(), Semaphore::new(PROBES_MAX));
+        Self { webhooks, store, dispatch, bell, rotated, clock, ids, probes }
     }
 
     /// How each webhook fares.
@@ -162,13 +165,19 @@ impl Upkeep {
         let until = (!overlap.is_zero()).then(|| now.plus(overlap));
         match self.store.rotate(id, &secret, now, until, LIVE_SECRETS_MAX).await? {
             Rotated::Done { beside } => {
-                // The worker learns when to forget.
+                // The worker learns when to forget, and so does our own receiver.
                 self.bell.notify_one();
+                self.rotated.notify_one();
                 Ok(Rotation { secret, beside, until: until.filter(|_| beside > 0) })
             }
             Rotated::Full => Err(UpkeepError::ManySecrets),
             Rotated::Unknown => Err(UpkeepError::NoWebhook(shown(id))),
         }
+    }
+
+    /// Resolves once a secret was rotated since this last did. One may wait.
+    pub async fn rotated(&self) {
+        self.rotated.notified().await;
     }
 
     /// Has nothing more sent to a webhook. What it is still owed waits until it is on again, each for its 24 hours of
@@ -224,6 +233,7 @@ impl Upkeep {
     pub async fn probe(&self, id: &WebhookId) -> Result<Probe, UpkeepError> {
         let _place = self.probes.try_acquire().map_err(|_| UpkeepError::ManyProbes)?;
         let (webhook, secrets) = self.webhooks.webhook(id).await?.ok_or_else(|| UpkeepError::NoWebhook(shown(id)))?;
+        let secrets: Vec<Secret> = secrets.into_iter().map(|(secret, _)| secret).collect();
         let event_id = EventId::new(self.ids.next("evt_"));
         let body = payload::probe(&event_id, &webhook.id, self.clock.now());
         let parcel = Parcel {

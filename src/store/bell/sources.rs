@@ -81,10 +81,10 @@ impl Sources for BellStore {
                 if read(conn, &name).await?.is_none() {
                     return Ok(Err(SourceError::Unknown(name)));
                 }
-                let retire = sqlx::query(sql::RETIRE_SECRETS).bind(until.0).bind(name.as_str());
-                retire.execute(&mut *conn).await.map_err(failed("let secrets end"))?;
-                let remove = sqlx::query(sql::REMOVE_EXPIRED).bind(name.as_str()).bind(now.0);
-                remove.execute(&mut *conn).await.map_err(failed("remove ended secrets"))?;
+                let rows = rows(conn, &name).await?;
+                let retiring = rows.iter().filter(|row| row.webhook.is_none());
+                let sooner = retiring.map(|row| (row.id, Some(row.until.map_or(until, |at| at.min(until)))));
+                end_secrets(conn, &name, sooner.collect(), now).await?;
                 raise_version(conn).await.map(Ok)
             })
         })
@@ -136,14 +136,15 @@ impl Sources for BellStore {
     async fn settle_secrets(
         &self,
         name: &SourceName,
-        live: &[Secret],
+        live: &[(Secret, Option<UnixMillis>)],
         prefix: &'static str,
         now: UnixMillis,
     ) -> Result<(), SourceError> {
         let mut conn = self.database.readers.acquire().await.map_err(failed("read a source"))?;
-        let known = read(&mut conn, name).await?.ok_or_else(|| SourceError::Unknown(name.clone()))?;
-        let kept = live.iter().all(|secret| known.secrets.iter().any(|one| one.expose() == secret.expose()));
-        if kept && stale(&mut conn, name, live, prefix).await?.is_empty() {
+        read(&mut conn, name).await?.ok_or_else(|| SourceError::Unknown(name.clone()))?;
+        let known = rows(&mut conn, name).await?;
+        let kept = live.iter().all(|(secret, _)| known.iter().any(|row| row.secret == secret.expose()));
+        if kept && settled(&known, live, prefix, now).is_empty() {
             // As nearly always: nothing to write.
             return Ok(());
         }
@@ -152,11 +153,9 @@ impl Sources for BellStore {
         self.change(move |conn| {
             let (name, live) = (name.clone(), live.clone());
             Box::pin(async move {
-                for id in stale(conn, &name, &live, prefix).await? {
-                    let forget = sqlx::query(sql::FORGET_SECRET).bind(id).execute(&mut *conn).await;
-                    forget.map_err(failed("forget a secret"))?;
-                }
-                for secret in live.iter().rev() {
+                let known = rows(conn, &name).await?;
+                end_secrets(conn, &name, settled(&known, &live, prefix, now), now).await?;
+                for (secret, until) in live.iter().rev() {
                     if secrets(conn, name.as_str()).await?.iter().any(|(one, _)| one == secret.expose()) {
                         continue;
                     }
@@ -166,6 +165,10 @@ impl Sources for BellStore {
                         return Ok(Err(refused));
                     }
                     insert_secret(conn, &name, secret, None, now).await?;
+                    if until.is_some() {
+                        let added = rows(conn, &name).await?.into_iter().filter(|row| row.secret == secret.expose());
+                        end_secrets(conn, &name, added.map(|row| (row.id, *until)).collect(), now).await?;
+                    }
                 }
                 raise_version(conn).await.map(Ok)
             })
@@ -270,24 +273,64 @@ async fn secrets(conn: &mut SqliteConnection, source: &str) -> Result<Vec<(Strin
     Ok(once)
 }
 
-/// The rows of secrets that were `live` once and are no more.
-async fn stale(
-    conn: &mut SqliteConnection,
-    source: &SourceName,
-    live: &[Secret],
-    prefix: &str,
-) -> Result<Vec<i64>, StoreError> {
-    let rows: Vec<(i64, String, Option<String>)> = sqlx::query_as(sql::SECRETS_WITH_TIES)
+/// A secret, as a row.
+struct SecretRow {
+    id: i64,
+    secret: String,
+    webhook: Option<String>,
+    until: Option<UnixMillis>,
+}
+
+async fn rows(conn: &mut SqliteConnection, source: &SourceName) -> Result<Vec<SecretRow>, StoreError> {
+    let rows: Vec<(i64, String, Option<String>, Option<i64>)> = sqlx::query_as(sql::SECRETS_WITH_TIES)
         .bind(source.as_str())
         .fetch_all(conn)
         .await
         .map_err(failed("read secrets"))?;
-    let lives = |secret: &str| live.iter().any(|one| one.expose() == secret);
-    let newest = rows.iter().filter(|(_, secret, _)| lives(secret)).map(|(id, ..)| *id).max().unwrap_or(0);
-    let gone = rows.iter().filter(|(id, secret, webhook)| {
-        *id < newest && webhook.is_none() && secret.starts_with(prefix) && !lives(secret)
+    let row = |(id, secret, webhook, until): (_, _, _, Option<i64>)| SecretRow {
+        id,
+        secret,
+        webhook,
+        until: until.map(UnixMillis),
+    };
+    Ok(rows.into_iter().map(row).collect())
+}
+
+/// Until when secrets vouch where `live` are those that are signed with, by row: of those alone that say otherwise now.
+fn settled(
+    rows: &[SecretRow],
+    live: &[(Secret, Option<UnixMillis>)],
+    prefix: &str,
+    now: UnixMillis,
+) -> Vec<(i64, Option<UnixMillis>)> {
+    // The longest of them, where several webhooks are signed with the same.
+    let end_of = |secret: &str| {
+        let ends = live.iter().filter(|(one, _)| one.expose() == secret).map(|(_, until)| *until);
+        ends.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other)))
+    };
+    let newest = rows.iter().filter(|row| end_of(&row.secret).is_some()).map(|row| row.id).max().unwrap_or(0);
+    let ours = rows.iter().filter(|row| row.webhook.is_none() && row.secret.starts_with(prefix));
+    let ends = ours.filter_map(|row| match end_of(&row.secret) {
+        Some(until) => (until != row.until).then_some((row.id, until)),
+        None => (row.id < newest).then_some((row.id, Some(now))),
     });
-    Ok(gone.map(|(id, ..)| *id).collect())
+    ends.collect()
+}
+
+/// Has secrets vouch until then, by row, and removes those whose time is over. A secret ends in no other way by itself.
+async fn end_secrets(
+    conn: &mut SqliteConnection,
+    source: &SourceName,
+    ends: Vec<(i64, Option<UnixMillis>)>,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    for (id, until) in ends {
+        let end = sqlx::query(sql::END_SECRET).bind(until.map(|until| until.0)).bind(id);
+        end.execute(&mut *conn).await.map_err(failed("let a secret end"))?;
+    }
+    let remove = sqlx::query(sql::REMOVE_EXPIRED).bind(source.as_str()).bind(now.0);
+    remove.execute(conn).await.map_err(failed("remove ended secrets"))?;
+    Ok(())
 }
 
 /// Why `secret` may not be added to the source, if so. Two webhooks of one source may share a secret.

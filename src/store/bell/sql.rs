@@ -226,8 +226,7 @@ pub(super) const SOURCE: &str = "SELECT name, dialect, created_at, settings FROM
 pub(super) const SOURCES: &str = "SELECT name, dialect, created_at, settings FROM sources ORDER BY name";
 pub(super) const SET_UP_SOURCE: &str = "UPDATE sources SET settings = ? WHERE name = ?";
 /// Until when, of which source, now.
-pub(super) const RETIRE_SECRETS: &str = "UPDATE secrets SET expires_at = min(coalesce(expires_at, ?1), ?1) \
-     WHERE source = ?2 AND webhook_id IS NULL";
+pub(super) const END_SECRET: &str = "UPDATE secrets SET expires_at = ?1 WHERE id = ?2";
 pub(super) const REMOVE_EXPIRED: &str = "DELETE FROM secrets WHERE source = ? AND expires_at <= ?";
 pub(super) const FORGET_TOKENS: &str = "DELETE FROM spent_tokens WHERE at < ?";
 pub(super) const SPEND_TOKEN: &str =
@@ -244,9 +243,8 @@ pub(super) const SECRETS: &str = "SELECT secret, expires_at FROM secrets WHERE s
 pub(super) const SECRET_ELSEWHERE: &str = "SELECT s.source FROM secrets s \
      JOIN sources o ON o.name = s.source AND o.dialect <> 'imap' WHERE s.secret = ? AND s.source <> ? LIMIT 1";
 pub(super) const ADD_SECRET: &str = "INSERT INTO secrets (source, secret, webhook_id, created_at) VALUES (?, ?, ?, ?)";
-pub(super) const SECRETS_WITH_TIES: &str = "SELECT id, secret, webhook_id FROM secrets WHERE source = ?";
+pub(super) const SECRETS_WITH_TIES: &str = "SELECT id, secret, webhook_id, expires_at FROM secrets WHERE source = ?";
 pub(super) const REMOVE_SECRET: &str = "DELETE FROM secrets WHERE source = ? AND secret = ? AND webhook_id IS NULL";
-pub(super) const FORGET_SECRET: &str = "DELETE FROM secrets WHERE id = ?";
 pub(super) const HAS_SECRET_OF: &str = "SELECT 1 FROM secrets WHERE webhook_id = ? LIMIT 1";
 pub(super) const REMOVE_SECRET_OF: &str = "DELETE FROM secrets WHERE webhook_id = ?";
 
@@ -427,7 +425,7 @@ pub(super) const ALL: &[&str] = &[
     SOURCE,
     SOURCES,
     SET_UP_SOURCE,
-    RETIRE_SECRETS,
+    END_SECRET,
     REMOVE_EXPIRED,
     FORGET_TOKENS,
     SPEND_TOKEN,
@@ -441,7 +439,6 @@ pub(super) const ALL: &[&str] = &[
     REMOVE_SECRET_OF,
     REMOVE_SECRET,
     SECRETS_WITH_TIES,
-    FORGET_SECRET,
     PUT_TOKEN,
     HAS_TOKEN,
     PRINCIPAL,

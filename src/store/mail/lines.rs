@@ -202,7 +202,7 @@ pub(super) async fn head(conn: &mut SqliteConnection, line: i64, token: &str) ->
     let row =
         sqlx::query(HEAD).bind(line).fetch_optional(&mut *conn).await.map_err(failed("take the head of a line"))?;
     let Some(row) = row else { return Ok(None) };
-    let secrets = secrets(conn, row.get("webhook_id")).await?;
+    let secrets = secrets(conn, row.get("webhook_id")).await?.into_iter().map(|(secret, _)| secret).collect();
     owed(&row, line, token, secrets).map(Some)
 }
 

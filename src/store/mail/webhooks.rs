@@ -13,7 +13,7 @@ use crate::{
     },
     store::{
         StoreError, failed,
-        webhooks::{Registered, SigningWebhook, Webhooks},
+        webhooks::{Registered, SigningSecret, SigningWebhook, Webhooks},
     },
 };
 
@@ -58,14 +58,17 @@ pub(super) fn signature_format(row: &SqliteRow) -> Option<SignatureFormat> {
 }
 
 /// The live secrets of a webhook, the newest first.
-pub(super) async fn secrets<'c>(conn: impl sqlx::SqliteExecutor<'c>, webhook: &str) -> Result<Vec<Secret>, StoreError> {
-    let secrets: Vec<String> =
-        sqlx::query_scalar("SELECT secret FROM webhook_secret WHERE webhook_id = ?1 ORDER BY place DESC")
+pub(super) async fn secrets<'c>(
+    conn: impl sqlx::SqliteExecutor<'c>,
+    webhook: &str,
+) -> Result<Vec<SigningSecret>, StoreError> {
+    let secrets: Vec<(String, Option<i64>)> =
+        sqlx::query_as("SELECT secret, retires_at FROM webhook_secret WHERE webhook_id = ?1 ORDER BY place DESC")
             .bind(webhook)
             .fetch_all(conn)
             .await
             .map_err(failed("read the secrets of a webhook"))?;
-    Ok(secrets.into_iter().map(Secret::new).collect())
+    Ok(secrets.into_iter().map(|(secret, until)| (Secret::new(secret), until.map(UnixMillis))).collect())
 }
 
 async fn insert(

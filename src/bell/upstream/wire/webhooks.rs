@@ -26,6 +26,10 @@ impl Webhooks {
     }
 }
 
+/// Until when a secret signs.
+#[derive(Deserialize)]
+pub(in super::super) struct Until(#[serde(deserialize_with = "moment")] pub(in super::super) Option<UnixMillis>);
+
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(in super::super) struct WebhookBody {
@@ -40,6 +44,7 @@ pub(in super::super) struct WebhookBody {
     description: Option<String>,
     pub(in super::super) signing_secret: Option<String>,
     pub(in super::super) signing_secrets: Option<Vec<String>>,
+    pub(in super::super) signing_secrets_until: Vec<Until>,
     pub(in super::super) status: Option<String>,
     #[serde(deserialize_with = "moment")]
     created_at: Option<UnixMillis>,

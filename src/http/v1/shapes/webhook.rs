@@ -7,12 +7,12 @@ use super::Moment;
 use crate::{
     domain::{
         clock::UnixMillis,
-        secret::Secret,
         webhook::{self, Scope},
     },
     store::{
         deliveries::{self, Answer, State},
         upkeep::Health,
+        webhooks::SigningSecret,
     },
 };
 
@@ -46,6 +46,10 @@ pub(in super::super) struct Webhook {
     /// Every secret that signs now, the newest first; an older one until its overlap ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     signing_secrets: Option<Vec<String>>,
+    /// Until when each of these signs: null is for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<Option<Moment>>>")]
+    signing_secrets_until: Option<Vec<Option<UnixMillis>>>,
 }
 
 /// A webhook, and how it fares.
@@ -128,15 +132,22 @@ impl From<&webhook::Webhook> for Webhook {
             created_at: webhook.created_at,
             signing_secret: None,
             signing_secrets: None,
+            signing_secrets_until: None,
         }
     }
 }
 
 impl Webhook {
     /// The same with the secrets that it signs with, the newest first.
-    pub(in super::super) fn with_secrets(self, secrets: &[Secret]) -> Self {
-        let secrets: Vec<_> = secrets.iter().map(|secret| secret.expose().to_owned()).collect();
-        Self { signing_secret: secrets.first().cloned(), signing_secrets: Some(secrets), ..self }
+    pub(in super::super) fn with_secrets(self, secrets: &[SigningSecret]) -> Self {
+        let (secrets, until): (Vec<_>, _) =
+            secrets.iter().map(|(secret, until)| (secret.expose().to_owned(), *until)).unzip();
+        Self {
+            signing_secret: secrets.first().cloned(),
+            signing_secrets: Some(secrets),
+            signing_secrets_until: Some(until),
+            ..self
+        }
     }
 }
 
