@@ -1,5 +1,5 @@
-//! What may stand in the places of a resource's template: mailboxes, threads, messages, tags and webhooks that the caller may
-//! see, by how they begin.
+//! What may stand in the places of a resource's template and in the arguments of a prompt: mailboxes, events, threads,
+//! messages, tags and webhooks that the caller may see, by how they begin.
 //!
 //! A completion has no place for a fence, so what cannot be mistaken for anything but an id, an address or a code is offered,
 //! and nothing else.
@@ -13,6 +13,7 @@ use super::{
     failure::Failure,
     place::SCHEME,
     present::{self, Fence, is_bare, sentence},
+    prompts,
     resources::TEMPLATES,
     server::Rooms,
     tools::{filter, gate},
@@ -22,7 +23,10 @@ use crate::{
         upstream::InboxQuery,
         waiting::{ListRequest, Position},
     },
-    domain::{event::EventFilter, grant::Mailboxes},
+    domain::{
+        event::{EventFilter, EventKind},
+        grant::Mailboxes,
+    },
     store::log::Order,
 };
 
@@ -31,7 +35,7 @@ const EVENTS_LOOKED_THROUGH: u32 = 1_000;
 /// Newest messages in which tags are looked for: one page of the mail API.
 const MESSAGES_LOOKED_THROUGH: u32 = crate::bell::upstream::PAGE_MAX;
 
-/// Completes one argument of a template. Prompts have none that are known beforehand.
+/// Completes one argument of a template or a prompt.
 pub(super) async fn complete(
     rooms: &Rooms,
     request: &CompleteRequestParams,
@@ -39,6 +43,7 @@ pub(super) async fn complete(
 ) -> Result<CompletionInfo, ErrorData> {
     let fence = Fence::new(rooms.ids());
     let argument = &*request.argument.name;
+    let mut kind = None;
     if let Some(uri) = request.r#ref.as_resource_uri() {
         let path = uri.strip_prefix(SCHEME).unwrap_or_default();
         let is_ours = TEMPLATES.iter().any(|(template, ..)| *template == path);
@@ -49,44 +54,51 @@ pub(super) async fn complete(
             );
             return Err(present::invalid(&fence, &sentence));
         }
-    } else {
-        return Ok(fitting(Vec::new(), ""));
+    } else if let Some(name) = request.r#ref.as_prompt_name() {
+        kind = prompts::about(rooms.toolsets, name, argument).ok_or_else(|| {
+            let sentence =
+                sentence!("there is no such argument of such a prompt; prompts/list shows the prompts, with theirs");
+            present::invalid(&fence, &sentence)
+        })?;
     }
     let given = |name: &str| request.context.as_ref().and_then(|context| context.get_argument(name));
-    let found = candidates(rooms, argument, given("address").map(String::as_str), seen).await;
+    let found = candidates(rooms, argument, kind, given, seen).await;
     let found = found.map_err(|failure| present::broken(&fence, &failure.sentence(&fence)))?;
     Ok(fitting(found, &request.argument.value))
 }
 
 /// Everything that may stand there, what is likelier first.
-async fn candidates(
+async fn candidates<'a>(
     rooms: &Rooms,
     argument: &str,
-    mailbox: Option<&str>,
+    kind: Option<EventKind>,
+    given: impl Fn(&str) -> Option<&'a String>,
     seen: &Mailboxes,
 ) -> Result<Vec<String>, Failure> {
     Ok(match argument {
-        "address" => {
+        "address" | "mailbox" => {
             let addresses = rooms.upstream.mailboxes().await?.into_iter().map(|mailbox| mailbox.address);
             addresses.filter(|address| seen.holds(address)).collect()
         }
-        "thread_id" | "message_id" => {
+        "thread_id" | "message_id" | "event_id" => {
+            let mailbox = given("mailbox").map(|mailbox| filter::address(mailbox)).transpose()?;
+            let kinds = kind.into_iter().collect();
             let request = ListRequest {
-                filter: EventFilter { within: seen.clone(), ..EventFilter::default() },
+                filter: EventFilter { kinds, mailbox, within: seen.clone(), ..EventFilter::default() },
                 after: Position::Earliest,
                 before: None,
                 order: Order::Descending,
                 limit: EVENTS_LOOKED_THROUGH,
             };
             let facts = rooms.waiting.list(request).await?.events.into_iter().map(|event| event.fact);
-            if argument == "thread_id" {
-                facts.filter_map(|fact| Some(fact.thread_id?.to_string())).collect()
-            } else {
-                facts.filter_map(|fact| Some(fact.message_id?.to_string())).collect()
+            match argument {
+                "thread_id" => facts.filter_map(|fact| Some(fact.thread_id?.to_string())).collect(),
+                "message_id" => facts.filter_map(|fact| Some(fact.message_id?.to_string())).collect(),
+                _ => facts.map(|fact| fact.event_id.to_string()).collect(),
             }
         }
         "tag" => {
-            let mailbox = mailbox.map(filter::address).transpose()?;
+            let mailbox = given("address").map(|address| filter::address(address)).transpose()?;
             if mailbox.as_ref().is_some_and(|mailbox| !seen.holds(mailbox)) {
                 return Ok(Vec::new());
             }

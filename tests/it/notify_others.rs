@@ -1,5 +1,6 @@
 //! What else a client may be told or offered: completions, Claude Code's channel, and the end of what it gives up.
 
+use mailbell::domain::event::NewEvent;
 use rmcp::model::JsonObject;
 use serde_json::{Value, json};
 
@@ -57,6 +58,36 @@ async fn templates_are_completed_by_what_is_there() {
         assert_eq!((completion["values"].as_array().unwrap().len(), &completion["hasMore"]), (100, &json!(true)));
         for (template, name) in [("threads/{thread_id}", "tag"), ("nothing/{x}", "x"), ("threads/thr_1", "thread_id")] {
             let answer = completed(&mut wire, template, name, "", json!({})).await;
+            assert_eq!(answer["error"]["code"], -32602, "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn arguments_of_prompts_are_completed_by_what_is_there() {
+    let wing = Wing::start().await;
+    wing.api.add_mailbox("mbx_2", "sales@mailbell.test");
+    let sales = NewEvent { mailbox: Some("sales@mailbell.test".into()), ..inbound(3, "Hi") };
+    wing.happens(vec![inbound(1, "Hi"), other(2), sales]).await;
+    for era in Era::BOTH {
+        let mut wire = Wire::stdio(wing.server(), era).await;
+        let mut completed = async |prompt: &str, name: &str, value: &str, context: Value| {
+            let params = json!({ "ref": { "type": "ref/prompt", "name": prompt },
+                "argument": { "name": name, "value": value }, "context": { "arguments": context } });
+            wire.ask("completion/complete", params).await
+        };
+        for (prompt, name, value, context, found) in [
+            ("catch_up", "mailbox", "s", json!({}), json!(["sales@mailbell.test"])),
+            ("handle_bounce", "mailbox", "a", json!({}), json!(["agent@mailbell.test"])),
+            ("triage_inbound", "event_id", "", json!({}), json!(["evt_3", "evt_1"])),
+            ("triage_inbound", "event_id", "", json!({ "mailbox": "agent@mailbell.test" }), json!(["evt_1"])),
+            ("handle_bounce", "event_id", "evt", json!({}), json!([])),
+        ] {
+            let answer = completed(prompt, name, value, context).await;
+            assert_eq!(answer["result"]["completion"]["values"], found, "{prompt} {name}: {answer}");
+        }
+        for (prompt, name) in [("catch_up", "event_id"), ("handle_bounces", "mailbox")] {
+            let answer = completed(prompt, name, "", json!({})).await;
             assert_eq!(answer["error"]["code"], -32602, "{answer}");
         }
     }

@@ -245,7 +245,11 @@ impl Member {
     }
 
     /// Follows all of these at once, uncounted, and tells of what happened to them from `since` until then.
-    pub(super) async fn follow_since(&self, followed: Vec<(&String, Place)>, since: UnixMillis) -> Result<(), StoreError> {
+    pub(super) async fn follow_since(
+        &self,
+        followed: Vec<(&String, Place)>,
+        since: UnixMillis,
+    ) -> Result<(), StoreError> {
         let told = {
             let mut inner = self.hub.inner();
             for (uri, place) in followed {

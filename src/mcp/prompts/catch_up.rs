@@ -11,6 +11,7 @@ pub(super) const PROMPT: Prompt = Prompt {
     title: "Catch up after downtime",
     about: "Works through what happened while nobody looked: complaints and bounces first, then mail, the oldest first.",
     needs: &[Toolset::Events, Toolset::Mail, Toolset::Suppression],
+    kind: None,
     parameters: &[MAILBOX],
     make: |ask| Box::pin(std::future::ready(make(ask))),
 };

@@ -9,6 +9,7 @@ pub(super) const PROMPT: Prompt = Prompt {
     about: "Soft: tags the message and schedules a retry. Hard: tags it, suppresses the address when that is safe, and tells \
             the operator.",
     needs: &[Toolset::Events, Toolset::Mail, Toolset::Suppression],
+    kind: Some(EventKind::Bounce),
     parameters: &ABOUT_AN_EVENT,
     make: |ask| {
         let steps = "For each event, by its `bounce_type`:\n\

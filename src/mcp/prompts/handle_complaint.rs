@@ -8,6 +8,7 @@ pub(super) const PROMPT: Prompt = Prompt {
     title: "Handle a complaint",
     about: "Opts the recipient out at once, and tells the operator.",
     needs: &[Toolset::Events, Toolset::Mail, Toolset::Suppression],
+    kind: Some(EventKind::Complaint),
     parameters: &ABOUT_AN_EVENT,
     make: |ask| {
         let steps = "A complaint is an opt-out, and it counts at once. For each event:\n\

@@ -42,6 +42,8 @@ pub(super) struct Prompt {
     about: &'static str,
     /// The toolsets whose tools it names; it is offered by a server that has them all, and lets them change something.
     needs: &'static [Toolset],
+    /// The kind of event that it is about, if of one.
+    kind: Option<EventKind>,
     parameters: &'static [Parameter],
     make: for<'a> fn(&'a Ask<'a>) -> BoxFuture<'a, Result<Told, Failure>>,
 }
@@ -83,6 +85,12 @@ fn offered(toolsets: Toolsets) -> impl Iterator<Item = &'static Prompt> {
 /// The prompts as clients see them.
 pub(super) fn published(toolsets: Toolsets) -> Vec<Published> {
     offered(toolsets).map(Prompt::published).collect()
+}
+
+/// What kind of event the prompt `name` is about, if it is offered and takes this argument.
+pub(super) fn about(toolsets: Toolsets, name: &str, argument: &str) -> Option<Option<EventKind>> {
+    let prompt = offered(toolsets).find(|prompt| prompt.name == name)?;
+    prompt.parameters.iter().any(|parameter| parameter.name == argument).then_some(prompt.kind)
 }
 
 /// The prompt `name`, for a caller that sees these mailboxes.

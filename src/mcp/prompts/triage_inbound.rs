@@ -8,6 +8,7 @@ pub(super) const PROMPT: Prompt = Prompt {
     title: "Triage inbound mail",
     about: "Reads mail that came in, answers or sorts it, and marks it handled.",
     needs: &[Toolset::Events, Toolset::Mail],
+    kind: Some(EventKind::Inbound),
     parameters: &ABOUT_AN_EVENT,
     make: |ask| {
         let steps = "For each event:\n\
