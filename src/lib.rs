@@ -184,7 +184,9 @@
 //! - The console answers to the very address of its listener, changes nothing without its own origin and a session's token, and
 //!   looks at a message of this service without marking it. Its pages load nothing from elsewhere, and run one script, which
 //!   writes texts alone.
-//! - Nothing is changed in a mailbox elsewhere, but for the mark "seen" where its source allows that. No report there suppresses.
+//! - Nothing is changed in a mailbox elsewhere, but for the mark "seen" where its source allows that. No report there suppresses,
+//!   and what was sent from it is no news.
+//! - What a stream of `subscriptions/listen` is told of is compared with what was there before it was acknowledged.
 //! - Who learns of a mailbox's mail beside it (its copies, its `webhook_url`) is for an operator to say.
 //! - No later event of a mailbox is first sent to an endpoint before the earlier one is delivered or dead. A replay goes beside
 //!   that line and holds up nothing in it.

@@ -7,7 +7,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mailbell::{
-    app::system::SystemClock,
+    app::{house::House, system::SystemClock},
     bell::{
         imap::{
             Findings, Trouble, look,
@@ -211,6 +211,135 @@ async fn garbage_and_floods_end_the_connection() {
     assert!(looked(settings(web)).await.is_err());
 }
 
+/// A house that watches a mailbox.
+async fn watching(dir: &std::path::Path, settings: &Settings) -> House {
+    let house = house_in(dir, Vec::new(), SystemClock::new()).await;
+    let (name, store) = (SourceName::new("work"), house.bell().store.clone());
+    store.add_source(&name, "imap", Some(&Secret::new(PASSWORD)), house.bell().clock.now()).await.unwrap();
+    store.set_up(&name, &settings.stored()).await.unwrap();
+    house
+}
+
+/// The events, once there are any.
+async fn told(house: &House) -> Vec<Event> {
+    let told = async {
+        loop {
+            let request = ListRequest {
+                filter: EventFilter::default(),
+                after: Position::Earliest,
+                before: None,
+                order: Order::Ascending,
+                limit: 100,
+            };
+            let events: Vec<Event> = house.bell().waiting().list(request).await.unwrap().events;
+            if !events.is_empty() {
+                break events;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.expect("it is told")
+}
+
+/// More new messages than the longest line has room for: they are looked for in parts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_new_messages_than_a_line_can_name_are_all_looked_at() {
+    const MANY: u32 = 160_000;
+    let header = "From: ann@a.test\r\nSubject: the first\r\nMessage-ID: <1@a.test>\r\n\r\n";
+    let (mut looks, mut searches) = (0, 0);
+    let port = server(GREETING, None, move |command| {
+        let words: Vec<&str> = command.split(' ').collect();
+        Some(match (words[0], words.get(1).copied().unwrap_or_default()) {
+            ("EXAMINE", _) => {
+                looks += 1;
+                let (exists, next) = if looks == 1 { (0, 1) } else { (MANY, MANY + 1) };
+                format!("* {exists} EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT {next}] x\r\n{{tag}} OK done\r\n")
+            }
+            // The folder is empty at the first look, and full when the connection is there again.
+            ("UID", "SEARCH") if looks == 1 => {
+                searches += 1;
+                // It is looked for once more, and by then the connection is over.
+                if searches == 1 { "* SEARCH\r\n* 0 EXISTS\r\n{tag} OK done\r\n" } else { "* BYE later\r\n" }.into()
+            }
+            ("UID", "SEARCH") => {
+                let (low, high) = words[2].split_once(':').unwrap();
+                let low: u32 = low.parse().unwrap();
+                let high: u32 = high.parse().unwrap_or(MANY);
+                let after: u32 = words[4].split_once(':').unwrap().0.parse().unwrap();
+                let found: Vec<String> = (low.max(after)..=high).map(|uid| uid.to_string()).collect();
+                format!("* SEARCH {}\r\n{{tag}} OK done\r\n", found.join(" "))
+            }
+            // All but the first are gone when they are asked for.
+            ("UID", "FETCH") if command.contains("HEADER") && words[2].starts_with("1:") => format!(
+                "* 1 FETCH (UID 1 RFC822.SIZE {} INTERNALDATE \" 1-Jan-2100 00:00:00 +0000\" BODY[HEADER]<0> {{{}}}\r\n{header} BODY[TEXT]<0> {{7}}\r\nHello\r\n)\r\n{{tag}} OK done\r\n",
+                header.len() + 7,
+                header.len()
+            ),
+            ("UID", "FETCH") if words[2] == "1" => {
+                format!("* 1 FETCH (UID 1 BODY[] {{{}}}\r\n{header}Hello\r\n)\r\n{{tag}} OK done\r\n", header.len() + 7)
+            }
+            _ => return plain(command),
+        })
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let house = watching(dir.path(), &settings(port)).await;
+    let events = told(&house).await;
+    assert!(matches!(&events[0].fact.detail, Detail::Inbound { subject, .. } if subject == "the first"));
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_takes_one_connection_is_read_over_one() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = heard.clone();
+    let port = server(GREETING, None, move |command| {
+        let mut heard = hears.lock().unwrap();
+        heard.push(command.to_owned());
+        let logins = heard.iter().filter(|command| command.starts_with("LOGIN")).count();
+        if command.starts_with("LOGIN") && logins == 2 {
+            return Some("{tag} NO [LIMIT] too many connections\r\n".into());
+        }
+        plain(command)
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let folders = vec!["INBOX".to_owned(), "Other".to_owned()];
+    let house = watching(dir.path(), &Settings { folders, connections: 2, ..settings(port) }).await;
+    let both = async {
+        loop {
+            let heard = heard.lock().unwrap().clone();
+            let third = heard.iter().enumerate().filter(|(_, command)| command.starts_with("LOGIN")).nth(2);
+            if let Some((third, _)) = third {
+                let after = &heard[third..];
+                if ["INBOX", "Other"].iter().all(|name| after.contains(&format!("EXAMINE \"{name}\""))) {
+                    break;
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, both).await.expect("one connection reads both");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_folder_of_sent_mail_is_not_watched() {
+    let list = "* LIST (\\HasNoChildren) \"/\" INBOX\r\n* LIST (\\Sent) \"/\" \"Gesendet\"\r\n{tag} OK done\r\n";
+    let port = server(
+        GREETING,
+        None,
+        |command| {
+            if command.starts_with("LIST") { Some(list.to_owned()) } else { plain(command) }
+        },
+    );
+    let folders = vec!["INBOX".to_owned(), "Gesendet".to_owned()];
+    let found = looked(Settings { folders, ..settings(port.await) }).await.unwrap();
+    assert_eq!(found.watched[0], ("INBOX".to_owned(), Ok(0)));
+    let why = found.watched[1].1.as_ref().unwrap_err();
+    assert!(why.contains("`Gesendet`") && why.contains("one's own"), "{why}");
+}
+
 /// A mail that is there from the first look on, and a server that refuses to give it, cuts it short and lies about its size
 /// before it gives it at last: it is told once, and not passed over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -249,27 +378,8 @@ async fn what_a_server_fails_to_give_is_not_passed_over() {
     .await;
 
     let dir = tempfile::tempdir().unwrap();
-    let house = house_in(dir.path(), Vec::new(), SystemClock::new()).await;
-    let (name, store) = (SourceName::new("work"), house.bell().store.clone());
-    store.add_source(&name, "imap", Some(&Secret::new(PASSWORD)), house.bell().clock.now()).await.unwrap();
-    store.set_up(&name, &settings(port).stored()).await.unwrap();
-    let told = async {
-        loop {
-            let request = ListRequest {
-                filter: EventFilter::default(),
-                after: Position::Earliest,
-                before: None,
-                order: Order::Ascending,
-                limit: 100,
-            };
-            let events: Vec<Event> = house.bell().waiting().list(request).await.unwrap().events;
-            if !events.is_empty() {
-                break events;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let events = tokio::time::timeout(PATIENCE, told).await.expect("it is told");
+    let house = watching(dir.path(), &settings(port)).await;
+    let events = told(&house).await;
     assert_eq!(events.len(), 1);
     assert_eq!((events[0].source.as_str(), events[0].auth), ("imap:work", Auth::Api));
     assert!(

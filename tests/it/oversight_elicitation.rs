@@ -304,7 +304,9 @@ async fn who_does_not_answer_in_time_leaves_it_to_the_operator() {
     assert_eq!(waits["status"], "pending_approval");
 
     // Without progress, word for word: the question is called off, and an answer that comes then is none.
-    let mut wire = Wire::http_able_to(house.base.trim_end_matches("/mcp"), "desk", Era::Legacy, json!({ "elicitation": {} })).await;
+    let mut wire =
+        Wire::http_able_to(house.base.trim_end_matches("/mcp"), "desk", Era::Legacy, json!({ "elicitation": {} }))
+            .await;
     let Value::Object(asked) = json!({ "name": "send_email", "arguments": call("Late").arguments }) else { panic!() };
     let sending = wire.begin("tools/call", Value::Object(asked)).await;
     let question = wire.told().await;

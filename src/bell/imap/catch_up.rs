@@ -8,7 +8,8 @@ use std::{collections::HashMap, time::Duration};
 
 use super::{
     Letter, Parts,
-    session::{HEADER_BYTES_MAX, Head, Opened, Session, set},
+    folder::{HEADER_BYTES_MAX, Head, Opened, set},
+    session::Session,
     settings::Settings,
     told_by,
     trouble::Trouble,

@@ -15,6 +15,7 @@
 mod catch_up;
 mod connect;
 mod credentials;
+mod folder;
 mod names;
 mod reader;
 mod session;
@@ -27,7 +28,11 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::trouble::Trouble;
-use self::{reader::Reader, session::Session, settings::Settings};
+use self::{
+    reader::{Company, Reader},
+    session::Session,
+    settings::Settings,
+};
 use crate::{
     domain::{clock::Clock, event::Detail, id::SourceName, message::Attachment},
     ids::{Entropy, Ids},
@@ -171,10 +176,7 @@ impl Watch {
         let (end, readers) = (CancellationToken::new(), TaskTracker::new());
         match Settings::read(&source.settings) {
             Ok(settings) => {
-                for folders in settings.shares() {
-                    let reader = Reader::new(self.parts.clone(), &source, settings.clone(), folders);
-                    readers.spawn(reader.run(end.clone()));
-                }
+                readers.spawn(read_account(self.parts.clone(), source.clone(), settings, end.clone()));
             }
             // Between `add` and what it is set to, which follows at once.
             Err(_) if source.settings == "{}" => {}
@@ -182,6 +184,29 @@ impl Watch {
         }
         readers.close();
         self.running.insert(source.name.clone(), Running { source, end, readers });
+    }
+}
+
+/// Reads an account until `end`, over as many connections as it has; over one, once the server has refused another beside one
+/// that is open.
+async fn read_account(parts: Parts, source: Source, settings: Settings, end: CancellationToken) {
+    let (company, readers, over) = (Company::default(), TaskTracker::new(), end.child_token());
+    for (nth, folders) in settings.shares().into_iter().enumerate() {
+        let reader = Reader::new(parts.clone(), &source, settings.clone(), folders);
+        let reader = reader.in_company(company.clone(), nth == 0);
+        readers.spawn(reader.run(over.clone()));
+    }
+    readers.close();
+    tokio::select! {
+        () = readers.wait() => return,
+        () = company.crowded.cancelled() => {}
+    }
+    over.cancel();
+    readers.wait().await;
+    if !end.is_cancelled() {
+        tracing::info!(source = %source.name, "the server takes no further connection; one reads all folders");
+        let folders = settings.folders.clone();
+        Reader::new(parts, &source, settings, folders).run(end).await;
     }
 }
 
@@ -207,8 +232,14 @@ pub async fn look(source: &Source, clock: Arc<dyn Clock>) -> Result<Findings, Tr
     let settings = Settings::read(&source.settings).map_err(|_| Trouble::Unset)?;
     let mut session = Session::open(&settings, source.secrets.first(), clock).await?;
     let folders = session.list().await?;
+    let asked: Vec<&str> = settings.folders.iter().map(String::as_str).collect();
+    let sent = session.sent_among(&asked).await?;
     let mut watched = Vec::new();
     for folder in &settings.folders {
+        if sent.contains(folder) {
+            watched.push((folder.clone(), Err(Trouble::Sent(folder.clone()).to_string())));
+            continue;
+        }
         let opened = match session.examine(folder, false).await {
             Ok(opened) => Ok(opened.exists),
             Err(Trouble::Said { said, .. }) => Err(said),
@@ -216,6 +247,7 @@ pub async fn look(source: &Source, clock: Arc<dyn Clock>) -> Result<Findings, Tr
         };
         watched.push((folder.clone(), opened));
     }
+    let folders = folders.into_iter().map(|folder| folder.name).collect();
     let findings = Findings { idles: session.idles(), folders, watched };
     session.log_out().await;
     Ok(findings)

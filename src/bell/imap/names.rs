@@ -11,7 +11,7 @@ const MODIFIED: GeneralPurpose = GeneralPurpose::new(&IMAP_MUTF7, NO_PAD);
 /// The folder `name` as a quoted string. A name in ASCII is taken as the server spells it, also with its `&`; any other is
 /// encoded. Control characters are no part of a name.
 pub(super) fn quoted(name: &str) -> String {
-    let encoded = if name.is_ascii() { name.to_owned() } else { encoded(name) };
+    let encoded = spelled(name);
     let mut text = String::with_capacity(encoded.len() + 2);
     text.push('"');
     for c in encoded.chars().filter(|c| !c.is_control()) {
@@ -22,6 +22,11 @@ pub(super) fn quoted(name: &str) -> String {
     }
     text.push('"');
     text
+}
+
+/// The folder `name` as the server spells it.
+pub(super) fn spelled(name: &str) -> String {
+    if name.is_ascii() { name.to_owned() } else { encoded(name) }
 }
 
 fn encoded(name: &str) -> String {

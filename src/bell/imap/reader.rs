@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Parts, catch_up::CatchUp, session::Session, settings::Settings, trouble::Trouble};
@@ -30,6 +31,40 @@ pub(super) struct Reader {
     password: Option<Secret>,
     /// The folders of this connection.
     watched: Vec<Watched>,
+    /// Those who read the same account, and whether this one is the first of them.
+    company: Company,
+    first: bool,
+}
+
+/// What the connections to one account know of each other.
+#[derive(Clone)]
+pub(super) struct Company {
+    /// How many are logged in.
+    open: watch::Sender<usize>,
+    /// Cancelled when the server refused one beside another.
+    pub(super) crowded: CancellationToken,
+}
+
+impl Default for Company {
+    fn default() -> Self {
+        Self { open: watch::Sender::new(0), crowded: CancellationToken::new() }
+    }
+}
+
+/// One that is logged in, as long as this lives.
+struct Open(watch::Sender<usize>);
+
+impl Open {
+    fn count(company: &Company) -> Self {
+        company.open.send_modify(|open| *open += 1);
+        Self(company.open.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open -= 1);
+    }
 }
 
 impl Reader {
@@ -40,7 +75,14 @@ impl Reader {
             folder,
             epoch: parts.epoch,
         });
-        Self { watched: watched.collect(), parts, settings, password: source.secrets.first().cloned() }
+        let password = source.secrets.first().cloned();
+        Self { watched: watched.collect(), parts, settings, password, company: Company::default(), first: true }
+    }
+
+    /// The same beside others. One that is not the first waits until another is logged in, so that what is refused then is
+    /// refused because there is another.
+    pub(super) fn in_company(self, company: Company, first: bool) -> Self {
+        Self { company, first, ..self }
     }
 
     /// Reads until `end`.
@@ -75,10 +117,31 @@ impl Reader {
     }
 
     async fn go_round(&self, failures: &mut u32) -> Result<std::convert::Infallible, Trouble> {
-        let mut session = Session::open(&self.settings, self.password.as_ref(), self.parts.clock.clone()).await?;
-        let alone = self.watched.len() == 1;
+        if !self.first {
+            let _ = self.company.open.subscribe().wait_for(|open| *open > 0).await;
+        }
+        let opened = Session::open(&self.settings, self.password.as_ref(), self.parts.clock.clone()).await;
+        let is_refused = matches!(opened, Err(Trouble::Refused { .. } | Trouble::Said { .. } | Trouble::Broken { .. }));
+        if is_refused && !self.first && *self.company.open.borrow() > 0 {
+            self.company.crowded.cancel();
+            // Whoever reads the account ends this, and nobody is told of a trouble that is none.
+            return std::future::pending().await;
+        }
+        let mut session = opened?;
+        let _open = Open::count(&self.company);
+        let folders: Vec<&str> = self.watched.iter().map(|watched| &*watched.folder).collect();
+        let sent = session.sent_among(&folders).await?;
+        for watched in self.watched.iter().filter(|watched| sent.contains(&watched.folder)) {
+            self.keep(watched, &Trouble::Sent(watched.folder.clone())).await;
+        }
+        let watched: Vec<&Watched> = self.watched.iter().filter(|watched| !sent.contains(&watched.folder)).collect();
+        if watched.is_empty() {
+            return Err(Trouble::Sent(sent.join("`, `")));
+        }
+        let count = watched.len();
+        let alone = count == 1;
         loop {
-            for (nth, watched) in self.watched.iter().enumerate() {
+            for (nth, watched) in watched.iter().enumerate() {
                 let catch_up = CatchUp { parts: &self.parts, settings: &self.settings, watched };
                 match catch_up.run(&mut session).await {
                     // One folder that is not there does not keep the others from being read.
@@ -89,7 +152,7 @@ impl Reader {
                     other => other?,
                 }
                 *failures = 0;
-                if nth + 1 == self.watched.len() {
+                if nth + 1 == count {
                     self.stay(&mut session, &catch_up, alone).await?;
                 }
             }

@@ -77,6 +77,11 @@ pub enum Trouble {
     /// The server numbers nothing.
     #[error("the server gives folder `{0}` no UIDVALIDITY, so its messages cannot be told apart over time")]
     NoUids(String),
+    /// What the account itself sends is there, which is no news.
+    #[error(
+        "folder `{0}` is where the server puts what is sent from the account, and mail of one's own is told as no event; remove the source and add it again without that folder"
+    )]
+    Sent(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,13 +101,14 @@ impl Trouble {
             Self::TooSlow { .. } => "the server is too slow",
             Self::TokenCommand(why) | Self::Broken { why, .. } => why,
             Self::NoUids(_) => "no UIDVALIDITY",
+            Self::Sent(_) => "a folder of sent mail is not watched",
             Self::Store(_) => "the store failed",
         }
     }
 
-    /// Whether trying again soon does harm: servers lock accounts whose logins fail often.
+    /// Whether trying again soon does harm, as servers lock accounts whose logins fail often, or is of no use.
     pub(super) fn is_login(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::NoPassword | Self::Unset | Self::Plain(_))
+        matches!(self, Self::Refused { .. } | Self::NoPassword | Self::Unset | Self::Plain(_) | Self::Sent(_))
     }
 }
 

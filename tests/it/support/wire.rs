@@ -123,7 +123,8 @@ impl Wire {
         self.opened = match self.era {
             Era::Legacy => {
                 let client = json!({ "name": "wire", "version": "1" });
-                let params = json!({ "protocolVersion": "2025-11-25", "capabilities": self.capabilities, "clientInfo": client });
+                let params =
+                    json!({ "protocolVersion": "2025-11-25", "capabilities": self.capabilities, "clientInfo": client });
                 let opened = self.ask("initialize", params).await;
                 self.notify("notifications/initialized", json!({})).await;
                 opened
