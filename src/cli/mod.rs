@@ -260,7 +260,7 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(serve) => serve.run().await,
-        Command::Mcp(mcp) => mcp.run().await,
+        Command::Mcp(mcp) => Box::pin(mcp.run()).await,
         Command::Demo(demo) => demo.run().await,
         Command::Events(events) => events.run().await,
         Command::Export(export) => export.run().await,

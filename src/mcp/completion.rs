@@ -55,11 +55,12 @@ pub(super) async fn complete(
             return Err(present::invalid(&fence, &sentence));
         }
     } else if let Some(name) = request.r#ref.as_prompt_name() {
-        kind = prompts::about(rooms.toolsets, name, argument).ok_or_else(|| {
+        let prompt = prompts::taking(rooms.toolsets, name, argument).ok_or_else(|| {
             let sentence =
                 sentence!("there is no such argument of such a prompt; prompts/list shows the prompts, with theirs");
             present::invalid(&fence, &sentence)
         })?;
+        kind = prompt.kind;
     }
     let given = |name: &str| request.context.as_ref().and_then(|context| context.get_argument(name));
     let found = candidates(rooms, argument, kind, given, seen).await;

@@ -52,7 +52,7 @@ impl Lookups {
         let leads_here = |records: RecordSet<MX>| {
             records.rrset.iter().flat_map(|mx| mx.exchanges.iter()).any(|host| host.trim_end_matches('.') == ours)
         };
-        let mx = known(mx.map(leads_here));
+        let mx = known(&mx.map(leads_here));
         // Its own MX, and not that of another domain.
         let by_mx = |record: &Spf| {
             record.directives.iter().any(|directive| {
@@ -63,7 +63,7 @@ impl Lookups {
         let spf = match spf {
             Ok(record) if by_mx(&record) => mx,
             Ok(_) => None,
-            Err(error) => known(Err(error)),
+            Err(error) => known(&Err(error)),
         };
         Published { mx, spf }
     }
@@ -110,9 +110,9 @@ impl Lookups {
 }
 
 /// An answer is known also where it is that there is no such record.
-fn known(answer: Result<bool, Error>) -> Option<bool> {
+fn known(answer: &Result<bool, Error>) -> Option<bool> {
     match answer {
-        Ok(found) => Some(found),
+        Ok(found) => Some(*found),
         Err(Error::Dns(DnsError::RecordNotFound(_) | DnsError::InvalidRecordType) | Error::ParseError) => Some(false),
         Err(_) => None,
     }

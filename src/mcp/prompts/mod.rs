@@ -43,7 +43,7 @@ pub(super) struct Prompt {
     /// The toolsets whose tools it names; it is offered by a server that has them all, and lets them change something.
     needs: &'static [Toolset],
     /// The kind of event that it is about, if of one.
-    kind: Option<EventKind>,
+    pub(super) kind: Option<EventKind>,
     parameters: &'static [Parameter],
     make: for<'a> fn(&'a Ask<'a>) -> BoxFuture<'a, Result<Told, Failure>>,
 }
@@ -87,10 +87,10 @@ pub(super) fn published(toolsets: Toolsets) -> Vec<Published> {
     offered(toolsets).map(Prompt::published).collect()
 }
 
-/// What kind of event the prompt `name` is about, if it is offered and takes this argument.
-pub(super) fn about(toolsets: Toolsets, name: &str, argument: &str) -> Option<Option<EventKind>> {
-    let prompt = offered(toolsets).find(|prompt| prompt.name == name)?;
-    prompt.parameters.iter().any(|parameter| parameter.name == argument).then_some(prompt.kind)
+/// The prompt `name`, if it is offered and takes this argument.
+pub(super) fn taking(toolsets: Toolsets, name: &str, argument: &str) -> Option<&'static Prompt> {
+    let takes = |prompt: &&Prompt| prompt.parameters.iter().any(|parameter| parameter.name == argument);
+    offered(toolsets).find(|prompt| prompt.name == name).filter(takes)
 }
 
 /// The prompt `name`, for a caller that sees these mailboxes.
