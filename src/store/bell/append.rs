@@ -35,7 +35,7 @@ const EMPTY_TURNS_MAX: u32 = 8;
 /// Rows per statement, the largest first. A few fixed sizes, because a new text misses the statement cache.
 pub(super) const CHUNKS: [usize; 4] = [64, 16, 4, 1];
 
-static INSERTS: LazyLock<[String; CHUNKS.len()]> = LazyLock::new(|| CHUNKS.map(sql::insert_events));
+static INSERTS: LazyLock<[String; CHUNKS.len()]> = LazyLock::new(|| CHUNKS.map(sql::log::insert_events));
 
 /// The text that inserts rows by the largest chunk that `rows` fill, with its number of rows.
 fn chunk(rows: usize) -> (usize, &'static str) {
@@ -285,11 +285,11 @@ async fn origins(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Result<Has
             continue;
         }
         let name = post.source.as_str();
-        let known = sqlx::query_scalar(sql::ORIGIN).bind(name).fetch_optional(&mut *conn);
+        let known = sqlx::query_scalar(sql::log::ORIGIN).bind(name).fetch_optional(&mut *conn);
         let id = if let Some(id) = known.await.map_err(failed("look a source up"))? {
             id
         } else {
-            let added = sqlx::query_scalar(sql::ADD_ORIGIN).bind(name).fetch_one(&mut *conn);
+            let added = sqlx::query_scalar(sql::log::ADD_ORIGIN).bind(name).fetch_one(&mut *conn);
             added.await.map_err(failed("number a source"))?
         };
         origins.insert(post.source.clone(), id);
@@ -301,7 +301,7 @@ async fn origins(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Result<Has
 ///
 /// The whole event is compared rather than a digest of it: nothing more is stored, and only duplicates pay.
 async fn compared(conn: &mut SqliteConnection, origin: i64, event: &NewEvent) -> Result<Ingested, StoreError> {
-    let query = sqlx::query(sql::EVENT_BY_ID).bind(origin).bind(event.event_id.as_str());
+    let query = sqlx::query(sql::log::EVENT_BY_ID).bind(origin).bind(event.event_id.as_str());
     let row = query.fetch_one(conn).await.map_err(failed("look a duplicate up"))?;
     let stored = events::event(&row)?;
     Ok(if stored.fact == *event { Ingested::Duplicate(stored.seq) } else { Ingested::Conflict(stored.seq) })

@@ -48,7 +48,7 @@ pub(super) async fn told(
         return Ok(told);
     }
     let messages = serde_json::to_string(&messages).expect("a list of texts is JSON");
-    let rows = sqlx::query(sql::ARRIVED).bind(messages).fetch_all(conn).await;
+    let rows = sqlx::query(sql::log::ARRIVED).bind(messages).fetch_all(conn).await;
     let doing = "look up who told of a message before";
     for row in rows.map_err(failed(doing))? {
         let read = || Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));

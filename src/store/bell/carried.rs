@@ -58,7 +58,8 @@ pub async fn facts(path: &Path) -> Result<Facts, StoreError> {
     const DOING: &str = "read the copy of bell.db";
     let mut conn = look_into(path).await?;
     let schema = crate::store::sqlite::version(&mut conn).await?;
-    let log: Option<String> = sqlx::query_scalar(sql::LOG).fetch_optional(&mut conn).await.map_err(failed(DOING))?;
+    let log: Option<String> =
+        sqlx::query_scalar(sql::log::LOG).fetch_optional(&mut conn).await.map_err(failed(DOING))?;
     let log = log.ok_or(StoreError::Corrupt { table: "log", row: "1".into(), why: "it is not there" })?;
     let (events, head): (i64, i64) = sqlx::query_as("SELECT count(*), coalesce(max(seq), 0) FROM events")
         .fetch_one(&mut conn)
@@ -71,7 +72,7 @@ pub async fn facts(path: &Path) -> Result<Facts, StoreError> {
     let mut audit = None;
     if kept.is_some() {
         let last: Option<(i64, Vec<u8>)> =
-            sqlx::query_as(sql::LAST_AUDIT).fetch_optional(&mut conn).await.map_err(failed(DOING))?;
+            sqlx::query_as(sql::audit::LAST_AUDIT).fetch_optional(&mut conn).await.map_err(failed(DOING))?;
         audit = Some(last.map_or(Head { id: 0, mac: link(None) }, |(id, mac)| Head { id, mac: link(Some(&mac)) }));
     }
     let _ = conn.close().await;
@@ -83,7 +84,8 @@ pub async fn record(path: &Path, mut take: impl FnMut(String) -> std::io::Result
     let mut conn = look_into(path).await?;
     let mut after = 0;
     loop {
-        let page = sqlx::query_as::<_, Stored>(sql::AUDIT_AFTER).bind(after).bind(audit::PAGE).fetch_all(&mut conn);
+        let page =
+            sqlx::query_as::<_, Stored>(sql::audit::AUDIT_AFTER).bind(after).bind(audit::PAGE).fetch_all(&mut conn);
         let page = page.await.map_err(failed("read the audit record"))?;
         if page.is_empty() {
             return Ok(());

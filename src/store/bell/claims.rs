@@ -134,13 +134,13 @@ impl Consumers for BellStore {
     }
 
     async fn holder_of(&self, token: &LeaseToken) -> Result<Option<String>, StoreError> {
-        let holder = sqlx::query_scalar::<_, Option<String>>(sql::HOLDER_OF).bind(token.as_str());
+        let holder = sqlx::query_scalar::<_, Option<String>>(sql::claims::HOLDER_OF).bind(token.as_str());
         let holder = holder.fetch_optional(&self.database.readers).await.map_err(failed("look a lease up"))?;
         Ok(holder.flatten())
     }
 
     async fn is_leased(&self, consumer: &ConsumerName, seq: Seq, now: Moment) -> Result<bool, StoreError> {
-        let leased = sqlx::query_scalar::<_, bool>(sql::IS_LEASED)
+        let leased = sqlx::query_scalar::<_, bool>(sql::claims::IS_LEASED)
             .bind(consumer.as_str())
             .bind(seq.0)
             .bind(&now.boot.boot_id)
@@ -149,7 +149,7 @@ impl Consumers for BellStore {
     }
 
     async fn returns(&self) -> Result<Vec<(ConsumerName, i64)>, StoreError> {
-        let rows: Vec<(String, i64)> = sqlx::query_as(sql::RETURNS)
+        let rows: Vec<(String, i64)> = sqlx::query_as(sql::claims::RETURNS)
             .fetch_all(&self.database.readers)
             .await
             .map_err(failed("read what was given back"))?;
@@ -159,7 +159,7 @@ impl Consumers for BellStore {
 
 impl BellStore {
     pub(super) async fn consumer(&self, name: &ConsumerName) -> Result<Option<Consumer>, StoreError> {
-        let row = sqlx::query(sql::CONSUMER).bind(name.as_str()).fetch_optional(&self.database.readers).await;
+        let row = sqlx::query(sql::claims::CONSUMER).bind(name.as_str()).fetch_optional(&self.database.readers).await;
         row.map_err(failed("read a consumer"))?.as_ref().map(Consumer::read).transpose()
     }
 
@@ -174,9 +174,9 @@ impl BellStore {
         let add = self.database.writer.write(move |conn| {
             let (name, words) = (name.clone(), words.clone());
             Box::pin(async move {
-                let add = sqlx::query(sql::ADD_CONSUMER).bind(&name).bind(words).bind(low_water);
+                let add = sqlx::query(sql::claims::ADD_CONSUMER).bind(&name).bind(words).bind(low_water);
                 add.execute(&mut *conn).await.map_err(failed("add a consumer"))?;
-                let row = sqlx::query(sql::CONSUMER).bind(name).fetch_one(conn).await;
+                let row = sqlx::query(sql::claims::CONSUMER).bind(name).fetch_one(conn).await;
                 Consumer::read(&row.map_err(failed("read a consumer"))?)
             })
         });
@@ -190,7 +190,7 @@ impl BellStore {
         let (id, mark) = (consumer.id, extent.tail.0 - 1);
         let raised = self.database.writer.write(move |conn| {
             Box::pin(async move {
-                let raise = sqlx::query(sql::RAISE_LOW_WATER).bind(mark).bind(id);
+                let raise = sqlx::query(sql::claims::RAISE_LOW_WATER).bind(mark).bind(id);
                 raise.execute(conn).await.map_err(failed("pass a gap"))?;
                 Ok(())
             })
@@ -208,7 +208,7 @@ impl BellStore {
         let mut conn = self.database.readers.acquire().await.map_err(failed("look for events"))?;
         let (head,): (i64,) = {
             let (_, head): (i64, i64) =
-                sqlx::query_as(sql::EXTENT).fetch_one(&mut *conn).await.map_err(failed("measure the log"))?;
+                sqlx::query_as(sql::log::EXTENT).fetch_one(&mut *conn).await.map_err(failed("measure the log"))?;
             (head,)
         };
         let after = consumer.low_water.max(self.frontiers.reached(consumer.id, filter));
@@ -251,7 +251,7 @@ impl BellStore {
     }
 
     async fn next_expiry(&self, consumer: &Consumer, now: &BootTime) -> Result<Option<i64>, StoreError> {
-        let deadline = sqlx::query_scalar::<_, Option<i64>>(sql::NEXT_EXPIRY)
+        let deadline = sqlx::query_scalar::<_, Option<i64>>(sql::claims::NEXT_EXPIRY)
             .bind(consumer.id)
             .bind(&now.boot_id)
             .bind(now.millis);
@@ -267,13 +267,13 @@ pub(super) async fn backlog(
 ) -> Result<BTreeMap<EventKind, u64>, StoreError> {
     let mut backlog = BTreeMap::new();
     for kind in &consumer.kinds {
-        let count = sqlx::query_scalar::<_, i64>(sql::BACKLOG)
+        let count = sqlx::query_scalar::<_, i64>(sql::claims::BACKLOG)
             .bind(consumer.id)
             .bind(kind.as_str())
             .bind(i64::try_from(BACKLOG_MAX).unwrap_or(i64::MAX))
             .bind(consumer.id);
         let count = count.fetch_one(&mut *conn).await.map_err(failed("count a backlog"))?;
-        let requeued = sqlx::query_scalar::<_, i64>(sql::REQUEUED).bind(consumer.id).bind(kind.as_str());
+        let requeued = sqlx::query_scalar::<_, i64>(sql::claims::REQUEUED).bind(consumer.id).bind(kind.as_str());
         let requeued = requeued.bind(consumer.id).fetch_one(&mut *conn).await;
         let count = count + requeued.map_err(failed("count what was re-queued"))?;
         if count > 0 {

@@ -22,7 +22,7 @@ impl ConsoleCodes for BellStore {
         let kept = self.database.writer.write(move |conn| {
             let (auditor, until) = (auditor.clone(), until.clone());
             Box::pin(async move {
-                let keep = sqlx::query(sql::KEEP_CONSOLE_CODE)
+                let keep = sqlx::query(sql::tokens::KEEP_CONSOLE_CODE)
                     .bind(sha256.to_vec())
                     .bind(operator.to_vec())
                     .bind(until.boot_id)
@@ -39,7 +39,7 @@ impl ConsoleCodes for BellStore {
         let used = self.database.writer.write(move |conn| {
             let now = now.clone();
             Box::pin(async move {
-                let found: Option<Vec<u8>> = sqlx::query_scalar(sql::USE_CONSOLE_CODE)
+                let found: Option<Vec<u8>> = sqlx::query_scalar(sql::tokens::USE_CONSOLE_CODE)
                     .bind(sha256.to_vec())
                     .bind(now.boot.boot_id)
                     .bind(now.boot.millis)

@@ -12,7 +12,7 @@ use crate::{
     store::{StoreError, failed},
 };
 
-/// The event in a row that begins with [`super::sql::EVENT_COLUMNS`].
+/// The event in a row that begins with [`super::sql::log::EVENT_COLUMNS`].
 pub(super) fn event(row: &SqliteRow) -> Result<Event, StoreError> {
     let raw = raw(row).map_err(failed("read an event"))?;
     let corrupt = |why| StoreError::Corrupt { table: "events", row: raw.seq.to_string(), why };

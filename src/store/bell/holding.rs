@@ -32,7 +32,7 @@ impl BellStore {
         now: Moment,
     ) -> Result<Option<Held>, StoreError> {
         let readers = &self.database.readers;
-        let holding: Option<(String, bool)> = sqlx::query_as(sql::HOLDING)
+        let holding: Option<(String, bool)> = sqlx::query_as(sql::claims::HOLDING)
             .bind(&now.boot.boot_id)
             .bind(now.boot_in(millis))
             .bind(token.as_str())
@@ -41,7 +41,8 @@ impl BellStore {
             .map_err(failed("look a lease up"))?;
         let Some((consumer, ends_early)) = holding else { return Ok(None) };
         if let Some(message) = message {
-            let tokens = sqlx::query_scalar::<_, String>(sql::TOKENS_OF_MESSAGE).bind(message.as_str()).bind(&consumer);
+            let tokens =
+                sqlx::query_scalar::<_, String>(sql::claims::TOKENS_OF_MESSAGE).bind(message.as_str()).bind(&consumer);
             let tokens = tokens.fetch_all(readers).await.map_err(failed("look a message's leases up"))?;
             if !tokens.is_empty() && tokens.iter().all(|other| other != token.as_str()) {
                 return Ok(None);
@@ -81,7 +82,7 @@ impl BellStore {
                 if held(conn, &token).await?.is_empty() {
                     return Ok(false);
                 }
-                let expires_at: Option<i64> = sqlx::query_scalar(sql::LEASE_OF_ACTION)
+                let expires_at: Option<i64> = sqlx::query_scalar(sql::claims::LEASE_OF_ACTION)
                     .bind(action.as_str())
                     .bind(token.as_str())
                     .fetch_optional(&mut *conn)
@@ -103,7 +104,7 @@ async fn lengthen(
     millis: i64,
     now: &Moment,
 ) -> Result<Vec<Leased>, StoreError> {
-    let lengthen = sqlx::query(sql::LENGTHEN)
+    let lengthen = sqlx::query(sql::claims::LENGTHEN)
         .bind(&now.boot.boot_id)
         .bind(now.boot_in(millis))
         .bind(token.as_str())
@@ -123,7 +124,7 @@ pub(super) async fn let_go_of(
     action: &ActionId,
     now: &Moment,
 ) -> Result<(), StoreError> {
-    let token: Option<String> = sqlx::query_scalar(sql::SHORTEN)
+    let token: Option<String> = sqlx::query_scalar(sql::claims::SHORTEN)
         .bind(action.as_str())
         .bind(&now.boot.boot_id)
         .bind(now.boot_in(ANSWERED_MILLIS))

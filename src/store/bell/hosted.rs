@@ -18,12 +18,12 @@ use crate::{
 #[async_trait]
 impl HostedApis for BellStore {
     async fn hosted(&self, api: &str) -> Result<Option<HostedApi>, StoreError> {
-        let row = sqlx::query(sql::HOSTED).bind(api).fetch_optional(&self.database.readers).await;
+        let row = sqlx::query(sql::sources::HOSTED).bind(api).fetch_optional(&self.database.readers).await;
         row.and_then(|row| row.as_ref().map(read).transpose()).map_err(failed("read what is known of the mail API"))
     }
 
     async fn hosted_in_use(&self) -> Result<Option<HostedApi>, StoreError> {
-        let row = sqlx::query(sql::HOSTED_IN_USE).fetch_optional(&self.database.readers).await;
+        let row = sqlx::query(sql::sources::HOSTED_IN_USE).fetch_optional(&self.database.readers).await;
         row.and_then(|row| row.as_ref().map(read).transpose()).map_err(failed("read which mail API is in use"))
     }
 
@@ -33,7 +33,7 @@ impl HostedApis for BellStore {
         }
         let none = self.database.writer.write(|conn| {
             Box::pin(async move {
-                let none = sqlx::query(sql::HOSTED_NOT_IN_USE).bind("").execute(conn).await;
+                let none = sqlx::query(sql::sources::HOSTED_NOT_IN_USE).bind("").execute(conn).await;
                 none.map(drop).map_err(failed("say that no hosted mail API is in use"))
             })
         });
@@ -45,7 +45,7 @@ impl HostedApis for BellStore {
         let kept = self.database.writer.write(move |conn| {
             let (api, webhook) = (api.clone(), webhook.clone());
             Box::pin(async move {
-                let keep = sqlx::query(sql::KEEP_HOSTED_WEBHOOK).bind(api).bind(webhook).execute(conn).await;
+                let keep = sqlx::query(sql::sources::KEEP_HOSTED_WEBHOOK).bind(api).bind(webhook).execute(conn).await;
                 keep.map(drop).map_err(failed("keep which webhook at the mail API is ours"))
             })
         });
@@ -63,10 +63,13 @@ impl HostedApis for BellStore {
         let kept = self.database.writer.write(move |conn| {
             let (api, trouble) = (api.clone(), trouble.clone());
             Box::pin(async move {
-                let others = sqlx::query(sql::HOSTED_NOT_IN_USE).bind(api.clone()).execute(&mut *conn);
+                let others = sqlx::query(sql::sources::HOSTED_NOT_IN_USE).bind(api.clone()).execute(&mut *conn);
                 others.await.map_err(failed("say which mail API is in use"))?;
-                let keep =
-                    sqlx::query(sql::KEEP_HOSTED_LOOK).bind(api).bind(now.0).bind(trouble).bind(began.map(|at| at.0));
+                let keep = sqlx::query(sql::sources::KEEP_HOSTED_LOOK)
+                    .bind(api)
+                    .bind(now.0)
+                    .bind(trouble)
+                    .bind(began.map(|at| at.0));
                 keep.execute(conn).await.map(drop).map_err(failed("keep how the mail API does"))
             })
         });
@@ -74,7 +77,7 @@ impl HostedApis for BellStore {
     }
 
     async fn mark(&self, api: &str, mailbox: &MailboxId) -> Result<Option<Mark>, StoreError> {
-        let row: Option<(Option<String>, Option<i64>)> = sqlx::query_as(sql::HOSTED_MARK)
+        let row: Option<(Option<String>, Option<i64>)> = sqlx::query_as(sql::sources::HOSTED_MARK)
             .bind(api)
             .bind(mailbox.as_str())
             .fetch_optional(&self.database.readers)
@@ -91,7 +94,7 @@ impl HostedApis for BellStore {
         let kept = self.database.writer.write(move |conn| {
             let (api, mailbox, mark) = (api.clone(), mailbox.clone(), mark.clone());
             Box::pin(async move {
-                let keep = sqlx::query(sql::KEEP_HOSTED_MARK)
+                let keep = sqlx::query(sql::sources::KEEP_HOSTED_MARK)
                     .bind(api)
                     .bind(mailbox)
                     .bind(mark.newest.as_ref().map(|id| id.as_str().to_owned()))

@@ -85,14 +85,14 @@ impl Lease {
         // First, so that they no longer hold their threads up.
         let parked = self.park_spent(conn).await?;
         // Read anew: rows below a mark that has risen since are gone, and their events would look like new ones.
-        let row = sqlx::query(sql::CONSUMER_BY_ID).bind(consumer).fetch_one(&mut *conn).await;
+        let row = sqlx::query(sql::claims::CONSUMER_BY_ID).bind(consumer).fetch_one(&mut *conn).await;
         let low_water = Consumer::read(&row.map_err(failed("read a consumer"))?)?.low_water;
         let (_, head): (i64, i64) =
-            sqlx::query_as(sql::EXTENT).fetch_one(&mut *conn).await.map_err(failed("measure the log"))?;
+            sqlx::query_as(sql::log::EXTENT).fetch_one(&mut *conn).await.map_err(failed("measure the log"))?;
         let claimant = claim.claimant(&now.boot);
         let after = low_water.max(*reached);
         let new =
-            never_claimed(conn, *consumer, filter, after, sql::EVENT_COLUMNS, claim.limit, Some(claimant)).await?;
+            never_claimed(conn, *consumer, filter, after, sql::log::EVENT_COLUMNS, claim.limit, Some(claimant)).await?;
         let freed = freed(*consumer, filter, claimant, claim.limit).query().fetch_all(&mut *conn).await;
         let freed = freed.map_err(failed("look for returned events"))?;
         let mut events: Vec<Event> = new.iter().chain(&freed).map(events::event).collect::<Result<_, _>>()?;
@@ -101,7 +101,7 @@ impl Lease {
 
         let mut leased = Vec::with_capacity(events.len());
         for event in events {
-            let attempt: i64 = sqlx::query_scalar(sql::LEASE)
+            let attempt: i64 = sqlx::query_scalar(sql::claims::LEASE)
                 .bind(consumer)
                 .bind(event.seq.0)
                 .bind(claim.token.as_str())
@@ -135,7 +135,7 @@ impl Lease {
 
     async fn park_spent(&self, conn: &mut SqliteConnection) -> Result<Vec<Seq>, StoreError> {
         let Self { consumer, claim, now, auditor, .. } = self;
-        let parked = sqlx::query_scalar::<_, i64>(sql::PARK_SPENT)
+        let parked = sqlx::query_scalar::<_, i64>(sql::claims::PARK_SPENT)
             .bind(now.wall.0)
             .bind(consumer)
             .bind(ATTEMPTS_MAX)

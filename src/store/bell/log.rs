@@ -39,7 +39,7 @@ impl EventLog for BellStore {
 
     async fn page(&self, request: &PageRequest) -> Result<Vec<Event>, StoreError> {
         let select = Select {
-            columns: sql::EVENT_COLUMNS,
+            columns: sql::log::EVENT_COLUMNS,
             kinds: &narrowing(&request.filter.kinds),
             filter: &request.filter,
             after: request.after,
@@ -53,13 +53,15 @@ impl EventLog for BellStore {
     }
 
     async fn event(&self, seq: Seq) -> Result<Option<Event>, StoreError> {
-        let row = sqlx::query(sql::EVENT_BY_SEQ).bind(seq.0).fetch_optional(&self.database.readers).await;
+        let row = sqlx::query(sql::log::EVENT_BY_SEQ).bind(seq.0).fetch_optional(&self.database.readers).await;
         row.map_err(failed("read an event"))?.as_ref().map(events::event).transpose()
     }
 
     async fn extent(&self) -> Result<Extent, StoreError> {
-        let (tail, head): (i64, i64) =
-            sqlx::query_as(sql::EXTENT).fetch_one(&self.database.readers).await.map_err(failed("measure the log"))?;
+        let (tail, head): (i64, i64) = sqlx::query_as(sql::log::EXTENT)
+            .fetch_one(&self.database.readers)
+            .await
+            .map_err(failed("measure the log"))?;
         Ok(Extent { log: self.log_id.clone(), head: Seq(head), tail: Seq(tail) })
     }
 }

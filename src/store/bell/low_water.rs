@@ -22,11 +22,11 @@ impl BellStore {
         consumer: i64,
         known: impl Fn(i64, &EventFilter) -> Seq,
     ) -> Result<Reached, StoreError> {
-        let row = sqlx::query(sql::CONSUMER_BY_ID).bind(consumer).fetch_one(&mut *conn).await;
+        let row = sqlx::query(sql::claims::CONSUMER_BY_ID).bind(consumer).fetch_one(&mut *conn).await;
         let Consumer { low_water, kinds, .. } = Consumer::read(&row.map_err(failed("read a consumer"))?)?;
         let owned = EventFilter { kinds, ..EventFilter::default() };
         let (_, head): (i64, i64) =
-            sqlx::query_as(sql::EXTENT).fetch_one(&mut *conn).await.map_err(failed("measure the log"))?;
+            sqlx::query_as(sql::log::EXTENT).fetch_one(&mut *conn).await.map_err(failed("measure the log"))?;
 
         let after = low_water.max(known(consumer, &owned));
         let new = never_claimed(conn, consumer, &owned, after, "e.seq", 1, None).await?;
@@ -34,13 +34,13 @@ impl BellStore {
             Some(row) => Some(sqlx::Row::try_get(row, 0).map_err(failed("read an event's place"))?),
             None => None,
         };
-        let open: Option<i64> = sqlx::query_scalar(sql::FIRST_OPEN)
+        let open: Option<i64> = sqlx::query_scalar(sql::claims::FIRST_OPEN)
             .bind(consumer)
             .bind(low_water.0)
             .fetch_optional(&mut *conn)
             .await
             .map_err(failed("look for open claims"))?;
-        let far: Option<i64> = sqlx::query_scalar(sql::NTH_CLAIM)
+        let far: Option<i64> = sqlx::query_scalar(sql::claims::NTH_CLAIM)
             .bind(consumer)
             .bind(low_water.0)
             .bind(ROWS_PER_STEP_MAX)
@@ -51,9 +51,9 @@ impl BellStore {
         let first_held = [new, open, far].into_iter().flatten().min();
         let mark = first_held.map_or(head, |seq| seq - 1);
         if mark > low_water.0 {
-            let raise = sqlx::query(sql::RAISE_LOW_WATER).bind(mark).bind(consumer).execute(&mut *conn);
+            let raise = sqlx::query(sql::claims::RAISE_LOW_WATER).bind(mark).bind(consumer).execute(&mut *conn);
             raise.await.map_err(failed("raise a low-water mark"))?;
-            let drop = sqlx::query(sql::DROP_ACKED).bind(consumer).bind(low_water.0).bind(mark).execute(conn);
+            let drop = sqlx::query(sql::claims::DROP_ACKED).bind(consumer).bind(low_water.0).bind(mark).execute(conn);
             drop.await.map_err(failed("drop settled claims"))?;
         }
         Ok((consumer, owned, Seq(new.map_or(head, |seq| seq - 1))))

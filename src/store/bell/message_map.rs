@@ -16,7 +16,7 @@ impl MessageMap for BellStore {
     async fn remember(&self, mailbox: &MailboxId, messages: &[MessageId]) -> Result<(), StoreError> {
         let json = |ids: &[MessageId]| serde_json::to_string(ids).expect("a list of texts is JSON");
         // A list of messages is mostly of known ones: then nothing is written.
-        let unknown: Vec<String> = sqlx::query_scalar(sql::UNPLACED)
+        let unknown: Vec<String> = sqlx::query_scalar(sql::log::UNPLACED)
             .bind(json(messages))
             .bind(mailbox.as_str())
             .fetch_all(&self.database.readers)
@@ -30,9 +30,9 @@ impl MessageMap for BellStore {
         let placed = self.database.writer.write(move |conn| {
             let (mailbox, unknown) = (mailbox.clone(), unknown.clone());
             Box::pin(async move {
-                let place = sqlx::query(sql::PLACE).bind(mailbox).bind(unknown).execute(&mut *conn);
+                let place = sqlx::query(sql::log::PLACE).bind(mailbox).bind(unknown).execute(&mut *conn);
                 place.await.map_err(failed("remember where messages are"))?;
-                let cap = sqlx::query(sql::CAP_PLACES).bind(MESSAGES_MAX).execute(conn);
+                let cap = sqlx::query(sql::log::CAP_PLACES).bind(MESSAGES_MAX).execute(conn);
                 cap.await.map_err(failed("forget where the oldest messages are"))?;
                 Ok(())
             })
@@ -41,7 +41,7 @@ impl MessageMap for BellStore {
     }
 
     async fn mailbox_of(&self, message: &MessageId) -> Result<Option<MailboxId>, StoreError> {
-        let mailbox: Option<String> = sqlx::query_scalar(sql::MAILBOX_OF)
+        let mailbox: Option<String> = sqlx::query_scalar(sql::log::MAILBOX_OF)
             .bind(message.as_str())
             .fetch_optional(&self.database.readers)
             .await

@@ -126,7 +126,7 @@ impl BellStore {
 
 /// The log's id; a database that has none yet is given one.
 async fn log_id(database: &Database, ids: &Ids) -> Result<LogId, StoreError> {
-    let read = || sqlx::query_scalar::<_, String>(sql::LOG).fetch_optional(&database.readers);
+    let read = || sqlx::query_scalar::<_, String>(sql::log::LOG).fetch_optional(&database.readers);
     if let Some(id) = read().await.map_err(failed("read the log's id"))? {
         return Ok(LogId::new(id));
     }
@@ -136,7 +136,7 @@ async fn log_id(database: &Database, ids: &Ids) -> Result<LogId, StoreError> {
         .write(move |conn| {
             let fresh = fresh.clone();
             Box::pin(async move {
-                sqlx::query(sql::ADD_LOG).bind(fresh).execute(conn).await.map_err(failed("name the log"))?;
+                sqlx::query(sql::log::ADD_LOG).bind(fresh).execute(conn).await.map_err(failed("name the log"))?;
                 Ok(())
             })
         })

@@ -26,7 +26,7 @@ const NAME_MILLIS: i64 = 86_400_000;
 impl Oversights for BellStore {
     async fn rules(&self) -> Result<Rules, StoreError> {
         let doing = failed("read what the operator has set");
-        let rows = sqlx::query(sql::RULES).fetch_all(&self.database.readers).await.map_err(doing)?;
+        let rows = sqlx::query(sql::oversight::RULES).fetch_all(&self.database.readers).await.map_err(doing)?;
         let mut rules = Rules::default();
         for row in rows {
             let mode = mode(row.get("mode"))?;
@@ -56,9 +56,13 @@ impl Oversights for BellStore {
             let auditor = auditor.clone();
             Box::pin(async move {
                 let set = match (mailbox, mode) {
-                    (None, mode) => sqlx::query(sql::SET_MODE).bind(mode.unwrap_or(OversightMode::default().as_str())),
-                    (Some(mailbox), Some(mode)) => sqlx::query(sql::SET_MAILBOX_MODE).bind(mailbox).bind(mode),
-                    (Some(mailbox), None) => sqlx::query(sql::UNSET_MAILBOX_MODE).bind(mailbox),
+                    (None, mode) => {
+                        sqlx::query(sql::oversight::SET_MODE).bind(mode.unwrap_or(OversightMode::default().as_str()))
+                    }
+                    (Some(mailbox), Some(mode)) => {
+                        sqlx::query(sql::oversight::SET_MAILBOX_MODE).bind(mailbox).bind(mode)
+                    }
+                    (Some(mailbox), None) => sqlx::query(sql::oversight::UNSET_MAILBOX_MODE).bind(mailbox),
                 };
                 set.execute(&mut *conn).await.map_err(failed("set a mode"))?;
                 auditor.record(conn, now, &Entry::Operator { command: "mode", about }).await.map(drop)
@@ -72,7 +76,7 @@ impl Oversights for BellStore {
         let set = self.database.writer.write(move |conn| {
             let (auditor, about) = (auditor.clone(), json!({ "by": by }));
             Box::pin(async move {
-                let set = sqlx::query(sql::SET_PAUSED).bind(paused).execute(&mut *conn).await;
+                let set = sqlx::query(sql::oversight::SET_PAUSED).bind(paused).execute(&mut *conn).await;
                 set.map_err(failed("pause or resume"))?;
                 let command = if paused { "pause" } else { "resume" };
                 auditor.record(conn, now, &Entry::Operator { command, about }).await.map(drop)
@@ -86,7 +90,7 @@ impl Oversights for BellStore {
         let kept = self.database.writer.write(move |conn| {
             let (new, auditor) = (new.clone(), auditor.clone());
             Box::pin(async move {
-                let alike: Option<String> = sqlx::query_scalar(sql::ALIKE)
+                let alike: Option<String> = sqlx::query_scalar(sql::oversight::ALIKE)
                     .bind(&new.alike)
                     .bind(new.named)
                     .bind(new.now.0.saturating_sub(NAME_MILLIS))
@@ -98,15 +102,17 @@ impl Oversights for BellStore {
                     auditor.record(conn, new.now, &entry).await?;
                     return Ok(Kept::Alike(alike));
                 }
-                let (waiting, bytes): (i64, i64) =
-                    sqlx::query_as(sql::WAITING).fetch_one(&mut *conn).await.map_err(failed("count what waits"))?;
+                let (waiting, bytes): (i64, i64) = sqlx::query_as(sql::oversight::WAITING)
+                    .fetch_one(&mut *conn)
+                    .await
+                    .map_err(failed("count what waits"))?;
                 let most = i64::try_from(PENDING_BYTES_MAX).unwrap_or(i64::MAX);
                 let more = i64::try_from(new.effect.len()).unwrap_or(i64::MAX);
                 if waiting >= i64::from(PENDING_MAX) || bytes.saturating_add(more) > most {
                     auditor.record(conn, new.now, &asked(&new, &new.id, "turned_away")).await?;
                     return Ok(Kept::Full);
                 }
-                sqlx::query(sql::KEEP_ACTION)
+                sqlx::query(sql::oversight::KEEP_ACTION)
                     .bind(new.id.as_str())
                     .bind(if new.later { ActionState::Scheduled } else { ActionState::Pending }.as_str())
                     .bind(&new.effect)
@@ -129,14 +135,14 @@ impl Oversights for BellStore {
     }
 
     async fn action(&self, id: &ActionId) -> Result<Option<Action>, StoreError> {
-        let row = sqlx::query(sql::ACTION).bind(id.as_str()).fetch_optional(&self.database.readers).await;
+        let row = sqlx::query(sql::oversight::ACTION).bind(id.as_str()).fetch_optional(&self.database.readers).await;
         row.map_err(failed("read an action"))?.as_ref().map(read).transpose()
     }
 
     async fn actions(&self, state: Option<ActionState>, limit: u32, whole: bool) -> Result<Vec<Action>, StoreError> {
         let rows = match state {
-            Some(state) => sqlx::query(sql::ACTIONS_IN).bind(whole).bind(state.as_str()),
-            None => sqlx::query(sql::ACTIONS).bind(whole),
+            Some(state) => sqlx::query(sql::oversight::ACTIONS_IN).bind(whole).bind(state.as_str()),
+            None => sqlx::query(sql::oversight::ACTIONS).bind(whole),
         };
         let rows = rows.bind(limit).fetch_all(&self.database.readers).await.map_err(failed("list actions"))?;
         rows.iter().map(read).collect()
@@ -145,7 +151,7 @@ impl Oversights for BellStore {
     async fn ask_about(&self, expires_by: UnixMillis) -> Result<u64, StoreError> {
         let asked = self.database.writer.write(move |conn| {
             Box::pin(async move {
-                let asked = sqlx::query(sql::ASK_ABOUT).bind(expires_by.0).execute(conn).await;
+                let asked = sqlx::query(sql::oversight::ASK_ABOUT).bind(expires_by.0).execute(conn).await;
                 Ok(asked.map_err(failed("have an operator asked"))?.rows_affected())
             })
         });
@@ -166,7 +172,7 @@ impl Oversights for BellStore {
             let (id, decision, note, now) = (id.clone(), decision.clone(), note.clone(), now.clone());
             let (auditor, by) = (auditor.clone(), by.clone());
             Box::pin(async move {
-                let row: Option<(String, String, i64)> = sqlx::query_as(sql::DECIDABLE)
+                let row: Option<(String, String, i64)> = sqlx::query_as(sql::oversight::DECIDABLE)
                     .bind(id.as_str())
                     .fetch_optional(&mut *conn)
                     .await
@@ -184,7 +190,7 @@ impl Oversights for BellStore {
                     Decision::Approve { .. } => ActionState::Approved,
                     Decision::Deny => ActionState::Denied,
                 };
-                let moved = sqlx::query(sql::MOVE_ACTION)
+                let moved = sqlx::query(sql::oversight::MOVE_ACTION)
                     .bind(id.as_str())
                     .bind(state.as_str())
                     .bind(to.as_str())
@@ -216,7 +222,7 @@ impl Oversights for BellStore {
         let moved = self.database.writer.write(move |conn| {
             let (id, note, now, auditor) = (id.clone(), note.clone(), now.clone(), auditor.clone());
             Box::pin(async move {
-                let moved = sqlx::query(sql::MOVE_ACTION)
+                let moved = sqlx::query(sql::oversight::MOVE_ACTION)
                     .bind(id.as_str())
                     .bind(from.as_str())
                     .bind(to.as_str())
@@ -245,7 +251,11 @@ impl Oversights for BellStore {
         let noted = self.database.writer.write(move |conn| {
             let (id, message) = (id.clone(), message.clone());
             Box::pin(async move {
-                let note = sqlx::query(sql::NOTE_MESSAGE).bind(id.as_str()).bind(message.as_str()).execute(conn).await;
+                let note = sqlx::query(sql::oversight::NOTE_MESSAGE)
+                    .bind(id.as_str())
+                    .bind(message.as_str())
+                    .execute(conn)
+                    .await;
                 note.map(drop).map_err(failed("note what an action became"))
             })
         });
@@ -253,13 +263,13 @@ impl Oversights for BellStore {
     }
 
     async fn actions_about(&self, message: &MessageId, limit: u32) -> Result<Vec<Action>, StoreError> {
-        let rows = sqlx::query(sql::ACTIONS_ABOUT).bind(message.as_str()).bind(limit);
+        let rows = sqlx::query(sql::oversight::ACTIONS_ABOUT).bind(message.as_str()).bind(limit);
         let rows = rows.fetch_all(&self.database.readers).await.map_err(failed("read the actions of a message"))?;
         rows.iter().map(read).collect()
     }
 
     async fn message_of(&self, id: &ActionId) -> Result<Option<MessageId>, StoreError> {
-        let message = sqlx::query_scalar::<_, Option<String>>(sql::MESSAGE_OF).bind(id.as_str());
+        let message = sqlx::query_scalar::<_, Option<String>>(sql::oversight::MESSAGE_OF).bind(id.as_str());
         let message = message.fetch_optional(&self.database.readers).await;
         Ok(message.map_err(failed("read what an action became"))?.flatten().map(MessageId::new))
     }
@@ -278,7 +288,7 @@ impl Oversights for BellStore {
             let about = json!({ "mailbox": mailbox, "mode": mode.as_str(), "until": expires_at, "by": by });
             let (mailbox, auditor) = (mailbox.clone(), auditor.clone());
             Box::pin(async move {
-                let keep = sqlx::query(sql::KEEP_CODE)
+                let keep = sqlx::query(sql::oversight::KEEP_CODE)
                     .bind(sha256.to_vec())
                     .bind(mailbox)
                     .bind(mode.as_str())
@@ -301,7 +311,7 @@ impl Oversights for BellStore {
         let used = self.database.writer.write(move |conn| {
             let (mailbox, auditor, by) = (mailbox.clone(), auditor.clone(), by.clone());
             Box::pin(async move {
-                let found: Option<String> = sqlx::query_scalar(sql::USE_CODE)
+                let found: Option<String> = sqlx::query_scalar(sql::oversight::USE_CODE)
                     .bind(sha256.to_vec())
                     .bind(&mailbox)
                     .bind(now.0)
@@ -309,7 +319,8 @@ impl Oversights for BellStore {
                     .await
                     .map_err(failed("use a code"))?;
                 let Some(word) = found else { return Ok(None) };
-                let set = sqlx::query(sql::SET_MAILBOX_MODE).bind(&mailbox).bind(&word).execute(&mut *conn).await;
+                let set =
+                    sqlx::query(sql::oversight::SET_MAILBOX_MODE).bind(&mailbox).bind(&word).execute(&mut *conn).await;
                 set.map_err(failed("set a mode"))?;
                 let mode = mode(&word)?;
                 auditor.record(conn, now, &Entry::CodeUsed { mailbox, mode: mode.as_str(), by }).await?;

@@ -30,14 +30,14 @@ impl Quarantine for BellStore {
         let kept = self.database.writer.write(move |conn| {
             let (source, reason, body) = (source.clone(), reason.clone(), body.clone());
             Box::pin(async move {
-                let keep = sqlx::query(sql::QUARANTINE)
+                let keep = sqlx::query(sql::sources::QUARANTINE)
                     .bind(source)
                     .bind(body_sha256.to_vec())
                     .bind(reason)
                     .bind(body)
                     .bind(now.0);
                 keep.execute(&mut *conn).await.map_err(failed("quarantine a body"))?;
-                let cap = sqlx::query(sql::CAP_QUARANTINE).bind(ROWS_MAX).bind(BYTES_MAX);
+                let cap = sqlx::query(sql::sources::CAP_QUARANTINE).bind(ROWS_MAX).bind(BYTES_MAX);
                 cap.execute(conn).await.map_err(failed("cap the quarantine"))?;
                 Ok(())
             })
@@ -46,7 +46,7 @@ impl Quarantine for BellStore {
     }
 
     async fn quarantined(&self, limit: u32) -> Result<Vec<Quarantined>, StoreError> {
-        let rows: Vec<(String, String, Vec<u8>, i64, i64)> = sqlx::query_as(sql::QUARANTINED)
+        let rows: Vec<(String, String, Vec<u8>, i64, i64)> = sqlx::query_as(sql::sources::QUARANTINED)
             .bind(limit)
             .fetch_all(&self.database.readers)
             .await

@@ -25,11 +25,12 @@ impl Records for BellStore {
         let spent = self.database.writer.write(move |conn| {
             let (name, token) = (name.clone(), token.clone());
             Box::pin(async move {
-                let forget = sqlx::query(sql::FORGET_TOKENS).bind(forget_before.0);
+                let forget = sqlx::query(sql::sources::FORGET_TOKENS).bind(forget_before.0);
                 forget.execute(&mut *conn).await.map_err(failed("forget old tokens"))?;
-                let spend = sqlx::query(sql::SPEND_TOKEN).bind(&name).bind(&token).bind(told.to_vec()).bind(now.0);
+                let spend =
+                    sqlx::query(sql::sources::SPEND_TOKEN).bind(&name).bind(&token).bind(told.to_vec()).bind(now.0);
                 spend.execute(&mut *conn).await.map_err(failed("take a token as used"))?;
-                let on = sqlx::query_scalar::<_, Vec<u8>>(sql::SPENT_ON).bind(&name).bind(&token);
+                let on = sqlx::query_scalar::<_, Vec<u8>>(sql::sources::SPENT_ON).bind(&name).bind(&token);
                 let on = on.fetch_one(conn).await.map_err(failed("look a token up"))?;
                 Ok(on == told)
             })
@@ -47,8 +48,11 @@ impl Records for BellStore {
             let refused = refused.clone();
             Box::pin(async move {
                 for (name, reason, times) in refused {
-                    let count =
-                        sqlx::query(sql::COUNT_REFUSAL).bind(name.as_str()).bind(reason).bind(times).bind(now.0);
+                    let count = sqlx::query(sql::sources::COUNT_REFUSAL)
+                        .bind(name.as_str())
+                        .bind(reason)
+                        .bind(times)
+                        .bind(now.0);
                     count.execute(&mut *conn).await.map_err(failed("count refused requests"))?;
                 }
                 Ok(())
@@ -58,7 +62,7 @@ impl Records for BellStore {
     }
 
     async fn refusals(&self, name: &SourceName) -> Result<Vec<(String, i64, UnixMillis)>, StoreError> {
-        let refused: Vec<(String, i64, i64)> = sqlx::query_as(sql::REFUSALS)
+        let refused: Vec<(String, i64, i64)> = sqlx::query_as(sql::sources::REFUSALS)
             .bind(name.as_str())
             .fetch_all(&self.database.readers)
             .await
@@ -67,7 +71,7 @@ impl Records for BellStore {
     }
 
     async fn history(&self, name: &SourceName) -> Result<History, StoreError> {
-        let told: Vec<(String, Option<String>, i64, i64)> = sqlx::query_as(sql::TOLD_BY)
+        let told: Vec<(String, Option<String>, i64, i64)> = sqlx::query_as(sql::sources::TOLD_BY)
             .bind(name.as_str())
             .fetch_all(&self.database.readers)
             .await

@@ -17,8 +17,11 @@ impl Removed {
     /// Looks events up, each by the number of its source and its id.
     pub(super) async fn of(conn: &mut SqliteConnection, ids: Vec<(i64, String)>) -> Result<Self, StoreError> {
         let ids = serde_json::to_string(&ids).expect("numbers and texts");
-        let rows: Vec<(i64, String, i64)> =
-            sqlx::query_as(sql::REMOVED).bind(ids).fetch_all(conn).await.map_err(failed("look removed events up"))?;
+        let rows: Vec<(i64, String, i64)> = sqlx::query_as(sql::retention::REMOVED)
+            .bind(ids)
+            .fetch_all(conn)
+            .await
+            .map_err(failed("look removed events up"))?;
         Ok(Self(rows.into_iter().map(|(origin, id, seq)| ((origin, id), Seq(seq))).collect()))
     }
 

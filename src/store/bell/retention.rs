@@ -35,12 +35,13 @@ impl BellRetention for BellStore {
             Box::pin(async move {
                 let swept = BellSwept {
                     events: events(conn, &policy, now).await?,
-                    ids: delete(conn, sql::FORGET_IDS, policy.ids_millis, now).await?,
-                    quarantine: delete(conn, sql::FORGET_QUARANTINE, policy.quarantine_millis, now).await?,
+                    ids: delete(conn, sql::retention::FORGET_IDS, policy.ids_millis, now).await?,
+                    quarantine: delete(conn, sql::retention::FORGET_QUARANTINE, policy.quarantine_millis, now).await?,
                     received: delete(conn, received::sql::FORGET, policy.received_millis, now).await?,
                     audit: audit(conn, &auditor, &policy, now).await?,
                 };
-                let tail: i64 = sqlx::query_scalar(sql::TAIL).fetch_one(&mut *conn).await.map_err(failed("measure"))?;
+                let tail: i64 =
+                    sqlx::query_scalar(sql::retention::TAIL).fetch_one(&mut *conn).await.map_err(failed("measure"))?;
                 for (store, rows, through) in [
                     ("events", swept.events, Some(tail - 1)),
                     ("ids", swept.ids, None),
@@ -84,9 +85,12 @@ async fn audit(
     policy: &BellPolicy,
     now: UnixMillis,
 ) -> Result<u64, StoreError> {
-    let rows: Vec<(i64, i64)> =
-        sqlx::query_as(sql::OLDEST_AUDIT).bind(ROWS_MAX).fetch_all(&mut *conn).await.map_err(failed("measure"))?;
-    let newest: i64 = sqlx::query_scalar::<_, Option<i64>>(sql::NEWEST_AUDIT)
+    let rows: Vec<(i64, i64)> = sqlx::query_as(sql::retention::OLDEST_AUDIT)
+        .bind(ROWS_MAX)
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(failed("measure"))?;
+    let newest: i64 = sqlx::query_scalar::<_, Option<i64>>(sql::retention::NEWEST_AUDIT)
         .fetch_one(&mut *conn)
         .await
         .map_err(failed("measure the audit record"))?
@@ -103,8 +107,9 @@ async fn audit(
 
 async fn events(conn: &mut SqliteConnection, policy: &BellPolicy, now: UnixMillis) -> Result<u64, StoreError> {
     let doing = "look for old events";
-    let (tail, head): (i64, i64) = sqlx::query_as(sql::EXTENT).fetch_one(&mut *conn).await.map_err(failed(doing))?;
-    let old: Vec<Candidate> = sqlx::query_as(sql::OLDEST_EVENTS)
+    let (tail, head): (i64, i64) =
+        sqlx::query_as(sql::log::EXTENT).fetch_one(&mut *conn).await.map_err(failed(doing))?;
+    let old: Vec<Candidate> = sqlx::query_as(sql::retention::OLDEST_EVENTS)
         .bind(tail)
         .bind(ROWS_MAX)
         .fetch_all(&mut *conn)
@@ -117,7 +122,7 @@ async fn events(conn: &mut SqliteConnection, policy: &BellPolicy, now: UnixMilli
     let old: Vec<Candidate> = old.iter().take_while(goes).cloned().collect();
     let Some((last, ..)) = old.last() else { return Ok(0) };
 
-    let rows = sqlx::query(sql::CONSUMERS).fetch_all(&mut *conn).await.map_err(failed("list the consumers"))?;
+    let rows = sqlx::query(sql::claims::CONSUMERS).fetch_all(&mut *conn).await.map_err(failed("list the consumers"))?;
     let mut owing = Vec::new();
     for row in &rows {
         let consumer = Consumer::read(row)?;
@@ -132,15 +137,16 @@ async fn events(conn: &mut SqliteConnection, policy: &BellPolicy, now: UnixMilli
 
     for (consumer, owed) in &owing {
         if !owed.iter().any(|seq| seq.0 <= *last) {
-            let raise = sqlx::query(sql::RAISE_LOW_WATER).bind(last).bind(consumer.id);
+            let raise = sqlx::query(sql::claims::RAISE_LOW_WATER).bind(last).bind(consumer.id);
             raise.execute(&mut *conn).await.map_err(failed("raise a mark"))?;
         }
     }
     let doing = "remove old events";
-    sqlx::query(sql::KEEP_IDS).bind(now.0).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;
-    sqlx::query(sql::REMOVE_CLAIMS).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;
-    let gone = sqlx::query(sql::REMOVE_EVENTS).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;
-    sqlx::query(sql::RAISE_TAIL).bind(last + 1).execute(conn).await.map_err(failed(doing))?;
+    sqlx::query(sql::retention::KEEP_IDS).bind(now.0).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;
+    sqlx::query(sql::retention::REMOVE_CLAIMS).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;
+    let gone =
+        sqlx::query(sql::retention::REMOVE_EVENTS).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;
+    sqlx::query(sql::retention::RAISE_TAIL).bind(last + 1).execute(conn).await.map_err(failed(doing))?;
     Ok(gone.rows_affected())
 }
 
@@ -152,7 +158,7 @@ async fn owed(
     last: i64,
 ) -> Result<Vec<Seq>, StoreError> {
     let first = old.first().map_or(last, |(seq, ..)| *seq);
-    let states: Vec<(i64, String)> = sqlx::query_as(sql::CLAIM_STATES)
+    let states: Vec<(i64, String)> = sqlx::query_as(sql::retention::CLAIM_STATES)
         .bind(consumer.id)
         .bind(first)
         .bind(last)

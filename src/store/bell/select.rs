@@ -174,7 +174,7 @@ fn given(filter: &EventFilter) -> Vec<(&'static str, &str)> {
 pub(super) fn freed(consumer: i64, filter: &EventFilter, claimant: Claimant<'_>, limit: u32) -> Statement {
     let Claimant { now, .. } = claimant;
     let binds = vec![Bind::Int(consumer), Bind::Text(now.boot_id.clone()), Bind::Int(now.millis)];
-    let mut statement = Statement { text: sql::FREED.to_owned(), binds };
+    let mut statement = Statement { text: sql::claims::FREED.to_owned(), binds };
     statement.narrow(&given(filter), &filter.kinds);
     statement.within(filter, "e");
     statement.text.push_str(" AND ");
@@ -195,7 +195,7 @@ pub(super) struct Claimant<'a> {
 /// The condition on `events e` that a consumer was never handed it; with `claimant`, also that nothing earlier of its thread
 /// stands in the way of a claim by `filter` (its kinds included).
 pub(super) fn unclaimed(consumer: i64, filter: &EventFilter, claimant: Option<Claimant<'_>>) -> Statement {
-    let mut statement = Statement { text: sql::NEVER_CLAIMED.to_owned(), binds: vec![Bind::Int(consumer)] };
+    let mut statement = Statement { text: sql::claims::NEVER_CLAIMED.to_owned(), binds: vec![Bind::Int(consumer)] };
     if let Some(claimant) = claimant {
         statement.text.push_str(" AND ");
         statement.append(in_order(consumer, filter, claimant));
@@ -206,7 +206,7 @@ pub(super) fn unclaimed(consumer: i64, filter: &EventFilter, claimant: Option<Cl
 fn in_order(consumer: i64, filter: &EventFilter, Claimant { worker, now }: Claimant<'_>) -> Statement {
     let worker = worker.map_or(Bind::Null, |worker| Bind::Text(worker.to_owned()));
     let binds = vec![Bind::Int(consumer), Bind::Text(now.boot_id.clone()), Bind::Int(now.millis), worker];
-    let mut statement = Statement { text: sql::IN_ORDER.to_owned(), binds };
+    let mut statement = Statement { text: sql::claims::IN_ORDER.to_owned(), binds };
     for (column, value) in given(filter) {
         statement.text.push_str(" AND x.");
         statement.text.push_str(column);
@@ -220,7 +220,7 @@ fn in_order(consumer: i64, filter: &EventFilter, Claimant { worker, now }: Claim
         statement.binds.extend(filter.kinds.iter().map(|kind| Bind::Text(kind.as_str().to_owned())));
     }
     statement.within(filter, "x");
-    statement.text.push_str(sql::IN_ORDER_END);
+    statement.text.push_str(sql::claims::IN_ORDER_END);
     statement
 }
 

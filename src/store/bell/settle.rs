@@ -50,7 +50,7 @@ impl BellStore {
         let unclaimed = self.database.writer.write(move |conn| {
             let (token, auditor) = (token.clone(), auditor.clone());
             Box::pin(async move {
-                let freed = sqlx::query_as::<_, (i64, i64)>(sql::UNCLAIM).bind(token).fetch_all(&mut *conn);
+                let freed = sqlx::query_as::<_, (i64, i64)>(sql::claims::UNCLAIM).bind(token).fetch_all(&mut *conn);
                 let freed = freed.await.map_err(failed("take a claim back"))?;
                 tell_taken_back(conn, &auditor, freed, "the worker was gone before it was told", now).await
             })
@@ -99,7 +99,7 @@ impl BellStore {
             let (message, token, holder, now) = (message.clone(), token.clone(), holder.clone(), now.clone());
             let (frontiers, auditor) = (frontiers.clone(), auditor.clone());
             Box::pin(async move {
-                let leases: Vec<LeasedBy> = sqlx::query_as(sql::LEASES_OF_MESSAGE)
+                let leases: Vec<LeasedBy> = sqlx::query_as(sql::claims::LEASES_OF_MESSAGE)
                     .bind(message.as_str())
                     .fetch_all(&mut *conn)
                     .await
@@ -136,7 +136,7 @@ impl BellStore {
 }
 
 pub(super) async fn held(conn: &mut SqliteConnection, token: &LeaseToken) -> Result<Vec<Leased>, StoreError> {
-    sqlx::query_as(sql::HELD).bind(token.as_str()).fetch_all(conn).await.map_err(failed("look a lease up"))
+    sqlx::query_as(sql::claims::HELD).bind(token.as_str()).fetch_all(conn).await.map_err(failed("look a lease up"))
 }
 
 /// Those of the held rows that are named, and the names that are not held.
@@ -160,21 +160,25 @@ async fn settle_rows(
     for row in &rows {
         let spent = row.attempt >= i64::from(ATTEMPTS_MAX);
         let update = match settlement {
-            Settlement::Ack => sqlx::query(sql::ACK),
+            Settlement::Ack => sqlx::query(sql::claims::ACK),
             Settlement::Release { .. } if spent => {
                 settled.parked.push(EventId::new(&row.event_id));
-                sqlx::query(sql::PARK).bind(parked_by_word(ParkedBy::Attempts)).bind(None::<&str>).bind(now.wall.0)
+                sqlx::query(sql::claims::PARK)
+                    .bind(parked_by_word(ParkedBy::Attempts))
+                    .bind(None::<&str>)
+                    .bind(now.wall.0)
             }
             Settlement::Release { pause_millis } => {
                 let pause = (*pause_millis > 0).then(|| (&now.boot.boot_id, now.boot_in(*pause_millis)));
-                sqlx::query(sql::RELEASE).bind(pause.map(|(boot, _)| boot)).bind(pause.map(|(_, until)| until))
+                sqlx::query(sql::claims::RELEASE).bind(pause.map(|(boot, _)| boot)).bind(pause.map(|(_, until)| until))
             }
             Settlement::Extend { lease_millis } => {
-                sqlx::query(sql::EXTEND).bind(&now.boot.boot_id).bind(now.boot_in(*lease_millis))
+                sqlx::query(sql::claims::EXTEND).bind(&now.boot.boot_id).bind(now.boot_in(*lease_millis))
             }
-            Settlement::Escalate { note } => {
-                sqlx::query(sql::PARK).bind(parked_by_word(ParkedBy::Agent)).bind(note.as_deref()).bind(now.wall.0)
-            }
+            Settlement::Escalate { note } => sqlx::query(sql::claims::PARK)
+                .bind(parked_by_word(ParkedBy::Agent))
+                .bind(note.as_deref())
+                .bind(now.wall.0),
         };
         update.bind(row.consumer).bind(row.seq).execute(&mut *conn).await.map_err(failed("settle an event"))?;
     }
@@ -259,7 +263,7 @@ pub(super) async fn tell_settled(
 }
 
 async fn name_of(conn: &mut SqliteConnection, consumer: i64) -> Result<ConsumerName, StoreError> {
-    let row = sqlx::query(sql::CONSUMER_BY_ID).bind(consumer).fetch_one(conn).await;
+    let row = sqlx::query(sql::claims::CONSUMER_BY_ID).bind(consumer).fetch_one(conn).await;
     Ok(Consumer::read(&row.map_err(failed("read a consumer"))?)?.name)
 }
 
@@ -293,7 +297,8 @@ async fn frees_its_thread(
 ) -> Result<bool, StoreError> {
     for row in rows {
         let Some(thread) = &row.thread_id else { continue };
-        let waits = sqlx::query_scalar::<_, bool>(sql::LATER_WAITS).bind(thread).bind(row.seq).bind(row.consumer);
+        let waits =
+            sqlx::query_scalar::<_, bool>(sql::claims::LATER_WAITS).bind(thread).bind(row.seq).bind(row.consumer);
         if waits.fetch_one(&mut *conn).await.map_err(failed("look for what a thread holds up"))? {
             return Ok(true);
         }
@@ -303,13 +308,13 @@ async fn frees_its_thread(
 
 /// A row that was settled below the low-water mark has nothing left to say.
 pub(super) async fn drop_below_mark(conn: &mut SqliteConnection, consumer: i64, seq: i64) -> Result<(), StoreError> {
-    let drop = sqlx::query(sql::DROP_ACKED_BELOW).bind(seq).bind(consumer).execute(conn).await;
+    let drop = sqlx::query(sql::claims::DROP_ACKED_BELOW).bind(seq).bind(consumer).execute(conn).await;
     drop.map(|_| ()).map_err(failed("drop a settled claim"))
 }
 
 /// Has the waiters of other processes look again: something became free.
 pub(super) async fn raise_returns(conn: &mut SqliteConnection, consumer: i64) -> Result<ConsumerName, StoreError> {
-    let name: String = sqlx::query_scalar(sql::RAISE_RETURNS)
+    let name: String = sqlx::query_scalar(sql::claims::RAISE_RETURNS)
         .bind(consumer)
         .fetch_one(conn)
         .await

@@ -35,7 +35,7 @@ impl Sources for BellStore {
                 {
                     return Ok(Err(refused));
                 }
-                let add = sqlx::query(sql::ADD_SOURCE).bind(name.as_str()).bind(dialect).bind(now.0);
+                let add = sqlx::query(sql::sources::ADD_SOURCE).bind(name.as_str()).bind(dialect).bind(now.0);
                 let added = add.execute(&mut *conn).await.map_err(failed("add a source"))?;
                 if added.rows_affected() == 0 {
                     return Ok(Err(SourceError::Exists(name)));
@@ -96,7 +96,7 @@ impl Sources for BellStore {
         self.change(move |conn| {
             let (name, settings) = (name.clone(), settings.clone());
             Box::pin(async move {
-                let set = sqlx::query(sql::SET_UP_SOURCE).bind(settings).bind(name.as_str());
+                let set = sqlx::query(sql::sources::SET_UP_SOURCE).bind(settings).bind(name.as_str());
                 let set = set.execute(&mut *conn).await.map_err(failed("set a source up"))?;
                 if set.rows_affected() == 0 {
                     return Ok(Err(SourceError::Unknown(name)));
@@ -108,13 +108,13 @@ impl Sources for BellStore {
     }
 
     async fn has_secret_of(&self, webhook: &WebhookId) -> Result<bool, StoreError> {
-        let found = sqlx::query_scalar::<_, i64>(sql::HAS_SECRET_OF).bind(webhook.as_str());
+        let found = sqlx::query_scalar::<_, i64>(sql::sources::HAS_SECRET_OF).bind(webhook.as_str());
         let found = found.fetch_optional(&self.database.readers).await;
         Ok(found.map_err(failed("look for the secret of a webhook"))?.is_some())
     }
 
     async fn remove_secret_of(&self, webhook: &WebhookId) -> Result<bool, StoreError> {
-        self.remove(sql::REMOVE_SECRET_OF, webhook.as_str().to_owned()).await
+        self.remove(sql::sources::REMOVE_SECRET_OF, webhook.as_str().to_owned()).await
     }
 
     async fn remove_secret(&self, name: &SourceName, secret: &Secret) -> Result<bool, StoreError> {
@@ -122,7 +122,7 @@ impl Sources for BellStore {
         let write = self.database.writer.write(move |conn| {
             let (name, secret) = (name.clone(), secret.clone());
             Box::pin(async move {
-                let gone = sqlx::query(sql::REMOVE_SECRET).bind(name.as_str()).bind(secret.expose());
+                let gone = sqlx::query(sql::sources::REMOVE_SECRET).bind(name.as_str()).bind(secret.expose());
                 let gone = gone.execute(&mut *conn).await.map_err(failed("remove a secret"))?.rows_affected() > 0;
                 if gone {
                     raise_version(conn).await?;
@@ -177,7 +177,7 @@ impl Sources for BellStore {
     }
 
     async fn remove_source(&self, name: &SourceName) -> Result<bool, StoreError> {
-        self.remove(sql::REMOVE_SOURCE, name.as_str().to_owned()).await
+        self.remove(sql::sources::REMOVE_SOURCE, name.as_str().to_owned()).await
     }
 
     async fn source(&self, name: &SourceName) -> Result<Option<Source>, StoreError> {
@@ -188,7 +188,7 @@ impl Sources for BellStore {
     async fn sources(&self) -> Result<Vec<Source>, StoreError> {
         let mut conn = self.database.readers.acquire().await.map_err(failed("read the sources"))?;
         let rows: Vec<SourceRow> =
-            sqlx::query_as(sql::SOURCES).fetch_all(&mut *conn).await.map_err(failed("read the sources"))?;
+            sqlx::query_as(sql::sources::SOURCES).fetch_all(&mut *conn).await.map_err(failed("read the sources"))?;
         let mut sources = Vec::with_capacity(rows.len());
         for row in rows {
             sources.push(with_secrets(&mut conn, row).await?);
@@ -197,7 +197,7 @@ impl Sources for BellStore {
     }
 
     async fn version(&self) -> Result<i64, StoreError> {
-        let version = sqlx::query_scalar(sql::ROSTER_VERSION).fetch_one(&self.database.readers).await;
+        let version = sqlx::query_scalar(sql::sources::ROSTER_VERSION).fetch_one(&self.database.readers).await;
         version.map_err(failed("read whether the sources changed"))
     }
 }
@@ -234,7 +234,7 @@ impl BellStore {
 type SourceRow = (String, String, i64, String);
 
 async fn read(conn: &mut SqliteConnection, name: &SourceName) -> Result<Option<Source>, StoreError> {
-    let row: Option<SourceRow> = sqlx::query_as(sql::SOURCE)
+    let row: Option<SourceRow> = sqlx::query_as(sql::sources::SOURCE)
         .bind(name.as_str())
         .fetch_optional(&mut *conn)
         .await
@@ -263,7 +263,7 @@ async fn with_secrets(
 /// The secrets of a source, the newest first, each once, with the moment it ends.
 async fn secrets(conn: &mut SqliteConnection, source: &str) -> Result<Vec<(String, Option<i64>)>, StoreError> {
     let all: Vec<(String, Option<i64>)> =
-        sqlx::query_as(sql::SECRETS).bind(source).fetch_all(conn).await.map_err(failed("read secrets"))?;
+        sqlx::query_as(sql::sources::SECRETS).bind(source).fetch_all(conn).await.map_err(failed("read secrets"))?;
     let mut once: Vec<(String, Option<i64>)> = Vec::with_capacity(all.len());
     for (secret, expires_at) in all {
         if !once.iter().any(|(known, _)| *known == secret) {
@@ -282,7 +282,7 @@ struct SecretRow {
 }
 
 async fn rows(conn: &mut SqliteConnection, source: &SourceName) -> Result<Vec<SecretRow>, StoreError> {
-    let rows: Vec<(i64, String, Option<String>, Option<i64>)> = sqlx::query_as(sql::SECRETS_WITH_TIES)
+    let rows: Vec<(i64, String, Option<String>, Option<i64>)> = sqlx::query_as(sql::sources::SECRETS_WITH_TIES)
         .bind(source.as_str())
         .fetch_all(conn)
         .await
@@ -325,10 +325,10 @@ async fn end_secrets(
     now: UnixMillis,
 ) -> Result<(), StoreError> {
     for (id, until) in ends {
-        let end = sqlx::query(sql::END_SECRET).bind(until.map(|until| until.0)).bind(id);
+        let end = sqlx::query(sql::sources::END_SECRET).bind(until.map(|until| until.0)).bind(id);
         end.execute(&mut *conn).await.map_err(failed("let a secret end"))?;
     }
-    let remove = sqlx::query(sql::REMOVE_EXPIRED).bind(source.as_str()).bind(now.0);
+    let remove = sqlx::query(sql::sources::REMOVE_EXPIRED).bind(source.as_str()).bind(now.0);
     remove.execute(conn).await.map_err(failed("remove ended secrets"))?;
     Ok(())
 }
@@ -339,7 +339,7 @@ async fn secret_refused(
     source: &SourceName,
     secret: &Secret,
 ) -> Result<Option<SourceError>, StoreError> {
-    let elsewhere: Option<String> = sqlx::query_scalar(sql::SECRET_ELSEWHERE)
+    let elsewhere: Option<String> = sqlx::query_scalar(sql::sources::SECRET_ELSEWHERE)
         .bind(secret.expose())
         .bind(source.as_str())
         .fetch_optional(&mut *conn)
@@ -360,7 +360,7 @@ async fn insert_secret(
     webhook: Option<&WebhookId>,
     now: UnixMillis,
 ) -> Result<(), StoreError> {
-    let add = sqlx::query(sql::ADD_SECRET)
+    let add = sqlx::query(sql::sources::ADD_SECRET)
         .bind(source.as_str())
         .bind(secret.expose())
         .bind(webhook.map(WebhookId::as_str))
@@ -370,6 +370,9 @@ async fn insert_secret(
 }
 
 async fn raise_version(conn: &mut SqliteConnection) -> Result<(), StoreError> {
-    sqlx::query(sql::RAISE_ROSTER_VERSION).execute(conn).await.map_err(failed("tell that the sources changed"))?;
+    sqlx::query(sql::sources::RAISE_ROSTER_VERSION)
+        .execute(conn)
+        .await
+        .map_err(failed("tell that the sources changed"))?;
     Ok(())
 }

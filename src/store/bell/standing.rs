@@ -32,7 +32,7 @@ impl Standings for BellStore {
     async fn standings(&self, now: Moment) -> Result<Vec<Standing>, StoreError> {
         // All counts are of one moment: a claim that is settled meanwhile is in one of them, and in one only.
         let mut moment = self.database.readers.begin().await.map_err(failed("list the consumers"))?;
-        let rows = sqlx::query(sql::CONSUMERS).fetch_all(&mut *moment).await;
+        let rows = sqlx::query(sql::claims::CONSUMERS).fetch_all(&mut *moment).await;
         let mut standings = Vec::new();
         for row in &rows.map_err(failed("list the consumers"))? {
             standings.push(standing(&mut moment, Consumer::read(row)?, &now).await?);
@@ -47,7 +47,7 @@ impl Standings for BellStore {
         now: Moment,
     ) -> Result<Vec<OpenClaim>, StoreError> {
         let Some(consumer) = self.consumer(consumer).await? else { return Ok(Vec::new()) };
-        let rows = sqlx::query(sql::OPEN_CLAIMS)
+        let rows = sqlx::query(sql::claims::OPEN_CLAIMS)
             .bind(&now.boot.boot_id)
             .bind(now.boot.millis)
             .bind(consumer.id)
@@ -60,8 +60,11 @@ impl Standings for BellStore {
 
     async fn parked_claims(&self, consumer: &ConsumerName, limit: u32) -> Result<Vec<ParkedClaim>, StoreError> {
         let Some(consumer) = self.consumer(consumer).await? else { return Ok(Vec::new()) };
-        let rows =
-            sqlx::query(sql::PARKED_CLAIMS).bind(consumer.id).bind(limit).fetch_all(&self.database.readers).await;
+        let rows = sqlx::query(sql::claims::PARKED_CLAIMS)
+            .bind(consumer.id)
+            .bind(limit)
+            .fetch_all(&self.database.readers)
+            .await;
         rows.map_err(failed("list what is parked"))?.iter().map(parked_claim).collect()
     }
 
@@ -103,14 +106,14 @@ impl Standings for BellStore {
 }
 
 async fn standing(conn: &mut SqliteConnection, consumer: Consumer, now: &Moment) -> Result<Standing, StoreError> {
-    let (open, leased): (i64, i64) = sqlx::query_as(sql::COUNT_OPEN)
+    let (open, leased): (i64, i64) = sqlx::query_as(sql::claims::COUNT_OPEN)
         .bind(&now.boot.boot_id)
         .bind(now.boot.millis)
         .bind(consumer.id)
         .fetch_one(&mut *conn)
         .await
         .map_err(failed("count what is leased"))?;
-    let (parked, escalated): (i64, i64) = sqlx::query_as(sql::COUNT_PARKED)
+    let (parked, escalated): (i64, i64) = sqlx::query_as(sql::claims::COUNT_PARKED)
         .bind(consumer.id)
         .fetch_one(&mut *conn)
         .await
@@ -133,14 +136,14 @@ async fn oldest(conn: &mut SqliteConnection, consumer: &Consumer) -> Result<Opti
     let owned = EventFilter { kinds: consumer.kinds.clone(), ..EventFilter::default() };
     let new = never_claimed(conn, consumer.id, &owned, consumer.low_water, "e.seq", 1, None).await?;
     let new: Option<i64> = new.first().map(|row| row.try_get(0)).transpose().map_err(failed("read a place"))?;
-    let open: Option<i64> = sqlx::query_scalar(sql::FIRST_OPEN)
+    let open: Option<i64> = sqlx::query_scalar(sql::claims::FIRST_OPEN)
         .bind(consumer.id)
         .bind(Seq::ZERO.0)
         .fetch_optional(&mut *conn)
         .await
         .map_err(failed("look for open claims"))?;
     let Some(oldest) = new.into_iter().chain(open).min() else { return Ok(None) };
-    let at = sqlx::query_scalar::<_, i64>(sql::RECEIVED_AT).bind(oldest).fetch_optional(&mut *conn).await;
+    let at = sqlx::query_scalar::<_, i64>(sql::log::RECEIVED_AT).bind(oldest).fetch_optional(&mut *conn).await;
     Ok(at.map_err(failed("look for the oldest event"))?.map(UnixMillis))
 }
 
@@ -151,7 +154,7 @@ async fn act_on(
     act: &OperatorAct,
     now: &Moment,
 ) -> Result<Acted, StoreError> {
-    let row: Option<(String, Option<String>, Option<String>)> = sqlx::query_as(sql::CLAIM_OF_EVENT)
+    let row: Option<(String, Option<String>, Option<String>)> = sqlx::query_as(sql::claims::CLAIM_OF_EVENT)
         .bind(consumer.id)
         .bind(seq.0)
         .fetch_optional(&mut *conn)
@@ -161,15 +164,15 @@ async fn act_on(
     let (kind, thread, state) = row.unwrap_or_default();
     let owned = consumer.kinds.iter().any(|owned| owned.as_str() == kind);
     let update = match act {
-        OperatorAct::Ack => sqlx::query(sql::ACK_PARKED).bind(consumer.id).bind(seq.0),
+        OperatorAct::Ack => sqlx::query(sql::claims::ACK_PARKED).bind(consumer.id).bind(seq.0),
         _ if !owned => return Ok(Acted::Unknown),
-        OperatorAct::Requeue => sqlx::query(sql::REQUEUE).bind(consumer.id).bind(seq.0),
+        OperatorAct::Requeue => sqlx::query(sql::claims::REQUEUE).bind(consumer.id).bind(seq.0),
         OperatorAct::Park { note } => match state.as_deref() {
             Some("parked") => return Ok(Acted::Parked),
             Some("acked") => return Ok(Acted::Settled),
             // What has no row below the mark was settled.
             None if seq <= consumer.low_water => return Ok(Acted::Settled),
-            _ => sqlx::query(sql::PARK_BY_OPERATOR)
+            _ => sqlx::query(sql::claims::PARK_BY_OPERATOR)
                 .bind(consumer.id)
                 .bind(seq.0)
                 .bind(thread)

@@ -52,9 +52,11 @@ async fn store() -> (tempfile::TempDir, BellStore) {
 async fn every_statement_is_prepared() {
     let (_directory, store) = store().await;
     let mut conn = store.database.readers.acquire().await.expect("a connection");
-    let inserts = append::CHUNKS.map(sql::insert_events);
+    let inserts = append::CHUNKS.map(sql::log::insert_events);
     for text in sql::ALL
         .iter()
+        .copied()
+        .flatten()
         .chain(received::sql::ALL)
         .chain(super::notices::ALL)
         .copied()
@@ -127,7 +129,7 @@ async fn every_page_walks_an_index_in_order() {
         for order in [Order::Ascending, Order::Descending] {
             for before in [None, Some(Seq(9))] {
                 let select = Select {
-                    columns: sql::EVENT_COLUMNS,
+                    columns: sql::log::EVENT_COLUMNS,
                     kinds: &filter.kinds,
                     filter: &filter,
                     after: Seq(3),
@@ -150,7 +152,7 @@ async fn every_claim_walks_an_index_in_order() {
     let claimant = Claimant { worker: Some("one"), now: &now };
     for (name, index, filter) in filters() {
         let select = Select {
-            columns: sql::EVENT_COLUMNS,
+            columns: sql::log::EVENT_COLUMNS,
             kinds: &filter.kinds,
             filter: &filter,
             after: Seq(3),
@@ -169,18 +171,18 @@ async fn every_claim_walks_an_index_in_order() {
 async fn what_a_claim_asks_beside_walks_an_index_too() {
     let (_directory, store) = store().await;
     let asks = [
-        (sql::NEXT_EXPIRY, 3),
-        (sql::HELD, 1),
-        (sql::HOLDING, 3),
-        (sql::TOKENS_OF_MESSAGE, 2),
-        (sql::LATER_WAITS, 3),
-        (sql::REQUEUED, 3),
-        (sql::FIRST_OPEN, 2),
-        (sql::NTH_CLAIM, 3),
-        (sql::EVENT_BY_ID, 2),
-        (sql::EVENT_BY_SEQ, 1),
-        (sql::NEWS, 2),
-        (sql::CONSUMER, 1),
+        (sql::claims::NEXT_EXPIRY, 3),
+        (sql::claims::HELD, 1),
+        (sql::claims::HOLDING, 3),
+        (sql::claims::TOKENS_OF_MESSAGE, 2),
+        (sql::claims::LATER_WAITS, 3),
+        (sql::claims::REQUEUED, 3),
+        (sql::claims::FIRST_OPEN, 2),
+        (sql::claims::NTH_CLAIM, 3),
+        (sql::log::EVENT_BY_ID, 2),
+        (sql::log::EVENT_BY_SEQ, 1),
+        (sql::log::NEWS, 2),
+        (sql::claims::CONSUMER, 1),
     ];
     for (text, binds) in asks {
         let statement = Statement { text: text.to_owned(), binds: vec![Bind::Int(1); binds] };
@@ -192,6 +194,6 @@ async fn what_a_claim_asks_beside_walks_an_index_too() {
 async fn the_actions_of_a_message_are_found_by_an_index() {
     let (_directory, store) = store().await;
     let binds = vec![Bind::Text("em_1".into()), Bind::Int(20)];
-    let plan = plan(&store, Statement { text: sql::ACTIONS_ABOUT.to_owned(), binds }).await;
+    let plan = plan(&store, Statement { text: sql::oversight::ACTIONS_ABOUT.to_owned(), binds }).await;
     assert_walks_an_index("the actions of a message", &plan, Some("actions_message"));
 }

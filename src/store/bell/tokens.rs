@@ -30,8 +30,11 @@ impl Tokens for BellStore {
                 let (principal, auditor) = (principal.clone(), auditor.clone());
                 Box::pin(async move {
                     let Principal { name, scope, .. } = principal;
-                    let put =
-                        sqlx::query(sql::PUT_TOKEN).bind(name).bind(scope.as_str()).bind(hash.to_vec()).bind(now.0);
+                    let put = sqlx::query(sql::tokens::PUT_TOKEN)
+                        .bind(name)
+                        .bind(scope.as_str())
+                        .bind(hash.to_vec())
+                        .bind(now.0);
                     put.execute(&mut *conn).await.map_err(failed("keep a token"))?;
                     // The agents' own is put back at every start.
                     if scope == TokenScope::Operator {
@@ -45,7 +48,7 @@ impl Tokens for BellStore {
     }
 
     async fn has_token(&self, name: &str) -> Result<bool, StoreError> {
-        let found: Option<i64> = sqlx::query_scalar(sql::HAS_TOKEN)
+        let found: Option<i64> = sqlx::query_scalar(sql::tokens::HAS_TOKEN)
             .bind(name)
             .fetch_optional(&self.database.readers)
             .await
@@ -60,14 +63,14 @@ impl Tokens for BellStore {
             .write(move |conn| {
                 let (name, grant, auditor) = (name.clone(), grant.clone(), auditor.clone());
                 Box::pin(async move {
-                    let count: i64 = sqlx::query_scalar(sql::COUNT_TOKENS)
+                    let count: i64 = sqlx::query_scalar(sql::tokens::COUNT_TOKENS)
                         .fetch_one(&mut *conn)
                         .await
                         .map_err(failed("count the tokens"))?;
                     if count >= TOKENS_MAX {
                         return Ok(Made::TooMany);
                     }
-                    let add = sqlx::query(sql::ADD_TOKEN)
+                    let add = sqlx::query(sql::tokens::ADD_TOKEN)
                         .bind(&name)
                         .bind(hash.to_vec())
                         .bind(now.0)
@@ -87,13 +90,15 @@ impl Tokens for BellStore {
     }
 
     async fn tokens(&self) -> Result<Vec<Listed>, StoreError> {
-        let rows: Vec<Row> =
-            sqlx::query_as(sql::TOKENS).fetch_all(&self.database.readers).await.map_err(failed("list the tokens"))?;
+        let rows: Vec<Row> = sqlx::query_as(sql::tokens::TOKENS)
+            .fetch_all(&self.database.readers)
+            .await
+            .map_err(failed("list the tokens"))?;
         rows.into_iter().map(Row::listed).collect()
     }
 
     async fn token_hashes(&self) -> Result<HashMap<TokenHash, Option<UnixMillis>>, StoreError> {
-        let rows: Vec<(Vec<u8>, Option<i64>)> = sqlx::query_as(sql::TOKEN_HASHES)
+        let rows: Vec<(Vec<u8>, Option<i64>)> = sqlx::query_as(sql::tokens::TOKEN_HASHES)
             .fetch_all(&self.database.readers)
             .await
             .map_err(failed("look the tokens up"))?;
@@ -108,7 +113,7 @@ impl Tokens for BellStore {
             .write(move |conn| {
                 let (name, auditor) = (name.clone(), auditor.clone());
                 Box::pin(async move {
-                    let gone = sqlx::query(sql::REMOVE_TOKEN).bind(&name).execute(&mut *conn).await;
+                    let gone = sqlx::query(sql::tokens::REMOVE_TOKEN).bind(&name).execute(&mut *conn).await;
                     if gone.map_err(failed("revoke a token"))?.rows_affected() == 0 {
                         return Ok(false);
                     }
@@ -131,7 +136,7 @@ impl Tokens for BellStore {
     }
 
     async fn principal(&self, hash: TokenHash) -> Result<Option<Principal>, StoreError> {
-        let found: Option<Row> = sqlx::query_as(sql::PRINCIPAL)
+        let found: Option<Row> = sqlx::query_as(sql::tokens::PRINCIPAL)
             .bind(hash.to_vec())
             .fetch_optional(&self.database.readers)
             .await
@@ -148,7 +153,7 @@ async fn free_of(
     name: &str,
     now: UnixMillis,
 ) -> Result<(), StoreError> {
-    let freed: Vec<(i64, i64)> = sqlx::query_as(sql::FREE_OF_PRINCIPAL)
+    let freed: Vec<(i64, i64)> = sqlx::query_as(sql::claims::FREE_OF_PRINCIPAL)
         .bind(name)
         .bind(name)
         .fetch_all(&mut *conn)

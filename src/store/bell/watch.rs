@@ -72,8 +72,10 @@ impl BellStore {
             conn.insert(options.connect().await.map_err(failed("open a watching connection"))?)
         };
         // Read before what it stands for: what is committed in between is told of twice rather than never.
-        let version: i64 =
-            sqlx::query_scalar(sql::DATA_VERSION).fetch_one(&mut *conn).await.map_err(failed("watch the database"))?;
+        let version: i64 = sqlx::query_scalar(sql::log::DATA_VERSION)
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(failed("watch the database"))?;
         let Some(told) = told else {
             let returns = self.returns().await?.into_iter().collect();
             *told = Some(Told { version, head: self.extent().await?.head, returns });
@@ -84,7 +86,7 @@ impl BellStore {
         if version == told.version {
             return Ok(());
         }
-        let news: Vec<(i64, Option<String>)> = sqlx::query_as(sql::NEWS)
+        let news: Vec<(i64, Option<String>)> = sqlx::query_as(sql::log::NEWS)
             .bind(told.head.0)
             .bind(NEWS_MAX)
             .fetch_all(&mut *conn)

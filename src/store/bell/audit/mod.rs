@@ -61,7 +61,7 @@ impl Auditor {
         let (id, what) = (last + 1, entry.what());
         let entry = serde_json::to_string(entry).expect("an entry has string keys and no number that JSON lacks");
         let mac = self.link(&before, id, at.0, what, &entry);
-        let add = sqlx::query(sql::ADD_AUDIT).bind(id).bind(at.0).bind(what).bind(entry).bind(mac.to_vec());
+        let add = sqlx::query(sql::audit::ADD_AUDIT).bind(id).bind(at.0).bind(what).bind(entry).bind(mac.to_vec());
         add.execute(conn).await.map_err(failed("write the audit record"))?;
         Ok(id)
     }
@@ -86,20 +86,21 @@ impl Auditor {
         let doing = "seal a segment of the audit record";
         let (newest, _) = end(conn).await?;
         let first: Option<i64> =
-            sqlx::query_scalar(sql::FIRST_AUDIT).fetch_one(&mut *conn).await.map_err(failed(doing))?;
+            sqlx::query_scalar(sql::audit::FIRST_AUDIT).fetch_one(&mut *conn).await.map_err(failed(doing))?;
         let Some(first) = first else { return Ok(0) };
         let last = through.min(newest - 1).min(first + rows - 1);
         if last < first {
             return Ok(0);
         }
         let mac: Vec<u8> =
-            sqlx::query_scalar(sql::AUDIT_MAC).bind(last).fetch_one(&mut *conn).await.map_err(failed(doing))?;
+            sqlx::query_scalar(sql::audit::AUDIT_MAC).bind(last).fetch_one(&mut *conn).await.map_err(failed(doing))?;
         let before: Option<Vec<u8>> =
-            sqlx::query_scalar(sql::LAST_SEAL).fetch_optional(&mut *conn).await.map_err(failed(doing))?;
+            sqlx::query_scalar(sql::audit::LAST_SEAL).fetch_optional(&mut *conn).await.map_err(failed(doing))?;
         let seal = self.seal(&link(before.as_deref()), first, last, &mac);
-        let keep = sqlx::query(sql::ADD_SEGMENT).bind(last).bind(first).bind(mac).bind(now.0).bind(seal.to_vec());
+        let keep =
+            sqlx::query(sql::audit::ADD_SEGMENT).bind(last).bind(first).bind(mac).bind(now.0).bind(seal.to_vec());
         keep.execute(&mut *conn).await.map_err(failed(doing))?;
-        let cut = sqlx::query(sql::CUT_AUDIT).bind(last).execute(conn).await.map_err(failed(doing))?;
+        let cut = sqlx::query(sql::audit::CUT_AUDIT).bind(last).execute(conn).await.map_err(failed(doing))?;
         Ok(cut.rows_affected())
     }
 }
@@ -111,8 +112,10 @@ pub(super) fn link(stored: Option<&[u8]>) -> Link {
 
 /// The last entry's id and link.
 async fn end(conn: &mut SqliteConnection) -> Result<(i64, Link), StoreError> {
-    let last: Option<(i64, Vec<u8>)> =
-        sqlx::query_as(sql::LAST_AUDIT).fetch_optional(conn).await.map_err(failed("find the audit record's end"))?;
+    let last: Option<(i64, Vec<u8>)> = sqlx::query_as(sql::audit::LAST_AUDIT)
+        .fetch_optional(conn)
+        .await
+        .map_err(failed("find the audit record's end"))?;
     Ok(last.map_or((0, START), |(id, mac)| (id, link(Some(&mac)))))
 }
 
@@ -186,7 +189,7 @@ impl AuditLog for BellStore {
 
 impl BellStore {
     async fn audit_page(&self, after: i64) -> Result<Vec<Stored>, StoreError> {
-        let page = sqlx::query_as(sql::AUDIT_AFTER).bind(after).bind(PAGE).fetch_all(&self.database.readers);
+        let page = sqlx::query_as(sql::audit::AUDIT_AFTER).bind(after).bind(PAGE).fetch_all(&self.database.readers);
         page.await.map_err(failed("read the audit record"))
     }
 }

@@ -17,8 +17,10 @@ impl BellStore {
     pub(super) async fn check_audit(&self, kept: Option<&Head>) -> Result<Verdict, StoreError> {
         // First: what retention removes while this reads is then no gap.
         let mut reader = self.database.readers.begin().await.map_err(failed("read the audit record"))?;
-        let segments: Vec<Segment> =
-            sqlx::query_as(sql::SEGMENTS).fetch_all(&mut *reader).await.map_err(failed("read the audit segments"))?;
+        let segments: Vec<Segment> = sqlx::query_as(sql::audit::SEGMENTS)
+            .fetch_all(&mut *reader)
+            .await
+            .map_err(failed("read the audit segments"))?;
         let (mut at, mut before, mut seal) = (0, START, START);
         for (first, last, mac, stored) in segments {
             let now = self.auditor.seal(&seal, first, last, &mac);
@@ -33,7 +35,7 @@ impl BellStore {
         let first = at + 1;
         let mut of_kept: Option<Link> = kept.filter(|kept| kept.id == at).map(|_| before);
         loop {
-            let page = sqlx::query_as::<_, super::Stored>(sql::AUDIT_AFTER).bind(at).bind(super::PAGE);
+            let page = sqlx::query_as::<_, super::Stored>(sql::audit::AUDIT_AFTER).bind(at).bind(super::PAGE);
             let page = page.fetch_all(&mut *reader).await.map_err(failed("read the audit record"))?;
             if page.is_empty() {
                 break;

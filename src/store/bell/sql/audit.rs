@@ -1,0 +1,18 @@
+//! The audit record.
+
+pub(in super::super) const LAST_AUDIT: &str = "SELECT id, mac FROM audit ORDER BY id DESC LIMIT 1";
+pub(in super::super) const FIRST_AUDIT: &str = "SELECT min(id) FROM audit";
+pub(in super::super) const AUDIT_MAC: &str = "SELECT mac FROM audit WHERE id = ?";
+pub(in super::super) const ADD_AUDIT: &str = "INSERT INTO audit (id, at, what, entry, mac) VALUES (?, ?, ?, ?, ?)";
+pub(in super::super) const AUDIT_AFTER: &str =
+    "SELECT id, at, what, entry, mac FROM audit WHERE id > ? ORDER BY id LIMIT ?";
+pub(in super::super) const CUT_AUDIT: &str = "DELETE FROM audit WHERE id <= ?";
+pub(in super::super) const LAST_SEAL: &str = "SELECT seal FROM audit_segments ORDER BY last DESC LIMIT 1";
+pub(in super::super) const ADD_SEGMENT: &str =
+    "INSERT INTO audit_segments (last, first, mac, sealed_at, seal) VALUES (?, ?, ?, ?, ?)";
+pub(in super::super) const SEGMENTS: &str = "SELECT first, last, mac, seal FROM audit_segments ORDER BY last";
+
+/// Every statement above; a test prepares each.
+#[cfg(test)]
+pub(super) const ALL: &[&str] =
+    &[LAST_AUDIT, FIRST_AUDIT, AUDIT_MAC, ADD_AUDIT, AUDIT_AFTER, CUT_AUDIT, LAST_SEAL, ADD_SEGMENT, SEGMENTS];
