@@ -5,13 +5,14 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use url::Url;
 
-use super::bell_side::BellSide;
+use super::{bell_side::BellSide, letters};
 use crate::{
     bell::{
         consumers::Settling,
+        fetch::Providers,
         hosted::{Hosted, Parts},
         oversight::Oversight,
-        upstream::{Authority, Upstream, UpstreamError},
+        upstream::{Authority, Elsewhere, Upstream, UpstreamError},
         webhooks::{OwnReceiver, Webhooks},
     },
     config::Config,
@@ -35,7 +36,14 @@ pub(super) fn hosted(config: &Config) -> Option<MailApi> {
 /// A client of the mail API for this process.
 pub(super) fn upstream(bell: &BellSide, api: MailApi, authority: Authority) -> Result<Upstream, UpstreamError> {
     let upstream = Upstream::new(api.base, api.key, bell.store.clone(), bell.clock.clone(), authority)?;
-    Ok(upstream.with_received(bell.store.clone()))
+    let store = bell.store.clone();
+    Ok(upstream.with_received(Elsewhere {
+        mail: store.clone(),
+        sources: store,
+        fetch: Arc::new(Providers::new(bell.clock.clone())),
+        clock: bell.clock.clone(),
+        read_letter: letters::read,
+    }))
 }
 
 /// The webhooks at the mail API, and the secrets of those to our own receiver.

@@ -13,7 +13,7 @@ mod console;
 pub mod data_dir;
 pub mod house;
 pub mod keeper;
-mod letters;
+pub mod letters;
 pub mod listeners;
 pub mod local_socket;
 mod mail_side;

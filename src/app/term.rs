@@ -168,7 +168,7 @@ impl Term {
         let store = bell.store.clone();
         tell_of_wrong_sources(bell).await?;
         let providers = Arc::new(Providers::new(clock.clone()));
-        let intake = Intake::new(store.clone().into(), bell.bell.clone(), clock.clone(), providers);
+        let intake = Intake::new(store.clone().into(), bell.bell.clone(), clock.clone(), providers, letters::read);
         let forgetting = Retention { store: store.clone(), policy: retention::of_bell(config), clock: clock.clone() };
         parts.spawn(forgetting.run(shutdown.clone()));
         let gate = Arc::new(Roll::new(store.clone(), clock.clone(), limits(config)));

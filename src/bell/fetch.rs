@@ -1,5 +1,5 @@
-//! What a provider has at an address of its own: a certificate, a page that confirms. Nothing is asked for here that a
-//! dialect has not found to be the provider's.
+//! What a provider has at an address of its own: a certificate, a page that confirms, the rest of a message. Nothing is asked
+//! for here that a dialect has not found to be the provider's, and a key goes along only where the dialect wrote the address.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -11,20 +11,36 @@ use reqwest::{Certificate, Client};
 use url::Url;
 
 use crate::{
-    domain::clock::Clock,
+    domain::{clock::Clock, secret::Secret},
     reach::{Names, Reach, SystemNames, client, literal, may_reach},
 };
 
 /// How long an answer may take. The provider waits for ours meanwhile, SNS 15 seconds.
 const TIMEOUT: Duration = Duration::from_secs(6);
-/// Bytes of an answer at most; a certificate has some two KiB.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a page at most; a certificate has some two KiB.
+const PAGE_BYTES_MAX: usize = 64 << 10;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Where.
+    pub url: &'a Url,
+    /// The key that goes along, as a bearer token.
+    pub key: Option<&'a Secret>,
+    /// The largest answer, in bytes.
+    pub bytes_max: usize,
+}
 
 /// Asks providers.
 #[async_trait]
 pub trait Fetch: Send + Sync + 'static {
-    /// What is at `url`, by GET.
-    async fn get(&self, url: &Url) -> Result<Vec<u8>, FetchError>;
+    /// The answer, by GET.
+    async fn ask(&self, ask: Ask<'_>) -> Result<Vec<u8>, FetchError>;
+
+    /// What is at `url`, where that is a page as certificates are.
+    async fn get(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
+        self.ask(Ask { url, key: None, bytes_max: PAGE_BYTES_MAX }).await
+    }
 }
 
 /// Why nothing was got.
@@ -34,8 +50,8 @@ pub enum FetchError {
     #[error("the host answered {0}")]
     Status(u16),
     /// The answer is larger than anything that is asked for.
-    #[error("the answer has more than {ANSWER_BYTES_MAX} bytes")]
-    TooLarge,
+    #[error("the answer has more than {0} bytes")]
+    TooLarge(usize),
     /// There was no whole answer in time.
     #[error("there was no answer within {} seconds", TIMEOUT.as_secs())]
     Late,
@@ -79,34 +95,41 @@ impl Providers {
             Some(roots) => builder.tls_certs_only(roots.clone()),
             None => builder,
         };
-        let log = |error: &reqwest::Error| tracing::error!(%error, "could not build the HTTPS client for certificates");
+        let log =
+            |error: &reqwest::Error| tracing::error!(%error, "could not build the HTTPS client for asking providers");
         builder.build().inspect_err(log).ok()
     }
 }
 
 #[async_trait]
 impl Fetch for Providers {
-    async fn get(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
-        if url.host().and_then(|host| literal(&host)).is_some_and(|ip| !may_reach(ip, self.reach)) {
+    async fn ask(&self, ask: Ask<'_>) -> Result<Vec<u8>, FetchError> {
+        if ask.url.host().and_then(|host| literal(&host)).is_some_and(|ip| !may_reach(ip, self.reach)) {
             return Err(FetchError::Address);
         }
         let client = self.client.get_or_init(|| self.build()).as_ref().ok_or(FetchError::NoClient)?;
         tokio::select! {
-            answer = whole(client, url) => answer,
+            answer = whole(client, ask) => answer,
             () = self.clock.sleep(TIMEOUT) => Err(FetchError::Late),
         }
     }
 }
 
-async fn whole(client: &Client, url: &Url) -> Result<Vec<u8>, FetchError> {
-    let mut response = client.get(url.clone()).send().await?;
+async fn whole(client: &Client, Ask { url, key, bytes_max }: Ask<'_>) -> Result<Vec<u8>, FetchError> {
+    let request = client.get(url.clone());
+    let request = match key {
+        Some(key) => request.bearer_auth(key.expose()),
+        None => request,
+    };
+    // Without its URL, for a file's may be good for whoever reads it in a log.
+    let mut response = request.send().await.map_err(reqwest::Error::without_url)?;
     if !response.status().is_success() {
         return Err(FetchError::Status(response.status().as_u16()));
     }
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(FetchError::TooLarge);
+    while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
+        if bytes.len() + chunk.len() > bytes_max {
+            return Err(FetchError::TooLarge(bytes_max));
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -5,6 +5,8 @@ use std::{sync::Arc, time::Duration};
 use super::{
     certificates::{Certificates, Unchecked},
     fetch::{Fetch, FetchError},
+    keeping,
+    letter::ReadLetter,
     refusals::Refusals,
     roster::Roster,
     sources::{Certificate, Dialect, Keys, Malformed, RawRequest, Rejection, dialect, settings::Settings},
@@ -12,7 +14,7 @@ use super::{
 use crate::{
     domain::{
         clock::{Clock, UnixMillis},
-        event::NewEvent,
+        event::{Detail, NewEvent},
         id::SourceName,
     },
     signing::digest::sha256,
@@ -93,6 +95,7 @@ pub struct Intake {
     certificates: Certificates,
     bell: Bell,
     clock: Arc<dyn Clock>,
+    read_letter: ReadLetter,
 }
 
 /// What an intake stores into.
@@ -114,8 +117,14 @@ impl<S: Sources + EventLog + Quarantine + Records> From<Arc<S>> for IntakeStore 
 }
 
 impl Intake {
-    /// An intake that stores into `store`, rings `bell`, and asks providers by `fetch`.
-    pub fn new(store: IntakeStore, bell: Bell, clock: Arc<dyn Clock>, fetch: Arc<dyn Fetch>) -> Self {
+    /// An intake that stores into `store`, rings `bell`, asks providers by `fetch`, and reads messages by `read_letter`.
+    pub fn new(
+        store: IntakeStore,
+        bell: Bell,
+        clock: Arc<dyn Clock>,
+        fetch: Arc<dyn Fetch>,
+        read_letter: ReadLetter,
+    ) -> Self {
         let IntakeStore { sources, log, quarantine, records } = store;
         Self {
             roster: Roster::new(sources),
@@ -127,6 +136,7 @@ impl Intake {
             records,
             bell,
             clock,
+            read_letter,
         }
     }
 
@@ -201,7 +211,10 @@ impl Intake {
         }
 
         let mailboxes: Vec<Option<String>> = events.iter().map(|event| event.mailbox.clone()).collect();
-        let ingested = self.log.append(source, verified.auth(), now, events).await?;
+        let brings = events.iter().any(|event| matches!(event.detail, Detail::Inbound { .. }));
+        let carried = if brings { dialect.carried(&verified) } else { None };
+        let told = keeping::told((self.read_letter, &self.clock), source, carried, events, now).await;
+        let ingested = self.log.take_in(source, verified.auth(), now, told).await?;
         for (ingested, mailbox) in ingested.into_iter().zip(mailboxes) {
             match ingested {
                 Ingested::Fresh(seq) => {

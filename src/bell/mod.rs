@@ -10,6 +10,8 @@ mod handover;
 pub mod hosted;
 pub mod imap;
 pub mod intake;
+mod keeping;
+pub mod letter;
 pub mod notices;
 pub mod oversight;
 mod refusals;

@@ -56,3 +56,12 @@ ids! {
     /// Names one log; a restored log has a new one, so that its cursors cannot be confused with the old ones.
     LogId;
 }
+
+/// An id that is longer may carry words.
+const BARE_CHARS_MAX: usize = 128;
+
+/// Whether `text` is an id, address or code that cannot be mistaken for words.
+pub fn is_bare(text: &str) -> bool {
+    (1..=BARE_CHARS_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:@+-=$".contains(&byte))
+}

@@ -12,7 +12,7 @@ use rmcp::{
 use super::{
     failure::Failure,
     place::SCHEME,
-    present::{self, Fence, is_bare, sentence},
+    present::{self, Fence, sentence},
     prompts,
     resources::TEMPLATES,
     server::Rooms,
@@ -26,6 +26,7 @@ use crate::{
     domain::{
         event::{EventFilter, EventKind},
         grant::Mailboxes,
+        id::is_bare,
     },
     store::log::Order,
 };

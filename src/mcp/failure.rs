@@ -97,6 +97,9 @@ fn upstream(fence: &Fence, error: &UpstreamError) -> Sentence {
         UpstreamError::WhichMailbox
         | UpstreamError::Unauthorized
         | UpstreamError::Withheld(_)
+        | UpstreamError::NoReply
+        | UpstreamError::NoReplyButSend
+        | UpstreamError::NoBytes(_)
         | UpstreamError::Pending(_)
         | UpstreamError::Hold(HoldError::Full)
         | UpstreamError::Forbidden { .. }

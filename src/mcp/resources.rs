@@ -10,7 +10,7 @@ use rmcp::{
 use super::{
     failure::Failure,
     place::{Place, SCHEME},
-    present::{self, Clip, EventView, Fence, Fenced, JSON, Part, is_bare, sentence, shown},
+    present::{self, Clip, EventView, Fence, Fenced, JSON, Part, sentence, shown},
     server::Rooms,
     tools::{EmailPart, ThreadView, deliveries_page, filter, gate, inbox_page},
 };
@@ -20,7 +20,7 @@ use crate::{
         waiting::{ListRequest, Position},
         webhooks::WebhookError,
     },
-    domain::{event::EventFilter, grant::Mailboxes},
+    domain::{event::EventFilter, grant::Mailboxes, id::is_bare},
     store::log::Order,
 };
 

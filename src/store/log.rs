@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::{StoreError, received::Told};
 use crate::domain::{
     clock::UnixMillis,
     consumer::Gap,
@@ -76,6 +76,15 @@ pub trait EventLog: Send + Sync + 'static {
         auth: Auth,
         received_at: UnixMillis,
         events: Vec<NewEvent>,
+    ) -> Result<Vec<Ingested>, StoreError>;
+
+    /// The same for events that bring messages: each message that a new event brings is kept in the same transaction.
+    async fn take_in(
+        &self,
+        source: &SourceName,
+        auth: Auth,
+        received_at: UnixMillis,
+        told: Vec<Told>,
     ) -> Result<Vec<Ingested>, StoreError>;
 
     /// A page of events.

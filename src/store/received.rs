@@ -1,4 +1,5 @@
-//! Messages that reached the bell wing without a mail API: what is kept of them, and how far mailboxes elsewhere were read.
+//! Messages that reached the bell wing without a mail API, by webhooks or from mailboxes elsewhere: what is kept of them, and
+//! how far those mailboxes were read.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -50,11 +51,30 @@ pub struct File {
     pub size_bytes: u64,
 }
 
-/// A message to be kept, with the events that tell of it.
+/// A message of a folder to be kept, with the events that tell of it.
 #[derive(Debug, Clone)]
 pub struct NewReceived {
     /// What it is known by.
     pub identity: Identity,
+    /// The message.
+    pub message: NewMessage,
+    /// What to tell of it; the store adds the thread.
+    pub events: Vec<NewEvent>,
+}
+
+/// An event that a webhook tells, with the message that it brings.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The event.
+    pub event: NewEvent,
+    /// The message, where it brings one. The store keeps it under the id that the event names, unless another message has
+    /// that, and then under its own; and it adds the thread where the event names none.
+    pub message: Option<NewMessage>,
+}
+
+/// A message to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMessage {
     /// Its id here.
     pub id: MessageId,
     /// Whose it is, an address in lower case.
@@ -71,10 +91,31 @@ pub struct NewReceived {
     pub report: bool,
     /// Its headers.
     pub fields: Fields,
+    /// What it says.
+    pub content: Content,
+    /// The provider's id of it, where the provider's API has more of it.
+    pub with_id: Option<String>,
+    /// Whether the text is here, and not still with the provider.
+    pub whole: bool,
+}
+
+/// What a message says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Content {
     /// Its text.
     pub body: String,
-    /// What to tell of it; the store adds the thread.
-    pub events: Vec<NewEvent>,
+    /// The text without what it quotes.
+    pub reply: Option<String>,
+    /// The bytes of its files that are kept, by their place among [`Fields::files`].
+    pub files: Vec<(usize, Vec<u8>)>,
+}
+
+impl NewMessage {
+    /// Roughly what it weighs, in bytes.
+    pub fn weight(&self) -> usize {
+        let Content { body, reply, files } = &self.content;
+        body.len() + reply.as_ref().map_or(0, String::len) + files.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
+    }
 }
 
 /// A watched folder, by what names it.
@@ -150,6 +191,28 @@ pub trait Folders: Send + Sync + 'static {
     async fn keep_trouble(&self, watched: &Watched, trouble: &str, now: UnixMillis) -> Result<(), StoreError>;
 }
 
+/// A message with its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedText {
+    /// All but the text.
+    pub message: Received,
+    /// The text.
+    pub body: String,
+    /// The text without what it quotes.
+    pub reply: Option<String>,
+}
+
+/// Where a provider has more of a message than is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AtProvider {
+    /// The source that told of it.
+    pub source: SourceName,
+    /// The provider's id of it.
+    pub id: String,
+    /// Whether the text is here.
+    pub whole: bool,
+}
+
 /// A message that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each as in `NewReceived`")]
@@ -193,8 +256,23 @@ pub trait ReceivedMail: Send + Sync + 'static {
     /// The addresses that messages came to, by name.
     async fn received_mailboxes(&self) -> Result<Vec<String>, StoreError>;
 
-    /// A message, if it is one of these, with its text.
-    async fn received(&self, id: &MessageId) -> Result<Option<(Received, String)>, StoreError>;
+    /// A message, if it is one of these.
+    async fn received(&self, id: &MessageId) -> Result<Option<Received>, StoreError>;
+
+    /// The same with its text.
+    async fn received_text(&self, id: &MessageId) -> Result<Option<ReceivedText>, StoreError>;
+
+    /// The bytes of the file at `place`, from 0, where they are kept.
+    async fn received_file(&self, id: &MessageId, place: usize) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Where a provider has more of it, if one does.
+    async fn at_provider(&self, id: &MessageId) -> Result<Option<AtProvider>, StoreError>;
+
+    /// Keeps what the provider said of a message whose text was there. One that has its text meanwhile stays as it is.
+    async fn complete_received(&self, id: &MessageId, fields: &Fields, content: &Content) -> Result<(), StoreError>;
+
+    /// Keeps the bytes of a file.
+    async fn keep_received_file(&self, id: &MessageId, place: usize, bytes: &[u8]) -> Result<(), StoreError>;
 
     /// Messages, the newest first.
     async fn list_received(&self, query: &ReceivedQuery) -> Result<Vec<Received>, StoreError>;

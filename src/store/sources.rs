@@ -20,6 +20,8 @@ pub struct Source {
     pub secrets: Vec<Secret>,
     /// Secrets that are on their way out, with the moment from which they vouch no more.
     pub retiring: Vec<(Secret, UnixMillis)>,
+    /// The key to its provider's API, where that has more of a message than a webhook brings.
+    pub api_key: Option<Secret>,
     /// How it is set up, as JSON.
     pub settings: String,
     /// When it was added.
@@ -81,6 +83,9 @@ pub trait Sources: Send + Sync + 'static {
     /// Lets the secrets that a source has now, and that are tied to no webhook, vouch only until `until`. Those that are
     /// on their way out already keep their earlier moment; those beyond theirs are removed.
     async fn retire_secrets(&self, name: &SourceName, until: UnixMillis, now: UnixMillis) -> Result<(), SourceError>;
+
+    /// Gives a source the key to its provider's API, or takes it away.
+    async fn set_api_key(&self, name: &SourceName, key: Option<&Secret>) -> Result<(), SourceError>;
 
     /// Sets a source up anew.
     async fn set_up(&self, name: &SourceName, settings: &str) -> Result<(), SourceError>;

@@ -56,6 +56,7 @@ async fn looked_with(settings: Settings, clock: Arc<dyn Clock>) -> Result<Findin
         dialect: "imap".into(),
         secrets: vec![Secret::new(PASSWORD)],
         retiring: Vec::new(),
+        api_key: None,
         settings: settings.stored(),
         created_at: UnixMillis(0),
     };

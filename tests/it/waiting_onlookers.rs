@@ -16,6 +16,7 @@ use mailbell::{
         StoreError,
         bell::BellStore,
         log::{EventLog, Extent, Ingested, Order, PageRequest},
+        received::Told,
     },
     wake::Bell,
 };
@@ -106,6 +107,16 @@ impl EventLog for Sly {
         events: Vec<NewEvent>,
     ) -> Result<Vec<Ingested>, StoreError> {
         self.store.append(source, auth, at, events).await
+    }
+
+    async fn take_in(
+        &self,
+        source: &SourceName,
+        auth: Auth,
+        at: UnixMillis,
+        told: Vec<Told>,
+    ) -> Result<Vec<Ingested>, StoreError> {
+        self.store.take_in(source, auth, at, told).await
     }
 
     async fn page(&self, request: &PageRequest) -> Result<Vec<Event>, StoreError> {

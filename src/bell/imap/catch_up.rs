@@ -7,7 +7,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::{
-    Letter, Parts,
+    Parts,
     folder::{HEADER_BYTES_MAX, Head, Opened, set},
     session::Session,
     settings::Settings,
@@ -15,13 +15,14 @@ use super::{
     trouble::Trouble,
 };
 use crate::{
+    bell::letter::{self, Letter},
     domain::{
         clock::UnixMillis,
         event::{Detail, NewEvent},
         id::{EventId, MessageId, ThreadId},
     },
     signing::digest::sha256,
-    store::received::{Fields, File, Haul, Identity, NewReceived, Place, Watched},
+    store::received::{Haul, Identity, NewMessage, NewReceived, Place, Watched},
 };
 
 /// Messages whose beginnings are read at once.
@@ -30,8 +31,6 @@ const BATCH_MAX: usize = 50;
 const BATCH_BYTES_MAX: u64 = 4 << 20;
 /// Messages that are remembered at the first look, the newest: a few MiB of headers.
 const REMEMBERED_MAX: u32 = 1_000;
-/// Characters of a text that are kept: what an agent reads in 100 calls.
-const TEXT_CHARS_MAX: usize = 1 << 20;
 /// For reading one message; what takes longer is kept by its headers.
 const READING_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -232,16 +231,15 @@ impl CatchUp<'_> {
         let Begun { head, identity, .. } = begun;
         let parts = self.parts;
         let whole = body.is_some();
-        let mut letter = self.read(body.unwrap_or_else(|| head.header.clone())).await;
+        let raw = body.unwrap_or_else(|| head.header.clone());
+        let mut letter =
+            letter::read(parts.read_letter, raw, &parts.clock, READING_TIME_MAX, "it is in the mailbox still").await;
         if !whole {
             let note = format!(
                 "the message has {} bytes, more than the {} that are read here: these are its headers alone",
                 head.size, self.settings.message_bytes_max
             );
             letter.notes.push(note);
-        } else if letter.text.chars().nth(TEXT_CHARS_MAX).is_some() {
-            letter.text = letter.text.chars().take(TEXT_CHARS_MAX).collect();
-            letter.notes.push(format!("the text was cut at {TEXT_CHARS_MAX} characters"));
         }
         let id = MessageId::new(parts.ids.next("em_"));
         let details = if letter.reports.is_empty() { vec![inbound(&letter)] } else { letter.reports.clone() };
@@ -256,46 +254,26 @@ impl CatchUp<'_> {
             provider_kind: None,
             detail,
         };
+        let events = details.into_iter().enumerate().map(event).collect();
+        let (internet_id, ancestors, report) =
+            (letter.internet_id.take(), std::mem::take(&mut letter.ancestors), !letter.reports.is_empty());
+        let (fields, content) = letter.kept();
         NewReceived {
-            events: details.into_iter().enumerate().map(event).collect(),
+            events,
             identity,
-            mailbox: self.settings.mailbox.clone(),
-            thread_id: ThreadId::new(parts.ids.next("thr_")),
-            internet_id: letter.internet_id,
-            ancestors: letter.ancestors,
-            received_at,
-            report: !letter.reports.is_empty(),
-            fields: Fields {
-                from: letter.from.unwrap_or_default(),
-                from_name: letter.from_name,
-                to: letter.to,
-                cc: letter.cc,
-                subject: letter.subject,
-                snippet: letter.snippet,
-                auto: letter.auto,
-                files: letter
-                    .files
-                    .into_iter()
-                    .map(|file| File { name: file.name, content_type: file.content_type, size_bytes: file.size_bytes })
-                    .collect(),
-                notes: letter.notes,
+            message: NewMessage {
+                mailbox: self.settings.mailbox.clone(),
+                thread_id: ThreadId::new(parts.ids.next("thr_")),
+                internet_id,
+                ancestors,
+                received_at,
+                report,
+                with_id: None,
+                whole: true,
+                id,
+                fields,
+                content,
             },
-            body: letter.text,
-            id,
-        }
-    }
-
-    /// Reads a message on a thread where that may take its time.
-    async fn read(&self, raw: Vec<u8>) -> Letter {
-        let read = self.parts.read_letter;
-        let unread = |note: &str| Letter { notes: vec![note.to_owned()], ..Letter::default() };
-        tokio::select! {
-            read = tokio::task::spawn_blocking(move || read(&raw)) => {
-                read.unwrap_or_else(|_| unread("the message could not be read; it is in the mailbox still"))
-            }
-            () = self.parts.clock.sleep(READING_TIME_MAX) => {
-                unread("reading the message took too long; it is in the mailbox still")
-            }
         }
     }
 }

@@ -34,7 +34,8 @@ use self::{
     settings::Settings,
 };
 use crate::{
-    domain::{clock::Clock, event::Detail, id::SourceName, message::Attachment},
+    bell::letter::ReadLetter,
+    domain::{clock::Clock, id::SourceName},
     ids::{Entropy, Ids},
     store::{
         StoreError,
@@ -53,40 +54,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub fn told_by(name: &SourceName) -> SourceName {
     SourceName::new(format!("{DIALECT}:{name}"))
 }
-
-/// What a message says, as the mail wing's reader finds it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Letter {
-    /// The sender's address, if any is named.
-    pub from: Option<String>,
-    /// The sender's name.
-    pub from_name: Option<String>,
-    /// The addresses in `To`.
-    pub to: Vec<String>,
-    /// The addresses in `Cc`.
-    pub cc: Vec<String>,
-    /// The subject.
-    pub subject: String,
-    /// Its Message-ID.
-    pub internet_id: Option<String>,
-    /// The Message-IDs that it is about, answers or refers to, the nearest first.
-    pub ancestors: Vec<String>,
-    /// Whether it is an automatic reply.
-    pub auto: bool,
-    /// The text.
-    pub text: String,
-    /// The beginning of the text.
-    pub snippet: String,
-    /// The files.
-    pub files: Vec<Attachment>,
-    /// What a person should know of how it was read.
-    pub notes: Vec<String>,
-    /// What it reports on another message; empty where it is mail like any other.
-    pub reports: Vec<Detail>,
-}
-
-/// Reads the bytes of a message. The wings meet only on the wire, so `app` hands the mail wing's reader in.
-pub type ReadLetter = fn(&[u8]) -> Letter;
 
 /// What a [`Watch`] is made from.
 #[derive(Clone)]

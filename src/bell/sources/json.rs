@@ -106,6 +106,11 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// The fields of an object.
+    pub(super) fn entries(self) -> impl Iterator<Item = (&'a str, Json<'a>)> {
+        self.0.and_then(Value::as_object).into_iter().flatten().map(|(name, value)| (&**name, Json::of(value)))
+    }
+
     /// The elements of a list that are texts; one text with commas is not taken apart.
     pub(super) fn texts(self) -> Vec<String> {
         self.list().into_iter().filter_map(Json::owned).collect()

@@ -9,7 +9,9 @@ mod tests;
 use serde::Deserialize;
 
 use super::{
-    Dialect, INBOUND_BODY_BYTES_MAX, Keys, Malformed, Meaning, RawRequest, Rejection, Row, SAMPLE, Verified,
+    Carried, CarriedFile, Dialect, INBOUND_BODY_BYTES_MAX, Keys, Malformed, Meaning, RawRequest, Rejection, Row,
+    SAMPLE, Verified,
+    carried::assembled,
     event::{Inbound, Told, derived_id, is_auto, part_id, plain_text, split},
     failure::{Failure, Label},
     fields::Field,
@@ -133,6 +135,35 @@ impl Dialect for Mailgun {
         Ok(vec![event(data, Json::of(&body).at("signature").at("token").owned(), verified.now)])
     }
 
+    fn carried(&self, verified: &Verified<'_>) -> Option<Carried> {
+        if is_json(verified.request) {
+            return None;
+        }
+        let (form, files) = Form::with_files(verified.request).ok()?;
+        let text = |name: &str| form.text(name);
+        let reply = text("stripped-text").map(str::to_owned);
+        if let Some(raw) = form.bytes("body-mime") {
+            return Some(Carried { raw: raw.to_vec(), reply, ..Carried::default() });
+        }
+        let headers = message_headers(&form);
+        let mut carried = Carried {
+            raw: assembled(
+                headers.iter().map(|(name, value)| (&**name, &**value)),
+                text("body-plain"),
+                text("body-html"),
+            ),
+            reply,
+            files,
+            ..Carried::default()
+        };
+        // A message that Mailgun stored is told with addresses of its files.
+        if let Some(stored) = text("attachments").and_then(|text| json::read(text.as_bytes()).ok()) {
+            carried.files = CarriedFile::list(Json::of(&stored), ["name", "content-type", "size", ""]);
+            carried.notes.push("Mailgun stored the files and did not send them: only their names are here".to_owned());
+        }
+        Some(carried)
+    }
+
     fn sample(&self, secret: &Secret, _: &Settings, now: UnixMillis) -> Option<RawRequest> {
         let (timestamp, token) = (now.0.div_euclid(1000).to_string(), format!("{SAMPLE}.{}", now.0));
         let signature = token::sign(secret, &timestamp, &token);
@@ -179,11 +210,16 @@ fn event(data: Json<'_>, token: Option<String>, now: UnixMillis) -> NewEvent {
     told.event(meaning(&ROWS, &key), now)
 }
 
+fn message_headers(form: &Form) -> Vec<(String, String)> {
+    form.text("message-headers").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
 /// A message that a route forwards, or a webhook of old.
 fn from_form(form: &Form, now: UnixMillis) -> Result<Vec<NewEvent>, Malformed> {
     let text = |name: &str| form.text(name).map(str::to_owned);
     let at = form.text("timestamp").and_then(json::moment);
-    let message = text("Message-Id");
+    // By RFC 5322 it has a domain; what has none could be taken for an id of ours.
+    let message = text("Message-Id").filter(|id| id.contains('@'));
     let token = text("token").unwrap_or_default();
     if let Some(name) = text("event").filter(|_| form.text("from").is_none()) {
         let (code, diagnostic) =
@@ -203,8 +239,7 @@ fn from_form(form: &Form, now: UnixMillis) -> Result<Vec<NewEvent>, Malformed> {
     if recipients.is_empty() {
         return Err(Malformed("the form must be a route's, with `recipient`, `sender`, `from` and `subject`".into()));
     }
-    let headers: Vec<(String, String)> =
-        form.text("message-headers").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let headers = message_headers(form);
     let inbound = Inbound {
         from: text("from").or_else(|| text("sender")).unwrap_or_default(),
         to: text("To").map_or_else(|| recipients.clone(), |to| vec![to]),

@@ -4,6 +4,7 @@
 //! [`Verified`], and only code under this module can make one. Where a provider puts the signature inside the body, its
 //! dialect reads just those fields before.
 
+mod carried;
 mod certificate;
 mod event;
 mod failure;
@@ -25,6 +26,7 @@ mod svix;
 mod vocabulary;
 
 pub use self::{
+    carried::{Carried, CarriedFile, Remainder},
     certificate::Certificate,
     failure::Label,
     vocabulary::{Meaning, Row},
@@ -225,6 +227,16 @@ pub trait Dialect: Send + Sync {
 
     /// What the request tells: a batch is understood as a whole or not at all.
     fn normalise(&self, verified: &Verified<'_>, settings: &Settings) -> Result<Vec<NewEvent>, Malformed>;
+
+    /// What the request carries of the message that it tells of, where it tells that one came in.
+    fn carried(&self, _verified: &Verified<'_>) -> Option<Carried> {
+        None
+    }
+
+    /// The provider's API, where that has more of a message than its webhooks carry.
+    fn remainder(&self) -> Option<&'static dyn Remainder> {
+        None
+    }
 
     /// A request that `secret` would make now, to see that it comes through; none where no secret of ours makes one.
     fn sample(&self, _secret: &Secret, _settings: &Settings, _now: UnixMillis) -> Option<RawRequest> {

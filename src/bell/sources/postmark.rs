@@ -2,7 +2,9 @@
 //! <https://postmarkapp.com/developer/webhooks/webhooks-overview>
 
 use super::{
-    Dialect, INBOUND_BODY_BYTES_MAX, Keys, Malformed, Meaning, RawRequest, Rejection, Row, SAMPLE, Verified,
+    Carried, CarriedFile, Dialect, INBOUND_BODY_BYTES_MAX, Keys, Malformed, Meaning, RawRequest, Rejection, Row,
+    SAMPLE, Verified,
+    carried::assembled,
     event::{Inbound, Told, derived_id, is_auto},
     failure::{Failure, Label},
     json::{self, Json},
@@ -49,6 +51,26 @@ impl Dialect for Postmark {
         Ok(vec![if inbound { arrival(body, verified.now) } else { event(body, verified.now) }])
     }
 
+    fn carried(&self, verified: &Verified<'_>) -> Option<Carried> {
+        let body = json::body(verified).ok()?;
+        let body = Json::of(&body);
+        let text = |name: &str| body.at(name).owned();
+        // To the byte, where the server is set to send it.
+        if let Some(raw) = text("RawEmail") {
+            return Some(Carried { raw: raw.into_bytes(), reply: text("StrippedTextReply"), ..Carried::default() });
+        }
+        let cc: Vec<_> = body.at("CcFull").list().into_iter().filter_map(|one| one.at("Email").owned()).collect();
+        let (headers, cc) = (headers(body), ("Cc".to_owned(), cc.join(", ")));
+        let placed = headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("cc")).chain([&cc]);
+        let (plain, html) = (text("TextBody"), text("HtmlBody"));
+        Some(Carried {
+            raw: assembled(placed.map(|(name, value)| (&**name, &**value)), plain.as_deref(), html.as_deref()),
+            reply: text("StrippedTextReply"),
+            files: CarriedFile::list(body.at("Attachments"), ["Name", "ContentType", "ContentLength", "Content"]),
+            ..Carried::default()
+        })
+    }
+
     fn sample(&self, secret: &Secret, _: &Settings, now: UnixMillis) -> Option<RawRequest> {
         let body = format!(r#"{{"RecordType":"{SAMPLE}","MessageID":"{SAMPLE}.{}","ReceivedAt":"{now}"}}"#, now.0);
         Some(RawRequest { token: Some(secret.clone()), body: body.into_bytes(), ..RawRequest::default() })
@@ -91,6 +113,11 @@ fn event(body: Json<'_>, now: UnixMillis) -> NewEvent {
     told.event(&row, now)
 }
 
+fn headers(body: Json<'_>) -> Vec<(String, String)> {
+    let headers = body.at("Headers").list();
+    headers.into_iter().filter_map(|one| Some((one.at("Name").owned()?, one.at("Value").owned()?))).collect()
+}
+
 fn arrival(body: Json<'_>, now: UnixMillis) -> NewEvent {
     let text = |name: &str| body.at(name).owned();
     let person = |one: Json<'_>| {
@@ -98,12 +125,7 @@ fn arrival(body: Json<'_>, now: UnixMillis) -> NewEvent {
         name.map_or_else(|| email.clone(), |name| format!("\"{}\" <{email}>", name.replace('"', "")))
     };
     let to: Vec<_> = body.at("ToFull").list().into_iter().map(person).collect();
-    let headers: Vec<_> = body
-        .at("Headers")
-        .list()
-        .into_iter()
-        .filter_map(|one| Some((one.at("Name").owned()?, one.at("Value").owned()?)))
-        .collect();
+    let headers = headers(body);
     let message = text("MessageID");
     let told = Told {
         id: message.clone().unwrap_or_else(|| {

@@ -26,19 +26,27 @@ impl Upstream {
         change: Change,
         tags: BTreeMap<String, String>,
     ) -> Result<T, UpstreamError> {
-        let pass = match &self.authority {
-            Authority::House => Pass::of_the_house(change),
-            Authority::Agents(oversight) => match oversight.admit(change, false, tags).await? {
-                Admitted::Pass(pass) => pass,
-                Admitted::Refused(sentence) => return Err(UpstreamError::Withheld(sentence)),
-                Admitted::Hold(change) => return Err(self.hold(oversight, change).await),
-            },
-        };
+        let pass = self.admitted(change, tags).await?;
         self.client.change(&pass).await
+    }
+
+    /// Has the gate judge a change, wherever it is done then.
+    pub(super) async fn admitted(&self, change: Change, tags: BTreeMap<String, String>) -> Result<Pass, UpstreamError> {
+        match &self.authority {
+            Authority::House => Ok(Pass::of_the_house(change)),
+            Authority::Agents(oversight) => match oversight.admit(change, false, tags).await? {
+                Admitted::Pass(pass) => Ok(pass),
+                Admitted::Refused(sentence) => Err(UpstreamError::Withheld(sentence)),
+                Admitted::Hold(change) => Err(self.hold(oversight, change).await),
+            },
+        }
     }
 
     /// Does what an operator has approved; of a letter, answers with the message that it became.
     pub(in crate::bell) async fn perform(&self, pass: Pass) -> Result<Option<MessageId>, UpstreamError> {
+        if self.is_done_here(&pass).await? {
+            return Ok(None);
+        }
         if pass.change().letter().is_none() {
             return self.client.change::<IgnoredAny>(&pass).await.map(|_| None);
         }

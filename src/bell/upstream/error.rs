@@ -103,6 +103,19 @@ pub enum UpstreamError {
     /// The hosted API has no such function.
     #[error("{0} is not offered by the upstream mail API")]
     NotOffered(&'static str),
+    /// It came without the API, and cannot be replied to.
+    #[error(
+        "this message came by a webhook or from a mailbox that is only read here, so it cannot be replied to; answer it where its mailbox lives, or by send_email from a mailbox of this mail service (list_mailboxes), with its sender as `to`"
+    )]
+    NoReply,
+    /// The same, to an address that is a mailbox of the API too.
+    #[error(
+        "this message came by a webhook or from a mailbox elsewhere, so the mail service does not have it to reply to; call send_email from that same mailbox, which is one here too, with the sender as `to` and its subject after `Re: `"
+    )]
+    NoReplyButSend,
+    /// A file's bytes are not here.
+    #[error("the bytes of this file are not here: {0}")]
+    NoBytes(String),
     /// What waits for an operator could not be kept.
     #[error(transparent)]
     Hold(#[from] HoldError),

@@ -13,6 +13,7 @@ mod inbox;
 mod keeper;
 mod mail;
 mod mailboxes;
+mod provider;
 mod received;
 mod sending;
 mod webhooks;
@@ -27,7 +28,6 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use url::Url;
 
-use self::client::Client;
 pub use self::{
     arrivals::Arrivals,
     attachments::ATTACHMENT_BYTES_MAX,
@@ -35,9 +35,11 @@ pub use self::{
     inbox::{InboxCursor, InboxPage, InboxQuery, MAILBOXES_MERGED_MAX, PAGE_MAX},
     keeper::{Keeper, PROOF_PATH, Silence},
     mail::{Attachment, Email, HANDLED, Mailbox, Summary, Thread},
+    received::Elsewhere,
     sending::{Outgoing, Retry, Sent, Suppression, SuppressionPage},
     webhooks::{Created, Delivery, DeliveryPage, Fare, NewWebhook, Probe, Rotation, Webhook, WebhookScope},
 };
+use self::{client::Client, received::Home};
 use crate::{
     bell::oversight::Oversight,
     domain::{
@@ -47,7 +49,7 @@ use crate::{
         oversight::Change,
         secret::Secret,
     },
-    store::{received::ReceivedMail, sources::MessageMap},
+    store::sources::MessageMap,
 };
 
 /// Messages whose mailbox is kept in memory, before the map on disk is asked; about 1 MiB.
@@ -58,7 +60,7 @@ pub struct Upstream {
     client: Client,
     map: Arc<dyn MessageMap>,
     /// What came without the API.
-    received: Option<Arc<dyn ReceivedMail>>,
+    received: Option<Elsewhere>,
     known: Mutex<Known>,
     authority: Authority,
 }
@@ -120,7 +122,7 @@ impl Upstream {
 
     /// The same, which also shows the messages that came without the API.
     #[must_use]
-    pub fn with_received(self, received: Arc<dyn ReceivedMail>) -> Self {
+    pub fn with_received(self, received: Elsewhere) -> Self {
         Self { received: Some(received), ..self }
     }
 
@@ -147,8 +149,8 @@ impl Upstream {
 
     /// A message with its text. The API marks it read.
     pub async fn read_email(&self, id: &MessageId) -> Result<Email, UpstreamError> {
-        if let Some(email) = self.received_email(id).await? {
-            return Ok(email);
+        if let Home::Received(received, message) = self.home(id).await? {
+            return received.email(message).await;
         }
         let (mailbox, body): (_, wire::EmailBody) = self.get_of_message(id, &[]).await?;
         body.email(&mailbox).ok_or(UpstreamError::Unreadable("a message without an id"))
@@ -180,8 +182,8 @@ impl Upstream {
 
     /// Adds `add` to a message's tags and removes `remove`; answers with the names of all it then has.
     pub async fn tag(&self, id: &MessageId, add: &[String], remove: &[String]) -> Result<Vec<String>, UpstreamError> {
-        if let Some(tags) = self.tag_received(id, add, remove).await? {
-            return Ok(tags);
+        if let Home::Received(received, message) = self.home(id).await? {
+            return self.tag_received(received, message, add, remove).await;
         }
         let (mailbox, before): (_, wire::Tags) = self.get_of_message(id, &["tags"]).await?;
         let mut tags = before.tags.clone().unwrap_or_default();

@@ -2,7 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Mailbox, Upstream, UpstreamError, wire};
+use super::{
+    Mailbox, Upstream, UpstreamError,
+    received::{self, Home},
+    wire,
+};
 use crate::domain::{
     clock::UnixMillis,
     id::{MessageId, ThreadId},
@@ -97,7 +101,7 @@ impl Upstream {
         let mailbox = if let Some(named) = mailbox {
             match self.mailbox_at(named).await {
                 Err(UpstreamError::NoMailbox(address)) if self.is_received(&address).await? => {
-                    return Err(UpstreamError::NotOffered("sending from a mailbox that is only watched"));
+                    return Err(UpstreamError::NotOffered("sending from a mailbox whose mail only comes in here"));
                 }
                 found => found?,
             }
@@ -116,7 +120,10 @@ impl Upstream {
 
     /// Replies to a message, from the mailbox that it is in.
     pub async fn reply(&self, to: &MessageId, outgoing: &Outgoing) -> Result<Sent, UpstreamError> {
-        let mailbox = self.mailbox_of_own(to, "replying from a mailbox that is only watched").await?;
+        let mailbox = match self.home(to).await? {
+            Home::Received(_, message) => return Err(self.no_reply_to(&message).await),
+            Home::Api => self.mailbox_of(to).await?,
+        };
         let path = ["v1", "mailboxes", mailbox.id.as_str(), "reply", to.as_str()];
         let body: wire::SentBody =
             self.change(Change::new("POST", &path, outgoing.body()).of(&mailbox.address)).await?;
@@ -125,7 +132,10 @@ impl Upstream {
 
     /// Has one recipient of a message tried again.
     pub async fn retry(&self, id: &MessageId, recipient: &str, delay_secs: u64) -> Result<Retry, UpstreamError> {
-        let mailbox = self.mailbox_of_own(id, "trying a message of a watched mailbox again").await?;
+        let mailbox = match self.home(id).await? {
+            Home::Received(..) => return Err(UpstreamError::NotOffered("trying a message again that came in")),
+            Home::Api => self.mailbox_of(id).await?,
+        };
         let path = ["v1", "mailboxes", mailbox.id.as_str(), "emails", id.as_str(), "retry"];
         let body = json!({ "recipient": recipient, "delay_secs": delay_secs });
         let body: wire::RetryBody = self
@@ -156,18 +166,10 @@ impl Upstream {
 
     /// The mailbox that a message is in. Its tags are asked for and not the message: that would mark it read.
     pub async fn mailbox_of(&self, id: &MessageId) -> Result<Mailbox, UpstreamError> {
-        if let Some(mailbox) = self.mailbox_of_received(id).await? {
-            return Ok(mailbox);
+        if let Home::Received(_, message) = self.home(id).await? {
+            return Ok(received::mailbox(message.mailbox));
         }
         Ok(self.get_of_message::<wire::Tags>(id, &["tags"]).await?.0)
-    }
-
-    /// The same for what only the API can do: messages that came without it are no messages of its.
-    async fn mailbox_of_own(&self, id: &MessageId, doing: &'static str) -> Result<Mailbox, UpstreamError> {
-        match self.mailbox_of_received(id).await? {
-            Some(_) => Err(UpstreamError::NotOffered(doing)),
-            None => self.mailbox_of(id).await,
-        }
     }
 
     async fn sent(&self, mailbox: &Mailbox, body: wire::SentBody) -> Result<Sent, UpstreamError> {

@@ -15,10 +15,10 @@ use crate::{
     bell::attending::{CannotBegin, Handled, Handler},
     domain::{
         consumer::{LeaseToken, LeasedEvent},
-        id::{ConsumerName, MessageId, ThreadId},
+        id::{ConsumerName, MessageId, ThreadId, is_bare},
     },
     ids::Ids,
-    mcp::present::{alone, is_bare},
+    mcp::present::alone,
 };
 
 /// This binary, even where it was replaced by a newer one since it was started.

@@ -8,10 +8,10 @@ use rmcp::model::{CallToolResult, ContentBlock, ReadResourceResult, Resource, Re
 use serde::Serialize;
 use url::Url;
 
-use super::{Fence, Fenced, JSON, RESULT_CHARS_MAX, beginning, is_bare, object, shown};
+use super::{Fence, Fenced, JSON, RESULT_CHARS_MAX, beginning, object, shown};
 use crate::{
     bell::upstream::{Attachment, Email},
-    domain::id::MessageId,
+    domain::id::{MessageId, is_bare},
 };
 
 /// Files named in one result; their number is told anyway.

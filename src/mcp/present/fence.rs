@@ -13,7 +13,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::ids::Ids;
+use crate::{domain::id::is_bare, ids::Ids};
 
 /// What a model is told of fences.
 macro_rules! fence_rule {
@@ -28,8 +28,6 @@ pub(in crate::mcp) use fence_rule;
 
 /// Digits of `K`: 40 random bits. Whoever guesses gets one try a result, and never learns whether it was right.
 const KEY_DIGITS: usize = 10;
-/// The longest id, address or code that stays bare.
-const BARE_CHARS_MAX: usize = 128;
 
 /// The fence of one result; clones are the same fence.
 #[derive(Debug, Clone)]
@@ -129,12 +127,6 @@ pub(in crate::mcp) fn unfence(text: &str) -> &str {
         rest.strip_suffix('›')?.strip_suffix(key)?.strip_suffix("‹/")
     };
     inside().unwrap_or(text)
-}
-
-/// Whether `text` is an id, address or code that cannot be mistaken for words.
-pub fn is_bare(text: &str) -> bool {
-    (1..=BARE_CHARS_MAX).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:@+-".contains(&byte))
 }
 
 /// Characters that carry words past a human reader, or turn the line around: all that Unicode calls default-ignorable (tags,

@@ -19,7 +19,7 @@ use crate::bell::oversight::Held;
 
 pub use self::{
     alone::alone,
-    fence::{Fence, Fenced, is_bare, is_hidden},
+    fence::{Fence, Fenced, is_hidden},
 };
 pub(super) use self::{
     attachment::{ATTACHMENTS_SHOWN_MAX, AttachmentView, file, large_file, with_links},

@@ -8,13 +8,14 @@ use rmcp::{
     model::{CallToolResult, ContentBlock},
 };
 
-use super::{Fence, Fenced, is_bare};
+use super::{Fence, Fenced};
 use crate::domain::{
     address::NotAnAddress,
     clock::{NotATimestamp, UnixMillis},
     consumer::NotAName,
     cursor::{NotACursor, Seq},
     event::EventKind,
+    id::is_bare,
 };
 
 /// A sentence for a model. [`sentence!`] makes it.

@@ -21,8 +21,8 @@ pub(super) async fn read(
     number: usize,
 ) -> Result<ReadResourceResult, Failure> {
     let email = rooms.upstream.read_email(id).await?;
-    let file = number.checked_sub(1).and_then(|index| email.attachments.get(index));
-    let file = file.ok_or_else(|| UpstreamError::NoAttachment(id.clone(), number))?;
+    let found = number.checked_sub(1).and_then(|index| Some((index, email.attachments.get(index)?)));
+    let (index, file) = found.ok_or_else(|| UpstreamError::NoAttachment(id.clone(), number))?;
     let view = AttachmentView::new(fence, id, number, file, Clip::WHOLE.text_chars);
     if file.size_bytes > ATTACHMENT_BYTES_MAX as u64 {
         let url = match rooms.upstream.attachment_link(&email, file).await {
@@ -32,6 +32,6 @@ pub(super) async fn read(
         };
         return Ok(present::large_file(fence, uri, view, url.as_ref()));
     }
-    let bytes = rooms.upstream.attachment(&email, file).await?;
+    let bytes = rooms.upstream.attachment(&email, index).await?;
     Ok(present::file(fence, uri, view, &file.content_type, &bytes))
 }

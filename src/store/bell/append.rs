@@ -11,9 +11,9 @@ use std::{
 
 use futures::future::join_all;
 use sqlx::{Row as _, SqliteConnection};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::{arrivals, audit::Auditor, events, removed::Removed, sql};
+use super::{arrivals, audit::Auditor, events, received::bringing, removed::Removed, sql};
 use crate::{
     domain::{
         clock::UnixMillis,
@@ -21,12 +21,21 @@ use crate::{
         event::{Auth, Detail, NewEvent},
         id::{MessageId, SourceName, ThreadId},
     },
-    store::{Refusal, StoreError, audit::Entry, failed, log::Ingested, writer::Writer},
+    store::{
+        Refusal, StoreError,
+        audit::Entry,
+        failed,
+        log::Ingested,
+        received::{NewMessage, Told},
+        writer::Writer,
+    },
 };
 
 /// Posts that may wait; more are refused, and their senders try again later. An event is a few KiB, so this is
 /// memory of tens of MiB at worst.
 const QUEUE_MAX: usize = 4096;
+/// What the messages that wait bring may weigh together, in KiB: 64 MiB, five of the largest.
+const MESSAGES_KIB_MAX: u32 = 64 << 10;
 /// Posts that share a commit at most: beyond it a batch gains little and its first poster waits long.
 const BATCH_MAX: usize = 256;
 /// Turns of the runtime without a new post that end the gathering of a batch: enough for a request that has come to look
@@ -44,26 +53,45 @@ fn chunk(rows: usize) -> (usize, &'static str) {
 }
 
 /// What one poster brings: taken whole or not at all.
+#[derive(Clone)]
 pub(super) struct Post {
-    source: SourceName,
+    pub(super) source: SourceName,
     auth: Auth,
     received_at: UnixMillis,
-    rows: Vec<EventRow>,
+    pub(super) rows: Vec<EventRow>,
 }
 
-struct EventRow {
-    event: NewEvent,
+#[derive(Clone)]
+pub(super) struct EventRow {
+    pub(super) event: NewEvent,
     detail: String,
+    /// What is kept with the event where that is new.
+    pub(super) message: Option<Arc<NewMessage>>,
 }
 
 impl Post {
     pub(super) fn new(source: &SourceName, auth: Auth, received_at: UnixMillis, events: Vec<NewEvent>) -> Self {
-        let row = |event: NewEvent| {
+        let told = events.into_iter().map(|event| Told { event, message: None }).collect();
+        Self::with_messages(source, auth, received_at, told)
+    }
+
+    pub(super) fn with_messages(source: &SourceName, auth: Auth, received_at: UnixMillis, told: Vec<Told>) -> Self {
+        let row = |Told { event, message }: Told| {
             let detail =
                 serde_json::to_string(&event.detail).expect("a detail has string keys and no number that JSON lacks");
-            EventRow { event, detail }
+            EventRow { event, detail, message: message.map(Arc::new) }
         };
-        Self { source: source.clone(), auth, received_at, rows: events.into_iter().map(row).collect() }
+        Self { source: source.clone(), auth, received_at, rows: told.into_iter().map(row).collect() }
+    }
+
+    pub(super) fn brings_messages(&self) -> bool {
+        self.rows.iter().any(|row| row.message.is_some())
+    }
+
+    /// What its messages weigh, in KiB, as far as that is counted.
+    fn weight_kib(&self) -> u32 {
+        let bytes: usize = self.rows.iter().filter_map(|row| row.message.as_ref()).map(|one| one.weight()).sum();
+        u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX).min(MESSAGES_KIB_MAX)
     }
 
     pub(super) fn events(&self) -> impl Iterator<Item = &NewEvent> {
@@ -73,6 +101,7 @@ impl Post {
 
 struct Waiting {
     post: Arc<Post>,
+    _room: OwnedSemaphorePermit,
     answer: oneshot::Sender<Result<Vec<Ingested>, StoreError>>,
 }
 
@@ -80,19 +109,23 @@ struct Waiting {
 #[derive(Clone)]
 pub(super) struct Appender {
     queue: mpsc::Sender<Waiting>,
+    /// For the messages that wait, in KiB.
+    room: Arc<Semaphore>,
 }
 
 impl Appender {
     pub(super) fn start(writer: Writer, auditor: Auditor) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(append_all(writer, auditor, waiting));
-        Self { queue }
+        Self { queue, room: Arc::new(Semaphore::new(MESSAGES_KIB_MAX as usize)) }
     }
 
     /// Answers once `post` is on disk. Dropping the returned future does not take it back.
     pub(super) async fn append(&self, post: Post) -> Result<Vec<Ingested>, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Waiting { post: Arc::new(post), answer }).map_err(|refused| {
+        let room = self.room.clone().try_acquire_many_owned(post.weight_kib());
+        let _room = room.map_err(|_| StoreError::Refused(Refusal::Overloaded))?;
+        self.queue.try_send(Waiting { post: Arc::new(post), _room, answer }).map_err(|refused| {
             StoreError::Refused(match refused {
                 mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
                 mpsc::error::TrySendError::Closed(_) => Refusal::Closed,
@@ -155,7 +188,19 @@ pub(super) async fn insert_on_record(
     auditor: &Auditor,
     posts: &[Arc<Post>],
 ) -> Result<Vec<Vec<Ingested>>, StoreError> {
-    let endings = insert(conn, posts).await?;
+    // One that brings messages goes alone: its threads and ids depend on what those before it brought.
+    let mut endings = vec![Vec::new(); posts.len()];
+    let (bring, plain): (Vec<usize>, Vec<usize>) = (0..posts.len()).partition(|at| posts[*at].brings_messages());
+    let some: Vec<_> = plain.iter().map(|at| posts[*at].clone()).collect();
+    for (at, ending) in plain.into_iter().zip(insert(conn, &some).await?) {
+        endings[at] = ending;
+    }
+    for at in bring {
+        let post = Arc::new(bringing::prepared(conn, &posts[at]).await?);
+        let ending = insert(conn, std::slice::from_ref(&post)).await?.pop().unwrap_or_default();
+        bringing::keep(conn, &post, &ending).await?;
+        endings[at] = ending;
+    }
     if let Some((at, entry)) = told(posts, &endings) {
         auditor.record(conn, at, &entry).await?;
     }
@@ -224,7 +269,7 @@ async fn insert_alike(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Resul
         let (now, later) = rest.split_at(len);
         rest = later;
         let mut query = sqlx::query(text);
-        for (origin, post, EventRow { event, detail }) in now {
+        for (origin, post, EventRow { event, detail, .. }) in now {
             let mailbox = event.mailbox.as_deref();
             let domain = mailbox.and_then(|mailbox| mailbox.rsplit_once('@')).map(|(_, domain)| domain);
             let action = match &event.detail {

@@ -19,6 +19,7 @@ use crate::{
     store::{
         StoreError, failed,
         log::{EventLog, Extent, Ingested, PageRequest},
+        received::Told,
     },
 };
 
@@ -35,6 +36,19 @@ impl EventLog for BellStore {
             return Ok(Vec::new());
         }
         self.appender.append(Post::new(source, auth, received_at, events)).await
+    }
+
+    async fn take_in(
+        &self,
+        source: &SourceName,
+        auth: Auth,
+        received_at: UnixMillis,
+        told: Vec<Told>,
+    ) -> Result<Vec<Ingested>, StoreError> {
+        if told.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.appender.append(Post::with_messages(source, auth, received_at, told)).await
     }
 
     async fn page(&self, request: &PageRequest) -> Result<Vec<Event>, StoreError> {

@@ -72,6 +72,8 @@ pub async fn survey(path: &Path) -> Result<Survey, StoreError> {
         ("removed_ids", Some("removed_at")),
         ("tokens", Some("created_at")),
         ("notices", Some("made_at")),
+        ("received_messages", Some("received_at")),
+        ("received_files", None),
     ];
     survey::survey(path, known, &tables).await
 }

@@ -91,20 +91,12 @@ impl Sources for BellStore {
         .await
     }
 
+    async fn set_api_key(&self, name: &SourceName, key: Option<&Secret>) -> Result<(), SourceError> {
+        self.set(sql::sources::SET_API_KEY, name, key.map(|key| key.expose().to_owned())).await
+    }
+
     async fn set_up(&self, name: &SourceName, settings: &str) -> Result<(), SourceError> {
-        let (name, settings) = (name.clone(), settings.to_owned());
-        self.change(move |conn| {
-            let (name, settings) = (name.clone(), settings.clone());
-            Box::pin(async move {
-                let set = sqlx::query(sql::sources::SET_UP_SOURCE).bind(settings).bind(name.as_str());
-                let set = set.execute(&mut *conn).await.map_err(failed("set a source up"))?;
-                if set.rows_affected() == 0 {
-                    return Ok(Err(SourceError::Unknown(name)));
-                }
-                raise_version(conn).await.map(Ok)
-            })
-        })
-        .await
+        self.set(sql::sources::SET_UP_SOURCE, name, Some(settings.to_owned())).await
     }
 
     async fn has_secret_of(&self, webhook: &WebhookId) -> Result<bool, StoreError> {
@@ -214,6 +206,22 @@ impl BellStore {
         self.database.writer.write(work).await?
     }
 
+    async fn set(&self, statement: &'static str, name: &SourceName, to: Option<String>) -> Result<(), SourceError> {
+        let name = name.clone();
+        self.change(move |conn| {
+            let (name, to) = (name.clone(), to.clone());
+            Box::pin(async move {
+                let set = sqlx::query(statement).bind(to).bind(name.as_str());
+                let set = set.execute(&mut *conn).await.map_err(failed("set a source up"))?;
+                if set.rows_affected() == 0 {
+                    return Ok(Err(SourceError::Unknown(name)));
+                }
+                raise_version(conn).await.map(Ok)
+            })
+        })
+        .await
+    }
+
     async fn remove(&self, statement: &'static str, key: String) -> Result<bool, StoreError> {
         let removed = self.database.writer.write(move |conn| {
             let key = key.clone();
@@ -230,8 +238,8 @@ impl BellStore {
     }
 }
 
-/// Name, dialect, created at, settings.
-type SourceRow = (String, String, i64, String);
+/// Name, dialect, created at, settings, API key.
+type SourceRow = (String, String, i64, String, Option<String>);
 
 async fn read(conn: &mut SqliteConnection, name: &SourceName) -> Result<Option<Source>, StoreError> {
     let row: Option<SourceRow> = sqlx::query_as(sql::sources::SOURCE)
@@ -247,7 +255,7 @@ async fn read(conn: &mut SqliteConnection, name: &SourceName) -> Result<Option<S
 
 async fn with_secrets(
     conn: &mut SqliteConnection,
-    (name, dialect, created_at, settings): SourceRow,
+    (name, dialect, created_at, settings, api_key): SourceRow,
 ) -> Result<Source, StoreError> {
     let (mut lasting, mut retiring) = (Vec::new(), Vec::new());
     for (secret, expires_at) in secrets(conn, &name).await? {
@@ -257,7 +265,8 @@ async fn with_secrets(
         }
     }
     let (name, created_at) = (SourceName::new(name), UnixMillis(created_at));
-    Ok(Source { name, dialect, secrets: lasting, retiring, settings, created_at })
+    let api_key = api_key.map(Secret::new);
+    Ok(Source { name, dialect, secrets: lasting, retiring, api_key, settings, created_at })
 }
 
 /// The secrets of a source, the newest first, each once, with the moment it ends.

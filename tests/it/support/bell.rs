@@ -9,9 +9,10 @@ use std::{
 
 use async_trait::async_trait;
 use mailbell::{
+    app::letters,
     bell::{
         consumers::Settling,
-        fetch::{Fetch, FetchError},
+        fetch::{Ask, Fetch, FetchError},
         intake::Intake,
         waiting::{Reader, WaitError, WaitRequest, Waited, Waiting},
     },
@@ -33,7 +34,6 @@ use mailbell::{
     wake::Bell,
 };
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use super::{clock::TestClock, entropy::Counting};
 
@@ -81,7 +81,7 @@ impl BellWing {
         Self {
             waiting: Arc::new(Waiting::new(shared.clone(), shared.clone(), bell.clone(), time.clone(), ids)),
             settling: Settling::new(shared.clone(), bell.clone(), time.clone()),
-            intake: Arc::new(Intake::new(shared.into(), bell.clone(), time, web.clone())),
+            intake: Arc::new(Intake::new(shared.into(), bell.clone(), time, web.clone(), letters::read)),
             web,
             store,
             clock,
@@ -154,7 +154,7 @@ impl Web {
 
 #[async_trait]
 impl Fetch for Web {
-    async fn get(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
+    async fn ask(&self, Ask { url, .. }: Ask<'_>) -> Result<Vec<u8>, FetchError> {
         self.asked.lock().unwrap().push(url.to_string());
         tokio::task::yield_now().await;
         match self.pages.lock().unwrap().get(url.as_str()) {

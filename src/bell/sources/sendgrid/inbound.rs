@@ -2,7 +2,8 @@
 //! <https://www.twilio.com/docs/sendgrid/for-developers/parsing-email/setting-up-the-inbound-parse-webhook>
 
 use super::super::{
-    Dialect, INBOUND_BODY_BYTES_MAX, Keys, Malformed, Meaning, RawRequest, Rejection, Row, SAMPLE, Verified,
+    Carried, Dialect, INBOUND_BODY_BYTES_MAX, Keys, Malformed, Meaning, RawRequest, Rejection, Row, SAMPLE, Verified,
+    carried::assembled,
     event::{Inbound, Told, derived_id, is_auto, part_id, plain_text},
     form::{self, Form},
     json::{self, Json},
@@ -62,10 +63,11 @@ impl Dialect for InboundParse {
         let whom = envelope.at("to").texts();
         let whom = if whom.is_empty() { to.iter().cloned().collect() } else { whom };
         let text = form.text("text").map_or_else(|| plain_text(raw.as_bytes()), str::to_owned);
-        let message = header("message-id").map(str::to_owned);
+        // By RFC 5322 it has a domain; what has none could be taken for an id of ours.
+        let message = header("message-id").filter(|id| id.contains('@')).map(str::to_owned);
         let id = derived_id(&[
             "inbound",
-            message.as_deref().unwrap_or_default(),
+            header("message-id").unwrap_or_default(),
             from.as_deref().unwrap_or_default(),
             received.unwrap_or_default(),
             &sha256_hex(text.as_bytes()),
@@ -92,6 +94,16 @@ impl Dialect for InboundParse {
             told.event(&ROWS[0], verified.now)
         };
         Ok(if whom.is_empty() { vec![told(None)] } else { whom.into_iter().map(|one| told(Some(one))).collect() })
+    }
+
+    fn carried(&self, verified: &Verified<'_>) -> Option<Carried> {
+        let (form, files) = Form::with_files(verified.request).ok()?;
+        if let Some(raw) = form.bytes("email") {
+            return Some(Carried { raw: raw.to_vec(), ..Carried::default() });
+        }
+        let headers = form::headers(form.text("headers").unwrap_or_default());
+        let headers = headers.iter().map(|(name, value)| (&**name, &**value));
+        Some(Carried { raw: assembled(headers, form.text("text"), form.text("html")), files, ..Carried::default() })
     }
 
     fn sample(&self, secret: &Secret, _: &Settings, now: UnixMillis) -> Option<RawRequest> {

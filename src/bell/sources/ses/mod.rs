@@ -12,7 +12,7 @@ use url::Url;
 
 use self::sns::Envelope;
 use super::{
-    Dialect, Keys, Malformed, Meaning, RawRequest, Rejection, Row, Verified, failure::Label, manual::Manual,
+    Carried, Dialect, Keys, Malformed, Meaning, RawRequest, Rejection, Row, Verified, failure::Label, manual::Manual,
     settings::Settings, vocabulary::row,
 };
 use crate::domain::{clock::UnixMillis, event::NewEvent};
@@ -63,6 +63,10 @@ impl Dialect for Ses {
             )
         };
         envelope.confirmation().ok_or_else(elsewhere).map(Some)
+    }
+
+    fn carried(&self, verified: &Verified<'_>) -> Option<Carried> {
+        told::carried(&read(verified).ok()?)
     }
 
     fn normalise(&self, verified: &Verified<'_>, _: &Settings) -> Result<Vec<NewEvent>, Malformed> {

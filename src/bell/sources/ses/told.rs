@@ -5,7 +5,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
     super::{
-        Malformed,
+        Carried, Malformed,
+        carried::assembled,
         event::{Inbound, Told, derived_id, is_auto, part_id, plain_text},
         failure::Failure,
         json::Json,
@@ -150,25 +151,44 @@ fn parties(known: Json<'_>, part: Json<'_>, means: Meaning) -> Vec<Party> {
     if parties.is_empty() { vec![Party::default()] } else { parties }
 }
 
+/// What the notification carries of a message that came in.
+pub(super) fn carried(envelope: &Envelope) -> Option<Carried> {
+    let message: serde_json::Value = serde_json::from_str(&envelope.message).ok()?;
+    let known = Json::of(&message);
+    if let Some(raw) = content(known) {
+        return Some(Carried { raw, ..Carried::default() });
+    }
+    let headers = headers(known);
+    let raw = assembled(headers.iter().map(|(name, value)| (&**name, &**value)), None, None);
+    let note = "Amazon SES stored the message (in S3) and told of its headers alone: this is all that is here";
+    Some(Carried { raw, notes: vec![note.to_owned()], ..Carried::default() })
+}
+
+/// The message, where the rule's action puts it into the notification.
+fn content(known: Json<'_>) -> Option<Vec<u8>> {
+    let content = known.at("content").text()?;
+    let encoding = known.at("receipt").at("action").at("encoding").owned().unwrap_or_default();
+    let plain: Vec<u8> = content.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let decoded = encoding.eq_ignore_ascii_case("base64").then(|| STANDARD.decode(&plain).ok()).flatten();
+    Some(decoded.unwrap_or_else(|| content.as_bytes().to_vec()))
+}
+
+fn headers(known: Json<'_>) -> Vec<(String, String)> {
+    let headers = known.at("mail").at("headers").list();
+    headers.iter().filter_map(|one| Some((one.at("name").owned()?, one.at("value").owned()?))).collect()
+}
+
 /// A message that came in: with its text where the rule's action puts the message into the notification, else (in S3) with
 /// what its headers say.
 fn arrival(known: Json<'_>) -> Inbound {
     let (mail, common) = (known.at("mail"), known.at("mail").at("commonHeaders"));
-    let content = known.at("content").text().map(|content| {
-        let encoding = known.at("receipt").at("action").at("encoding").owned().unwrap_or_default();
-        let plain: Vec<u8> = content.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-        let decoded = encoding.eq_ignore_ascii_case("base64").then(|| STANDARD.decode(&plain).ok()).flatten();
-        plain_text(&decoded.unwrap_or_else(|| content.as_bytes().to_vec()))
-    });
-    let headers = mail.at("headers").list();
-    let headers: Vec<_> =
-        headers.iter().filter_map(|one| Some((one.at("name").owned()?, one.at("value").owned()?))).collect();
+    let headers = headers(known);
     let from = common.at("from").texts().into_iter().next().or_else(|| mail.at("source").owned());
     Inbound {
         from: from.unwrap_or_default(),
         to: common.at("to").texts(),
         subject: common.at("subject").owned().unwrap_or_default(),
-        text: content.unwrap_or_default(),
+        text: content(known).map(|raw| plain_text(&raw)).unwrap_or_default(),
         auto: is_auto(headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
     }
 }

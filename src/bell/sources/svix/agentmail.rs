@@ -3,7 +3,8 @@
 
 use super::{
     super::{
-        Dialect, Keys, Malformed, Meaning, RawRequest, Rejection, Row, SAMPLE, Verified,
+        Carried, CarriedFile, Dialect, Keys, Malformed, Meaning, RawRequest, Rejection, Row, SAMPLE, Verified,
+        carried::assembled,
         event::{Inbound, Told, part_id},
         failure::{Failure, Label},
         json::{self, Json},
@@ -98,6 +99,42 @@ impl Dialect for AgentMail {
             told.event(row, verified.now)
         });
         Ok(events.collect())
+    }
+
+    fn carried(&self, verified: &Verified<'_>) -> Option<Carried> {
+        let body = json::body(verified).ok()?;
+        let about = Json::of(&body).at("message");
+        let text = |name: &str| about.at(name).owned();
+        let list = |name: &str, between: &str| about.at(name).texts().join(between);
+        let headers = [
+            ("In-Reply-To", list("in_reply_to", " ")),
+            ("References", list("references", " ")),
+            ("Cc", list("cc", ", ")),
+        ];
+        let id = text("message_id").filter(|id| id.contains('@')).unwrap_or_default();
+        let headers = headers.iter().map(|(name, value)| (*name, &**value)).chain([("Message-ID", &*id)]);
+        let headers = headers.filter(|(_, value)| !value.is_empty());
+        let files = CarriedFile::list(about.at("attachments"), ["filename", "content_type", "size", ""]);
+        let mut notes = Vec::new();
+        let (plain, html) = (text("text"), text("html").or_else(|| text("extracted_html")));
+        if plain.is_none() && html.is_none() {
+            notes.push(
+                "AgentMail left the text out of its webhook, as it does where it is long: this is its beginning"
+                    .to_owned(),
+            );
+        }
+        if !files.is_empty() {
+            notes.push("AgentMail's webhook names the files and does not carry them".to_owned());
+        }
+        let plain =
+            plain.or_else(|| if html.is_none() { text("extracted_text").or_else(|| text("preview")) } else { None });
+        Some(Carried {
+            raw: assembled(headers, plain.as_deref(), html.as_deref()),
+            reply: text("extracted_text"),
+            files,
+            notes,
+            ..Carried::default()
+        })
     }
 
     fn sample(&self, secret: &Secret, _: &Settings, now: UnixMillis) -> Option<RawRequest> {

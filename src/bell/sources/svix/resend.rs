@@ -2,7 +2,9 @@
 
 use super::{
     super::{
-        Dialect, Keys, Malformed, Meaning, RawRequest, Rejection, Row, SAMPLE, Verified,
+        Carried, CarriedFile, Dialect, Keys, Malformed, Meaning, RawRequest, Rejection, Remainder, Row, SAMPLE,
+        Verified,
+        carried::assembled,
         event::{Inbound, Told, is_auto, part_id},
         failure::{Failure, Label},
         json::{self, Json},
@@ -12,6 +14,8 @@ use super::{
     },
     sample, verify, webhook_id,
 };
+use url::Url;
+
 use crate::domain::{clock::UnixMillis, event::NewEvent, secret::Secret};
 
 /// The dialect.
@@ -78,8 +82,89 @@ impl Dialect for Resend {
         Ok(whom.into_iter().map(told).collect())
     }
 
+    fn carried(&self, verified: &Verified<'_>) -> Option<Carried> {
+        let body = json::body(verified).ok()?;
+        let data = Json::of(&body).at("data");
+        let with_id = data.at("email_id").or(data.at("id")).owned();
+        Some(Carried { textless: with_id.is_some(), with_id, ..message(data) })
+    }
+
+    fn remainder(&self) -> Option<&'static dyn Remainder> {
+        Some(&Receiving)
+    }
+
     fn sample(&self, secret: &Secret, _: &Settings, now: UnixMillis) -> Option<RawRequest> {
         sample(secret, format!(r#"{{"type":"{SAMPLE}","created_at":"{now}","data":{{}}}}"#), now)
+    }
+}
+
+/// What Resend tells of a message, in a webhook or by its API, which says the same in the same names and the text beside.
+fn message(data: Json<'_>) -> Carried {
+    let text = |name: &str| data.at(name).owned();
+    let told = headers(data.at("headers"));
+    let cc = data.at("cc").texts().join(", ");
+    let id = text("message_id").unwrap_or_default();
+    let placed = [("Message-ID", &*id), ("Cc", &*cc)].into_iter().filter(|(_, value)| !value.is_empty());
+    let placed = placed.chain(told.iter().map(|(name, value)| (&**name, &**value)));
+    let (plain, html) = (text("text"), text("html"));
+    Carried {
+        raw: assembled(placed, plain.as_deref(), html.as_deref()),
+        files: CarriedFile::list(data.at("attachments"), ["filename", "content_type", "size", ""]),
+        ..Carried::default()
+    }
+}
+
+/// Headers as a list of names and values, or as an object.
+fn headers(told: Json<'_>) -> Vec<(String, String)> {
+    let listed = told.list();
+    let listed = listed.iter().filter_map(|one| Some((one.at("name").owned()?, one.at("value").owned()?)));
+    let named = ["message-id", "in-reply-to", "references", "cc"];
+    let named = told.entries().filter(|(name, _)| named.iter().any(|one| one.eq_ignore_ascii_case(name)));
+    listed.chain(named.filter_map(|(name, value)| Some((name.to_owned(), value.owned()?)))).collect()
+}
+
+/// Resend's API of messages that came in. <https://resend.com/docs/api-reference/emails/retrieve-received-email>
+struct Receiving;
+
+impl Receiving {
+    fn at(path: &[&str]) -> Url {
+        let mut url = Url::parse("https://api.resend.com/emails/receiving").expect("an address");
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.extend(path);
+        }
+        url
+    }
+}
+
+impl Remainder for Receiving {
+    fn provider(&self) -> &'static str {
+        "Resend"
+    }
+
+    fn message_url(&self, id: &str) -> Url {
+        Self::at(&[id])
+    }
+
+    fn message(&self, answer: &[u8]) -> Result<Carried, Malformed> {
+        let answer = json::read(answer)?;
+        let data = Json::of(&answer);
+        if !data.is_object() || data.at("id").text().is_none() {
+            return Err(Malformed("the answer must be a message with an `id`".into()));
+        }
+        Ok(message(data))
+    }
+
+    fn files_url(&self, id: &str) -> Url {
+        Self::at(&[id, "attachments"])
+    }
+
+    fn file_url(&self, answer: &[u8], place: usize, name: &str) -> Result<Option<Url>, Malformed> {
+        let answer = json::read(answer)?;
+        let files = Json::of(&answer).at("data").list();
+        let is_called = |one: &&Json<'_>| one.at("filename").text().is_none_or(|other| other == name);
+        let found = files.get(place).filter(is_called).or_else(|| files.iter().find(is_called));
+        let Some(url) = found.and_then(|one| one.at("download_url").text()) else { return Ok(None) };
+        url.parse().map(Some).map_err(|_| Malformed("`download_url` must be a URL".into()))
     }
 }
 
@@ -139,7 +224,10 @@ const MANUAL: Manual = Manual {
             "diagnostic",
             "`data.bounce.diagnosticCode`, `data.bounce.message`, `data.failed.reason` or `data.suppressed.message`",
         ),
-        ("snippet", "nothing: Resend's webhook does not carry the text"),
+        (
+            "snippet",
+            "nothing: Resend's webhook does not carry the text; `read_email` fetches it with the source's API key",
+        ),
     ],
     rows: &ROWS,
 };

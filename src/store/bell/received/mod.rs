@@ -1,6 +1,7 @@
 //! What readers of mailboxes elsewhere bring, as rows: a message, its events and how far its folder is read are one
-//! transaction, so that each message is told once however often its reader is killed.
+//! transaction, so that each message is told once however often its reader is killed. What webhooks bring is in [`bringing`].
 
+pub(super) mod bringing;
 mod reading;
 pub(super) mod sql;
 
@@ -17,12 +18,12 @@ use crate::{
     domain::{
         clock::UnixMillis,
         event::{Auth, NewEvent},
-        id::{SourceName, ThreadId},
+        id::{MessageId, SourceName, ThreadId},
     },
     store::{
         Refusal, StoreError, failed,
         log::Ingested,
-        received::{FolderState, Folders, Haul, Identity, NewReceived, Place, Watched},
+        received::{FolderState, Folders, Haul, Identity, NewMessage, NewReceived, Place, Watched},
         term,
     },
 };
@@ -65,7 +66,9 @@ impl Folders for BellStore {
                 let mut events = Vec::new();
                 for message in &haul.messages {
                     if add_identity(conn, &haul.watched.source, &message.identity).await? {
-                        let thread = add(conn, &haul.watched.source, message).await?;
+                        let NewReceived { message: new, .. } = message;
+                        let thread = thread_of(conn, new).await?;
+                        add(conn, &haul.watched.source, (&new.id, &thread), new).await?;
                         let told = message.events.iter().cloned();
                         events.extend(told.map(|event| NewEvent { thread_id: Some(thread.clone()), ..event }));
                     }
@@ -143,19 +146,27 @@ async fn add_identity(
     Ok(add.map_err(failed("remember a message"))?.rows_affected() > 0)
 }
 
-/// Keeps a message; answers with its thread.
-async fn add(conn: &mut SqliteConnection, source: &SourceName, new: &NewReceived) -> Result<ThreadId, StoreError> {
-    let mut thread = None;
+/// The thread that a message belongs to: that of one that it answers, in its mailbox, or one of its own.
+async fn thread_of(conn: &mut SqliteConnection, new: &NewMessage) -> Result<ThreadId, StoreError> {
     for ancestor in &new.ancestors {
         let find = sqlx::query_scalar::<_, String>(sql::THREAD_OF).bind(ancestor).bind(&new.mailbox);
-        thread = find.fetch_optional(&mut *conn).await.map_err(failed("find a message's thread"))?;
-        if thread.is_some() {
-            break;
+        let found = find.fetch_optional(&mut *conn).await.map_err(failed("find a message's thread"))?;
+        if let Some(thread) = found {
+            return Ok(ThreadId::new(thread));
         }
     }
-    let thread = thread.map_or_else(|| new.thread_id.clone(), ThreadId::new);
-    sqlx::query(sql::ADD_MESSAGE)
-        .bind(new.id.as_str())
+    Ok(new.thread_id.clone())
+}
+
+/// Keeps a message under this id and in this thread.
+async fn add(
+    conn: &mut SqliteConnection,
+    source: &SourceName,
+    (id, thread): (&MessageId, &ThreadId),
+    new: &NewMessage,
+) -> Result<(), StoreError> {
+    let row: i64 = sqlx::query_scalar(sql::ADD_MESSAGE)
+        .bind(id.as_str())
         .bind(source.as_str())
         .bind(&new.mailbox)
         .bind(thread.as_str())
@@ -163,11 +174,24 @@ async fn add(conn: &mut SqliteConnection, source: &SourceName, new: &NewReceived
         .bind(new.received_at.0)
         .bind(new.report)
         .bind(serde_json::to_string(&new.fields).expect("texts and numbers make JSON"))
-        .bind(&new.body)
-        .execute(conn)
+        .bind(&new.content.body)
+        .bind(new.content.reply.as_deref())
+        .bind(new.with_id.as_deref())
+        .bind(new.whole)
+        .fetch_one(&mut *conn)
         .await
         .map_err(failed("keep a message"))?;
-    Ok(thread)
+    for (place, bytes) in &new.content.files {
+        add_file(conn, row, *place, bytes).await?;
+    }
+    Ok(())
+}
+
+async fn add_file(conn: &mut SqliteConnection, row: i64, place: usize, bytes: &[u8]) -> Result<(), StoreError> {
+    let place = i64::try_from(place).unwrap_or(i64::MAX);
+    let add = sqlx::query(sql::ADD_FILE).bind(row).bind(place).bind(bytes).execute(conn).await;
+    add.map_err(failed("keep a file of a message"))?;
+    Ok(())
 }
 
 async fn keep_place(conn: &mut SqliteConnection, haul: &Haul) -> Result<(), StoreError> {

@@ -1,19 +1,19 @@
 //! Received messages, for those who read them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{super::BellStore, sql};
+use super::{super::BellStore, add_file, sql};
 use crate::{
     domain::{
         clock::UnixMillis,
-        id::{MessageId, ThreadId},
+        id::{MessageId, SourceName, ThreadId},
     },
     store::{
         StoreError, failed,
-        received::{Received, ReceivedMail, ReceivedQuery},
+        received::{AtProvider, Content, Fields, Received, ReceivedMail, ReceivedQuery, ReceivedText},
     },
 };
 
@@ -27,12 +27,73 @@ impl ReceivedMail for BellStore {
         found.map_err(failed("list the mailboxes of received messages"))
     }
 
-    async fn received(&self, id: &MessageId) -> Result<Option<(Received, String)>, StoreError> {
-        let doing = "read a received message";
+    async fn received(&self, id: &MessageId) -> Result<Option<Received>, StoreError> {
         let row = sqlx::query(sql::MESSAGE).bind(id.as_str()).fetch_optional(&self.database.readers).await;
+        row.map_err(failed("read a received message"))?.as_ref().map(message).transpose()
+    }
+
+    async fn received_text(&self, id: &MessageId) -> Result<Option<ReceivedText>, StoreError> {
+        let doing = "read a received message";
+        let row = sqlx::query(sql::TEXT).bind(id.as_str()).fetch_optional(&self.database.readers).await;
         let Some(row) = row.map_err(failed(doing))? else { return Ok(None) };
-        let body: String = row.try_get("body").map_err(failed(doing))?;
-        Ok(Some((message(&row)?, body)))
+        let body = row.try_get("body").map_err(failed(doing))?;
+        let reply = row.try_get("reply").map_err(failed(doing))?;
+        Ok(Some(ReceivedText { message: message(&row)?, body, reply }))
+    }
+
+    async fn received_file(&self, id: &MessageId, place: usize) -> Result<Option<Vec<u8>>, StoreError> {
+        let place = i64::try_from(place).unwrap_or(i64::MAX);
+        let bytes =
+            sqlx::query_scalar(sql::FILE).bind(id.as_str()).bind(place).fetch_optional(&self.database.readers).await;
+        bytes.map_err(failed("read a file of a received message"))
+    }
+
+    async fn at_provider(&self, id: &MessageId) -> Result<Option<AtProvider>, StoreError> {
+        let row: Option<(String, String, bool)> = sqlx::query_as(sql::AT_PROVIDER)
+            .bind(id.as_str())
+            .fetch_optional(&self.database.readers)
+            .await
+            .map_err(failed("look where more of a message is"))?;
+        Ok(row.map(|(source, id, whole)| AtProvider { source: SourceName::new(source), id, whole }))
+    }
+
+    async fn complete_received(&self, id: &MessageId, fields: &Fields, content: &Content) -> Result<(), StoreError> {
+        let (id, fields) = (id.clone(), serde_json::to_string(fields).expect("texts and numbers make JSON"));
+        let content = Arc::new(content.clone());
+        let completed = self.database.writer.write(move |conn| {
+            let (id, fields, content) = (id.clone(), fields.clone(), content.clone());
+            Box::pin(async move {
+                let row: Option<i64> = sqlx::query_scalar(sql::COMPLETE)
+                    .bind(id.as_str())
+                    .bind(fields)
+                    .bind(&content.body)
+                    .bind(content.reply.as_deref())
+                    .fetch_optional(&mut *conn)
+                    .await
+                    .map_err(failed("complete a received message"))?;
+                let Some(row) = row else { return Ok(()) };
+                for (place, bytes) in &content.files {
+                    add_file(conn, row, *place, bytes).await?;
+                }
+                Ok(())
+            })
+        });
+        completed.await
+    }
+
+    async fn keep_received_file(&self, id: &MessageId, place: usize, bytes: &[u8]) -> Result<(), StoreError> {
+        let (id, bytes): (_, Arc<[u8]>) = (id.clone(), bytes.into());
+        let kept = self.database.writer.write(move |conn| {
+            let (id, bytes) = (id.clone(), bytes.clone());
+            Box::pin(async move {
+                let row = sqlx::query_scalar(sql::ROW_OF).bind(id.as_str()).fetch_optional(&mut *conn).await;
+                match row.map_err(failed("look a received message up"))? {
+                    Some(row) => add_file(conn, row, place, &bytes).await,
+                    None => Ok(()),
+                }
+            })
+        });
+        kept.await
     }
 
     async fn list_received(&self, query: &ReceivedQuery) -> Result<Vec<Received>, StoreError> {

@@ -23,12 +23,25 @@ pub(super) const ADD_ID: &str = "INSERT INTO received_ids (source, identity) VAL
 pub(super) const THREAD_OF: &str = "SELECT thread_id FROM received_messages WHERE internet_id = ? AND mailbox = ? \
      ORDER BY id LIMIT 1";
 pub(super) const ADD_MESSAGE: &str = "INSERT INTO received_messages \
-     (message_id, source, mailbox, thread_id, internet_id, received_at, report, fields, body) \
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+     (message_id, source, mailbox, thread_id, internet_id, received_at, report, fields, body, reply, with_id, whole) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id";
+pub(super) const ADD_FILE: &str =
+    "INSERT INTO received_files (message, place, bytes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+pub(super) const IS_KEPT: &str = "SELECT 1 FROM received_messages WHERE message_id = ?";
+pub(super) const TOLD_WITH: &str = "SELECT message_id, thread_id FROM events \
+     WHERE origin = (SELECT id FROM origins WHERE name = ?) AND event_id = ?";
 
 pub(super) const MAILBOXES: &str = "SELECT DISTINCT mailbox FROM received_messages ORDER BY mailbox";
-pub(super) const MESSAGE: &str =
-    concat!("SELECT ", message_columns!(), ", body FROM received_messages WHERE message_id = ?");
+pub(super) const MESSAGE: &str = concat!("SELECT ", message_columns!(), " FROM received_messages WHERE message_id = ?");
+pub(super) const TEXT: &str =
+    concat!("SELECT ", message_columns!(), ", body, reply FROM received_messages WHERE message_id = ?");
+pub(super) const FILE: &str = "SELECT f.bytes FROM received_messages m JOIN received_files f ON f.message = m.id \
+     WHERE m.message_id = ? AND f.place = ?";
+pub(super) const AT_PROVIDER: &str =
+    "SELECT source, with_id, whole FROM received_messages WHERE message_id = ? AND with_id IS NOT NULL";
+pub(super) const COMPLETE: &str = "UPDATE received_messages SET whole = 1, fields = ?2, body = ?3, reply = ?4 \
+     WHERE message_id = ?1 AND whole = 0 RETURNING id";
+pub(super) const ROW_OF: &str = "SELECT id FROM received_messages WHERE message_id = ?";
 pub(super) const LIST: &str = concat!(
     "SELECT ",
     message_columns!(),
@@ -63,8 +76,16 @@ pub(in super::super) const ALL: &[&str] = &[
     ADD_ID,
     THREAD_OF,
     ADD_MESSAGE,
+    ADD_FILE,
+    IS_KEPT,
+    TOLD_WITH,
     MAILBOXES,
     MESSAGE,
+    TEXT,
+    FILE,
+    AT_PROVIDER,
+    COMPLETE,
+    ROW_OF,
     LIST,
     THREAD,
     MARK_READ,

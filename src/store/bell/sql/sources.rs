@@ -5,8 +5,11 @@ pub(in super::super) const RAISE_ROSTER_VERSION: &str = "UPDATE roster SET versi
 pub(in super::super) const ADD_SOURCE: &str =
     "INSERT INTO sources (name, dialect, created_at) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING";
 pub(in super::super) const REMOVE_SOURCE: &str = "DELETE FROM sources WHERE name = ?";
-pub(in super::super) const SOURCE: &str = "SELECT name, dialect, created_at, settings FROM sources WHERE name = ?";
-pub(in super::super) const SOURCES: &str = "SELECT name, dialect, created_at, settings FROM sources ORDER BY name";
+pub(in super::super) const SOURCE: &str =
+    "SELECT name, dialect, created_at, settings, api_key FROM sources WHERE name = ?";
+pub(in super::super) const SOURCES: &str =
+    "SELECT name, dialect, created_at, settings, api_key FROM sources ORDER BY name";
+pub(in super::super) const SET_API_KEY: &str = "UPDATE sources SET api_key = ? WHERE name = ?";
 pub(in super::super) const SET_UP_SOURCE: &str = "UPDATE sources SET settings = ? WHERE name = ?";
 pub(in super::super) const END_SECRET: &str = "UPDATE secrets SET expires_at = ?1 WHERE id = ?2";
 pub(in super::super) const REMOVE_EXPIRED: &str = "DELETE FROM secrets WHERE source = ? AND expires_at <= ?";
@@ -66,6 +69,7 @@ pub(super) const ALL: &[&str] = &[
     REMOVE_SOURCE,
     SOURCE,
     SOURCES,
+    SET_API_KEY,
     SET_UP_SOURCE,
     END_SECRET,
     REMOVE_EXPIRED,

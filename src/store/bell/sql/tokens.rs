@@ -20,5 +20,15 @@ pub(in super::super) const USE_CONSOLE_CODE: &str =
 
 /// Every statement above; a test prepares each.
 #[cfg(test)]
-pub(super) const ALL: &[&str] =
-    &[PUT_TOKEN, HAS_TOKEN, PRINCIPAL, TOKENS, TOKEN_HASHES, COUNT_TOKENS, ADD_TOKEN, REMOVE_TOKEN];
+pub(super) const ALL: &[&str] = &[
+    KEEP_CONSOLE_CODE,
+    USE_CONSOLE_CODE,
+    PUT_TOKEN,
+    HAS_TOKEN,
+    PRINCIPAL,
+    TOKENS,
+    TOKEN_HASHES,
+    COUNT_TOKENS,
+    ADD_TOKEN,
+    REMOVE_TOKEN,
+];
