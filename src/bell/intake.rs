@@ -9,7 +9,9 @@ use super::{
     letter::ReadLetter,
     refusals::Refusals,
     roster::Roster,
-    sources::{Certificate, Dialect, Keys, Malformed, RawRequest, Rejection, dialect, settings::Settings},
+    sources::{
+        Certificate, Dialect, Keys, Malformed, RawRequest, Rejection, dialect, is_rewritten, settings::Settings,
+    },
 };
 use crate::{
     domain::{
@@ -81,8 +83,12 @@ pub enum Refusal {
 const CONFLICT: &str = "an event of this id was told before with other content; the first one stands";
 const STALE: &str = "the event is older than 7 days, and its signature does not cover when it was sent";
 
+/// In whose name requests are counted that come under a name that no source has: it is none that a source can have.
+pub const STRAYS: &str = "-";
+const NO_SOURCE: &str = "the request came under a name that no source has";
+
 /// What `source show` calls a body that was not understood.
-const UNREADABLE: &str = "the body was signed and not understood; it is in quarantine";
+pub const UNREADABLE: &str = "the body was signed and not understood; it is in quarantine";
 
 /// Takes what sources post.
 pub struct Intake {
@@ -151,6 +157,9 @@ impl Intake {
         if !roster.contains_key(source) {
             roster = self.roster.now().await?;
         }
+        if !roster.contains_key(source) {
+            self.refusals.count(&SourceName::new(STRAYS), NO_SOURCE, self.clock.now()).await;
+        }
         let known = roster.get(source).ok_or_else(|| Refusal::UnknownSource(source.clone()))?;
         let dialect = spoken_by(known)?;
         let (now, settings) = (self.clock.now(), set_up(known)?);
@@ -182,6 +191,9 @@ impl Intake {
         let keys = Keys { secrets: &known.live(now), settings: &settings, certificate: certificate.as_deref() };
         let verified = match dialect.verify(request, &keys, now) {
             Ok(verified) => verified,
+            Err(Rejection::Wrong) if is_rewritten(dialect, request, &keys, now) => {
+                return Err(self.reject(source, Rejection::Rewritten, now).await);
+            }
             Err(rejection) => return Err(self.reject(source, rejection, now).await),
         };
         let told = dialect.normalise(&verified, &settings);

@@ -7,6 +7,7 @@ pub mod entrance;
 pub mod fetch;
 pub mod following;
 mod handover;
+pub mod health;
 pub mod hosted;
 pub mod imap;
 pub mod intake;

@@ -30,7 +30,7 @@ impl Refusals {
         Self { records, held: Mutex::default() }
     }
 
-    /// Counts a refusal of a source that exists. What could not be written is lost: a count is worth no answer.
+    /// Counts a refusal. What could not be written is lost: a count is worth no answer.
     pub(super) async fn count(&self, source: &SourceName, reason: &'static str, now: UnixMillis) {
         let due: Vec<_> = {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

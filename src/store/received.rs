@@ -274,6 +274,9 @@ pub trait ReceivedMail: Send + Sync + 'static {
     /// Keeps the bytes of a file.
     async fn keep_received_file(&self, id: &MessageId, place: usize, bytes: &[u8]) -> Result<(), StoreError>;
 
+    /// How many there are, with the bytes of their texts and of their files.
+    async fn received_weight(&self) -> Result<(u64, u64, u64), StoreError>;
+
     /// Messages, the newest first.
     async fn list_received(&self, query: &ReceivedQuery) -> Result<Vec<Received>, StoreError>;
 

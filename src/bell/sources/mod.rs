@@ -16,6 +16,7 @@ mod mailgun;
 pub mod manual;
 pub mod multimail;
 mod postmark;
+mod rewritten;
 #[cfg(test)]
 mod samples;
 mod sendgrid;
@@ -25,6 +26,7 @@ mod shared;
 mod svix;
 mod vocabulary;
 
+pub(super) use self::rewritten::is_rewritten;
 pub use self::{
     carried::{Carried, CarriedFile, Remainder},
     certificate::Certificate,
@@ -130,6 +132,8 @@ pub enum Rejection {
     Missing,
     /// It carries none that a live secret of the source would make.
     Wrong,
+    /// It carries one that fits the body only if its blanks or line ends are put back.
+    Rewritten,
     /// It was signed too long ago, or in the future.
     Stale,
     /// It lists more signatures than anybody needs.
@@ -150,6 +154,9 @@ impl Rejection {
         match self {
             Self::Missing => "the request carries no signature",
             Self::Wrong => "no live secret of the source makes the request's signature",
+            Self::Rewritten => {
+                "the body is not as it was signed: something on the way wrote it anew, with other blanks or line ends"
+            }
             Self::Stale => "the signature's timestamp is too far from this machine's clock",
             Self::TooMany => "the request lists too many signatures",
             Self::Replayed => "the request's single-use token was used before",
@@ -245,7 +252,7 @@ pub trait Dialect: Send + Sync {
 }
 
 /// The name of what a sample tells: none that anything can happen as.
-const SAMPLE: &str = "mailbell.test";
+pub const SAMPLE: &str = "mailbell.test";
 
 /// Every dialect.
 static DIALECTS: [&dyn Dialect; 10] = [

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{CONNECT, Check, State};
 use crate::{
     app::data_dir::default_config_file,
+    bell::sources::dialect,
     config::{
         Config,
         load::{Overrides, load},
@@ -59,10 +60,14 @@ pub(super) async fn sources(store: &BellStore, clock: &dyn Clock) -> Vec<Check> 
         Err(error) => return vec![Check::bad("sources", State::Failed, error.to_string(), "see the log")],
     };
     let now = clock.now();
+    // Some sign by a certificate of theirs, and a mailbox may be opened by a token.
+    let signs = |name: &str| dialect(name).is_some_and(|speaker| speaker.manual().secret.is_some());
+    let signing = sources.iter().filter(|source| signs(&source.dialect));
     let mute: Vec<&str> =
-        sources.iter().filter(|source| source.live(now).is_empty()).map(|source| source.name.as_str()).collect();
+        signing.filter(|source| source.live(now).is_empty()).map(|source| source.name.as_str()).collect();
     let mut checks = vec![if mute.is_empty() {
-        Check::ok("sources", format!("{}, each with a secret", sources.len())).with(json!({ "sources": sources.len() }))
+        Check::ok("sources", format!("{}, each with what it needs", sources.len()))
+            .with(json!({ "sources": sources.len() }))
     } else {
         let says = format!("without a secret, so that nothing of theirs is taken: {}", mute.join(", "));
         let todo = "give each its secret with `mailbell source rotate NAME --secret-stdin`, or remove it";

@@ -62,6 +62,10 @@ pub(in super::super) struct Add {
     /// How a sender that no dialect is written for signs and spells, as JSON (docs/providers.md)
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
+    /// Read a key of the provider's API from this file (one line): for what its webhooks do not carry, as Resend's leave out the
+    /// text
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
     /// How far a signed timestamp may lie from this machine's clock, in seconds either way (300 unless given)
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(TOLERANCE_SECS_MAX)))]
     tolerance_secs: Option<u32>,
@@ -85,7 +89,8 @@ impl Add {
             self.dialect.clone().unwrap_or_else(|| if self.imap.is_meant() { IMAP } else { SOURCE }.to_owned());
         let settings = self.settings(&speaks)?;
         let has_secret = self.secret_stdin || self.secret_file.is_some();
-        let Self { name, secret_file, imap, place, .. } = self;
+        let Self { name, secret_file, api_key_file, imap, place, .. } = self;
+        let api_key = api_key_file.map(|file| api_key(&speaks, file)).transpose()?;
         if speaks == IMAP {
             if imap.needs_no_password() == has_secret {
                 return Err(
@@ -129,6 +134,9 @@ impl Add {
         if settings != Settings::default() {
             store.set_up(&source, &settings.stored()).await?;
         }
+        if api_key.is_some() {
+            store.set_api_key(&source, api_key.as_ref()).await?;
+        }
         let about = serde_json::json!({ "name": name, "dialect": speaks });
         store.record(Entry::Operator { command: "source add", about }, clock.now()).await?;
         let base = dir.published()?.and_then(|published| published.addresses.hooks);
@@ -139,6 +147,13 @@ impl Add {
         }
         if let Some(secret) = manual.secret {
             say(format!("Its secret is {secret}."))?;
+        }
+        if let Some(remainder) = speaker.remainder().filter(|_| api_key.is_none()) {
+            let provider = remainder.provider();
+            say(format!(
+                "{provider}'s webhooks leave out the text of messages: mailbell source api-key {name} --file FILE has it fetched \
+                 with a key of {provider}'s API."
+            ))?;
         }
         say(format!("A provider on the internet needs a public URL in place of {url}."))
     }
@@ -169,6 +184,22 @@ fn read_mapping(path: &Path) -> Result<Mapping, Failure> {
         return Err(format!("a mapping has at most {MAPPING_BYTES_MAX} bytes").into());
     }
     Ok(Mapping::read(&text)?)
+}
+
+/// A key of the provider's API from a file, for a dialect that has use for one.
+pub(super) fn api_key(speaks: &str, file: PathBuf) -> Result<Secret, Failure> {
+    if dialect(speaks).is_none_or(|speaker| speaker.remainder().is_none()) {
+        return Err(format!("the {speaks} dialect asks no API; a key is for --dialect resend").into());
+    }
+    let mut key = String::new();
+    File::open(&file)?.take(SECRET_BYTES_MAX + 1).read_to_string(&mut key)?;
+    let key = key.trim();
+    let plain =
+        !key.is_empty() && key.len() as u64 <= SECRET_BYTES_MAX && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if !plain {
+        return Err(format!("a key is one line of 1 to {SECRET_BYTES_MAX} visible ASCII characters").into());
+    }
+    Ok(Secret::new(key))
 }
 
 /// Adds a mailbox elsewhere, for the keeper to watch.

@@ -3,12 +3,12 @@
 mod add;
 mod imap;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use self::add::{Add, secret_from};
+use self::add::{Add, api_key, secret_from};
 use super::{Failure, Where, say, time_and_ids};
 use crate::{
     app::bell_side::open_bell_store,
@@ -44,6 +44,8 @@ pub(super) enum Source {
     Show(Named),
     /// Add a new secret; the old ones vouch a while longer
     Rotate(Rotate),
+    /// Give a source a key of its provider's API, or take it away
+    ApiKey(ApiKey),
     /// Post a signed sample through the running receiver
     Test(Named),
     /// Show the signed bodies that were not understood
@@ -84,6 +86,20 @@ pub(super) struct Rotate {
 }
 
 #[derive(Args)]
+pub(super) struct ApiKey {
+    /// Which
+    name: String,
+    /// Read the key from this file (one line); it never stands on the command line
+    #[arg(long, required_unless_present = "remove", conflicts_with = "remove")]
+    file: Option<PathBuf>,
+    /// Forget the key
+    #[arg(long)]
+    remove: bool,
+    #[command(flatten)]
+    place: Where,
+}
+
+#[derive(Args)]
 pub(super) struct Kept {
     /// Of which source; of all unless given
     name: Option<String>,
@@ -101,6 +117,7 @@ impl Source {
             Self::List(list) => list.run().await,
             Self::Show(named) => named.show().await,
             Self::Rotate(rotate) => rotate.run().await,
+            Self::ApiKey(key) => key.run().await,
             Self::Test(named) => named.test().await,
             Self::Quarantine(kept) => kept.run().await,
             Self::Remove(named) => named.remove().await,
@@ -180,7 +197,8 @@ impl Named {
             told_by(&name)
         } else {
             say(format!("{}  {}", url(base.as_deref(), &self.name), source.dialect))?;
-            say(format!("  settings: {}  secrets: {}", source.settings, source.live(now).len()))?;
+            let key = if source.api_key.is_some() { "  with an API key" } else { "" };
+            say(format!("  settings: {}  secrets: {}{key}", source.settings, source.live(now).len()))?;
             name
         };
         for (_, until) in source.retiring.iter().filter(|(_, until)| now < *until) {
@@ -259,6 +277,20 @@ impl Rotate {
             return say("the new password is used from now on");
         }
         say(format!("the new secret vouches from now on, the old ones until {until}"))
+    }
+}
+
+impl ApiKey {
+    async fn run(self) -> Result<(), Failure> {
+        let (clock, ids) = time_and_ids();
+        let store = open_bell_store(&self.place.open()?, &ids).await?;
+        let name = SourceName::new(&self.name);
+        let source = store.source(&name).await?.ok_or_else(|| unknown(&self.name))?;
+        let key = self.file.map(|file| api_key(&source.dialect, file)).transpose()?;
+        store.set_api_key(&name, key.as_ref()).await?;
+        let about = serde_json::json!({ "name": self.name, "given": key.is_some() });
+        store.record(Entry::Operator { command: "source api-key", about }, clock.now()).await?;
+        say(if key.is_some() { "the key is used from now on" } else { "the key is forgotten" })
     }
 }
 

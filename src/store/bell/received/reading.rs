@@ -96,6 +96,12 @@ impl ReceivedMail for BellStore {
         kept.await
     }
 
+    async fn received_weight(&self) -> Result<(u64, u64, u64), StoreError> {
+        let measure = sqlx::query_as::<_, (i64, i64, i64)>(sql::WEIGHT).fetch_one(&self.database.readers).await;
+        let (messages, text, files) = measure.map_err(failed("weigh received messages"))?;
+        Ok((messages.unsigned_abs(), text.unsigned_abs(), files.unsigned_abs()))
+    }
+
     async fn list_received(&self, query: &ReceivedQuery) -> Result<Vec<Received>, StoreError> {
         let rows = sqlx::query(sql::LIST)
             .bind(&query.mailbox)

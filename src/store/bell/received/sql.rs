@@ -42,6 +42,8 @@ pub(super) const AT_PROVIDER: &str =
 pub(super) const COMPLETE: &str = "UPDATE received_messages SET whole = 1, fields = ?2, body = ?3, reply = ?4 \
      WHERE message_id = ?1 AND whole = 0 RETURNING id";
 pub(super) const ROW_OF: &str = "SELECT id FROM received_messages WHERE message_id = ?";
+pub(super) const WEIGHT: &str = "SELECT count(*), coalesce(sum(octet_length(body)), 0), \
+     (SELECT coalesce(sum(octet_length(bytes)), 0) FROM received_files) FROM received_messages";
 pub(super) const LIST: &str = concat!(
     "SELECT ",
     message_columns!(),
@@ -86,6 +88,7 @@ pub(in super::super) const ALL: &[&str] = &[
     AT_PROVIDER,
     COMPLETE,
     ROW_OF,
+    WEIGHT,
     LIST,
     THREAD,
     MARK_READ,

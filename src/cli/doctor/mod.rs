@@ -2,6 +2,7 @@
 //! should be, what to do.
 
 mod around;
+mod sources;
 
 use std::{
     fs,
@@ -23,12 +24,10 @@ use crate::{
         data_dir::DataDir,
         local_socket::{Pulse, pulse},
     },
-    bell::imap::DIALECT,
     config::Config,
     domain::{
         address::ascii_domain,
         clock::{Clock, UnixMillis},
-        id::SourceName,
         notice::NoticeTarget,
     },
     mail::space::{FileSystemOf, FreeSpace as _},
@@ -36,8 +35,6 @@ use crate::{
         audit::{AuditLog as _, Verdict},
         bell, mail,
         notices::Notices as _,
-        received::FolderState,
-        sources::Sources as _,
         survey::Survey,
     },
 };
@@ -118,7 +115,9 @@ impl Doctor {
             let store = open_bell_store(&dir, &time_and_ids().1).await?;
             checks.push(audit(&store).await);
             checks.extend(around::sources(&store, &*clock).await);
-            checks.extend(mailboxes(&store).await);
+            checks.extend(sources::mailboxes(&store).await);
+            checks.extend(sources::webhooks(&store, &*clock).await);
+            checks.extend(sources::weight(&store).await);
             if let Some(config) = &config {
                 checks.extend(notices(&store, config).await?);
             }
@@ -237,37 +236,6 @@ async fn audit(store: &bell::BellStore) -> Check {
             "compare it with an export or a backup from before",
         ),
         Err(error) => Check::bad("audit", State::Failed, error, "see the log"),
-    }
-}
-
-/// The watched mailboxes, a line each.
-async fn mailboxes(store: &bell::BellStore) -> Vec<Check> {
-    let read = async {
-        let mut checks = Vec::new();
-        let sources = store.sources().await.map_err(|error| error.to_string())?;
-        for source in sources.into_iter().filter(|source| source.dialect == DIALECT) {
-            for state in super::source::states(store, &source).await.map_err(|error| error.to_string())? {
-                checks.push(mailbox(&source.name, state));
-            }
-        }
-        Ok::<_, String>(checks)
-    };
-    read.await.unwrap_or_else(|error| vec![Check::bad("imap", State::Failed, error, "see the log")])
-}
-
-fn mailbox(source: &SourceName, FolderState { folder, looked_at, trouble, .. }: FolderState) -> Check {
-    match (trouble, looked_at) {
-        (Some((why, since)), _) => {
-            let says = format!("{source}, {folder} is not read since {since}");
-            Check::bad("imap", State::Warning, says, why)
-        }
-        (None, Some(at)) => Check::ok("imap", format!("{source}, {folder} is read, with its last news at {at}")),
-        (None, None) => Check::bad(
-            "imap",
-            State::Warning,
-            format!("{source}, {folder} was not read yet"),
-            "start `mailbell serve`, and try `mailbell source test`",
-        ),
     }
 }
 
