@@ -149,6 +149,13 @@
 //! changes of UIDVALIDITY. Such messages are kept in `bell.db` ([`store::received`]), and [`bell::upstream`] shows them among
 //! those of the mail API.
 //!
+//! ## A message that a webhook brings
+//!
+//! Where a provider's webhook carries a message, [`bell::intake`] has it read by the same reader and keeps it beside those of
+//! mailboxes elsewhere, in the transaction of its event, under an id that no other message has. What the provider still has (Resend's
+//! text, files) is fetched by its API when it is first read ([`bell::upstream`]), and kept. One place there says where a
+//! message is read from. [`bell::health`] concludes from what was refused what is likely wrong with a source.
+//!
 //! ## A copy elsewhere
 //!
 //! [`app::backup`] copies both databases as of one moment ([`store::snapshot`]): the write locks of both are held while a reader

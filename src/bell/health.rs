@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     intake::UNREADABLE,
-    sources::{Rejection, SAMPLE, dialect},
+    sources::{Dialect, Rejection, SAMPLE, dialect},
     webhooks::SOURCE,
 };
 use crate::{
@@ -70,7 +70,7 @@ pub fn findings(
     }
     let speaker = dialect(&source.dialect);
     let inbound = EventKind::Inbound.as_str();
-    if let Some(remainder) = speaker.and_then(|speaker| speaker.remainder())
+    if let Some(remainder) = speaker.and_then(Dialect::remainder)
         && source.api_key.is_none()
         && history.told.iter().any(|(kind, ..)| kind == inbound)
     {

@@ -1,38 +1,36 @@
 //! Amazon SES over SNS, through the receiver: certificates are fetched once and from nowhere else, subscriptions confirmed, and
 //! what became of mail told once. The authority is made here.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mailbell::{
     bell::{
         fetch::{Fetch as _, FetchError, Providers},
         sources::settings::Settings,
     },
-    domain::{clock::Clock as _, id::SourceName},
+    domain::{
+        clock::Clock as _,
+        id::{MessageId, SourceName},
+    },
     http::hooks,
-    reach::{Names, Reach},
-    store::sources::{Records as _, Sources as _},
+    reach::Reach,
+    store::{
+        received::ReceivedMail as _,
+        sources::{Records as _, Sources as _},
+    },
 };
 use ring::{
     rand::SystemRandom,
     signature::{RSA_PKCS1_SHA256, RsaKeyPair},
 };
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        pki_types::{CertificateDer, PrivateKeyDer},
-    },
-};
 
 use crate::support::{
     bell::BellWing,
     clock::TestClock,
     http::{Answer, send, serve},
+    provider::{Here, host},
 };
 
 const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:mail-events";
@@ -227,43 +225,25 @@ async fn a_subscription_is_confirmed_for_a_topic_of_the_source_and_told() {
     assert_eq!(house.wing.web.asked().len(), 3);
 }
 
-/// Every name is this machine's.
-#[derive(Debug)]
-struct Here;
-
-#[async_trait]
-impl Names for Here {
-    async fn addresses(&self, _: &str) -> std::io::Result<Vec<IpAddr>> {
-        Ok(vec![IpAddr::from([127, 0, 0, 1])])
-    }
-}
-
-/// A host by TLS with a certificate for `name`, which answers each request with `answer`; its port, and the authority.
-async fn host(name: &str, answer: &'static str) -> (u16, reqwest::Certificate) {
-    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority_key = rcgen::KeyPair::generate().unwrap();
-    let root = authority.self_signed(&authority_key).unwrap();
-    let issuer = rcgen::Issuer::new(authority, authority_key);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let own = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = ServerConfig::builder().with_no_client_auth();
-    let chain = vec![CertificateDer::from(own.der().to_vec())];
-    let config = config.with_single_cert(chain, PrivateKeyDer::Pkcs8(key.serialize_der().into())).unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
-            let mut request = [0; 2048];
-            let _ = stream.read(&mut request).await;
-            let _ = stream.write_all(answer.as_bytes()).await;
-            let _ = stream.shutdown().await;
-        }
-    });
-    (port, reqwest::Certificate::from_der(root.der()).unwrap())
+#[tokio::test]
+async fn a_message_that_came_in_is_kept_with_what_the_notification_carries() {
+    let house = House::start().await;
+    let raw = "From: Bob <bob@example.com>\r\nTo: agent@mailbell.test\r\nSubject: Order 7\r\nMessage-ID: <m1@example.com>\r\n\r\nYes\r\n";
+    let notification = |id: &str, content: Option<String>| {
+        let common = json!({"from": ["Bob <bob@example.com>"], "to": ["agent@mailbell.test"], "subject": "Order 7"});
+        json!({
+            "notificationType": "Received", "content": content,
+            "mail": {"messageId": id, "source": "bob@example.com", "timestamp": "2026-11-24T10:00:00.000Z", "commonHeaders": common},
+            "receipt": {"recipients": ["agent@mailbell.test"], "action": {"type": "SNS", "encoding": "BASE64"}},
+        })
+    };
+    assert_eq!(house.tell("one", &notification("ses-1", Some(STANDARD.encode(raw)))).await.json["received"], 1);
+    assert_eq!(house.tell("two", &notification("ses-2", None)).await.json["received"], 1);
+    let kept = async |id| house.wing.store.received_text(&MessageId::new(id)).await.unwrap().unwrap();
+    let whole = kept("ses-1").await;
+    assert_eq!((whole.body.trim(), whole.message.fields.subject.as_str()), ("Yes", "Order 7"));
+    let head = kept("ses-2").await;
+    assert!(head.body.is_empty() && head.message.fields.notes[0].contains("S3"), "{head:?}");
 }
 
 #[tokio::test]
@@ -271,16 +251,16 @@ async fn a_certificate_is_taken_only_from_a_host_that_proves_its_name() {
     const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\npem";
     let clock = Arc::new(TestClock::default());
     let sns = "sns.eu-west-1.amazonaws.com";
-    let (port, root) = host(sns, OK).await;
+    let (port, root) = host(sns, |_| OK.to_owned()).await;
     let url = format!("https://{sns}:{port}/x.pem").parse().unwrap();
     let trusting = |roots, reach| Providers::trusting(clock.clone(), roots, Arc::new(Here), reach);
     assert_eq!(trusting(vec![root.clone()], Reach::Own).get(&url).await.unwrap(), b"pem");
     assert!(trusting(vec![root.clone()], Reach::Public).get(&url).await.is_err(), "the name leads inside");
-    let (stranger, other_root) = host(sns, OK).await;
+    let (stranger, other_root) = host(sns, |_| OK.to_owned()).await;
     assert!(trusting(vec![other_root], Reach::Own).get(&url).await.is_err(), "from a root that is not trusted");
     let strange = format!("https://{sns}:{stranger}/x.pem").parse().unwrap();
     assert!(trusting(vec![root.clone()], Reach::Own).get(&strange).await.is_err());
-    let (other, other_root) = host("evil.test", OK).await;
+    let (other, other_root) = host("evil.test", |_| OK.to_owned()).await;
     let other = format!("https://{sns}:{other}/x.pem").parse().unwrap();
     assert!(trusting(vec![other_root], Reach::Own).get(&other).await.is_err(), "another name's certificate");
     let plain = format!("http://{sns}:{port}/x.pem").parse().unwrap();
@@ -288,8 +268,8 @@ async fn a_certificate_is_taken_only_from_a_host_that_proves_its_name() {
     let literal = "https://169.254.169.254/x.pem".parse().unwrap();
     assert!(matches!(trusting(vec![root], Reach::Public).get(&literal).await, Err(FetchError::Address)));
 
-    let (moved, root) =
-        host(sns, "HTTP/1.1 302 Found\r\nlocation: https://evil.test/\r\ncontent-length: 0\r\n\r\n").await;
+    let elsewhere = "HTTP/1.1 302 Found\r\nlocation: https://evil.test/\r\ncontent-length: 0\r\n\r\n";
+    let (moved, root) = host(sns, |_| elsewhere.to_owned()).await;
     let moved = format!("https://{sns}:{moved}/x.pem").parse().unwrap();
     assert!(matches!(trusting(vec![root], Reach::Own).get(&moved).await, Err(FetchError::Status(302))));
 }

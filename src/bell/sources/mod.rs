@@ -6,6 +6,8 @@
 
 mod carried;
 mod certificate;
+#[cfg(test)]
+mod documented;
 mod event;
 mod failure;
 mod fields;

@@ -17,7 +17,7 @@ use crate::{
         fetch::{Ask, FetchError},
         keeping,
         letter::FILE_BYTES_MAX,
-        sources::{Remainder, dialect},
+        sources::{Dialect, Remainder, dialect},
     },
     domain::secret::Secret,
     store::received::{AtProvider, Fields, Received},
@@ -151,7 +151,7 @@ impl Elsewhere {
             let why = format!("the rest of this message is with its provider, and the source {name} was removed");
             return Ok(Err(Withheld(why)));
         };
-        let Some(remainder) = dialect(&source.dialect).and_then(|dialect| dialect.remainder()) else {
+        let Some(remainder) = dialect(&source.dialect).and_then(Dialect::remainder) else {
             let why = format!("this version cannot ask the provider of the source {name} for the rest of this message");
             return Ok(Err(Withheld(why)));
         };

@@ -90,7 +90,7 @@ impl Add {
         let settings = self.settings(&speaks)?;
         let has_secret = self.secret_stdin || self.secret_file.is_some();
         let Self { name, secret_file, api_key_file, imap, place, .. } = self;
-        let api_key = api_key_file.map(|file| api_key(&speaks, file)).transpose()?;
+        let api_key = api_key_file.map(|file| api_key(&speaks, &file)).transpose()?;
         if speaks == IMAP {
             if imap.needs_no_password() == has_secret {
                 return Err(
@@ -187,12 +187,12 @@ fn read_mapping(path: &Path) -> Result<Mapping, Failure> {
 }
 
 /// A key of the provider's API from a file, for a dialect that has use for one.
-pub(super) fn api_key(speaks: &str, file: PathBuf) -> Result<Secret, Failure> {
+pub(super) fn api_key(speaks: &str, file: &Path) -> Result<Secret, Failure> {
     if dialect(speaks).is_none_or(|speaker| speaker.remainder().is_none()) {
         return Err(format!("the {speaks} dialect asks no API; a key is for --dialect resend").into());
     }
     let mut key = String::new();
-    File::open(&file)?.take(SECRET_BYTES_MAX + 1).read_to_string(&mut key)?;
+    File::open(file)?.take(SECRET_BYTES_MAX + 1).read_to_string(&mut key)?;
     let key = key.trim();
     let plain =
         !key.is_empty() && key.len() as u64 <= SECRET_BYTES_MAX && key.bytes().all(|byte| byte.is_ascii_graphic());

@@ -286,7 +286,7 @@ impl ApiKey {
         let store = open_bell_store(&self.place.open()?, &ids).await?;
         let name = SourceName::new(&self.name);
         let source = store.source(&name).await?.ok_or_else(|| unknown(&self.name))?;
-        let key = self.file.map(|file| api_key(&source.dialect, file)).transpose()?;
+        let key = self.file.map(|file| api_key(&source.dialect, &file)).transpose()?;
         store.set_api_key(&name, key.as_ref()).await?;
         let about = serde_json::json!({ "name": self.name, "given": key.is_some() });
         store.record(Entry::Operator { command: "source api-key", about }, clock.now()).await?;

@@ -101,7 +101,9 @@ impl Post {
 
 struct Waiting {
     post: Arc<Post>,
-    _room: OwnedSemaphorePermit,
+    /// Given back when the post is answered.
+    #[expect(dead_code, reason = "it is held, and not looked at")]
+    room: OwnedSemaphorePermit,
     answer: oneshot::Sender<Result<Vec<Ingested>, StoreError>>,
 }
 
@@ -124,8 +126,8 @@ impl Appender {
     pub(super) async fn append(&self, post: Post) -> Result<Vec<Ingested>, StoreError> {
         let (answer, answered) = oneshot::channel();
         let room = self.room.clone().try_acquire_many_owned(post.weight_kib());
-        let _room = room.map_err(|_| StoreError::Refused(Refusal::Overloaded))?;
-        self.queue.try_send(Waiting { post: Arc::new(post), _room, answer }).map_err(|refused| {
+        let room = room.map_err(|_| StoreError::Refused(Refusal::Overloaded))?;
+        self.queue.try_send(Waiting { post: Arc::new(post), room, answer }).map_err(|refused| {
             StoreError::Refused(match refused {
                 mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
                 mpsc::error::TrySendError::Closed(_) => Refusal::Closed,

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use mailbell::{
+    app::letters,
     bell::{
         consumers::Settling,
+        fetch::Fetch,
         hosted::{self, Hosted},
+        intake::Intake,
         oversight::Oversight,
-        upstream::{Authority, Upstream},
+        upstream::{Authority, Elsewhere, Upstream},
         waiting::Waiting,
         webhooks::{OwnReceiver, SOURCE, Webhooks},
     },
@@ -33,7 +36,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{api::gate, clock::TestClock, entropy::Counting, mail_api};
+use super::{api::gate, bell::Web, clock::TestClock, entropy::Counting, mail_api};
 
 /// The bell wing.
 pub struct Wing {
@@ -41,6 +44,8 @@ pub struct Wing {
     pub store: BellStore,
     pub api: mail_api::MailApi,
     pub bell: Bell,
+    /// What providers have.
+    pub web: Arc<dyn Fetch>,
     ids: Arc<Ids>,
     receiver: OwnReceiver,
     /// What `webhooks.allow_hosts` says.
@@ -70,6 +75,7 @@ impl Wing {
             store,
             api,
             bell: Bell::default(),
+            web: Arc::new(Web::default()),
             ids,
             receiver,
             allowed: AllowHosts::default(),
@@ -95,15 +101,32 @@ impl Wing {
     pub fn upstream_of_the_house(&self) -> Arc<Upstream> {
         let (map, clock) = (Arc::new(self.store.clone()), Arc::new(self.clock.clone()));
         let (base, key) = (self.api.url.clone(), Secret::new(mail_api::KEY));
-        Arc::new(Upstream::fixed(base, key, map, clock, Authority::House).unwrap())
+        let upstream = Upstream::fixed(base, key, map, clock, Authority::House).unwrap();
+        Arc::new(upstream.with_received(self.elsewhere()))
     }
 
     pub fn upstream_with_key(&self, key: &str) -> Arc<Upstream> {
         let (map, clock) = (Arc::new(self.store.clone()), Arc::new(self.clock.clone()));
-        Arc::new(
-            Upstream::fixed(self.api.url.clone(), Secret::new(key), map, clock, Authority::Agents(self.oversight()))
-                .unwrap(),
-        )
+        let authority = Authority::Agents(self.oversight());
+        let upstream = Upstream::fixed(self.api.url.clone(), Secret::new(key), map, clock, authority).unwrap();
+        Arc::new(upstream.with_received(self.elsewhere()))
+    }
+
+    fn elsewhere(&self) -> Elsewhere {
+        let store = Arc::new(self.store.clone());
+        Elsewhere {
+            mail: store.clone(),
+            sources: store,
+            fetch: self.web.clone(),
+            clock: Arc::new(self.clock.clone()),
+            read_letter: letters::read,
+        }
+    }
+
+    /// What takes webhooks of this wing's sources.
+    pub fn intake(&self) -> Arc<Intake> {
+        let (store, clock) = (Arc::new(self.store.clone()), Arc::new(self.clock.clone()));
+        Arc::new(Intake::new(store.into(), self.bell.clone(), clock, self.web.clone(), letters::read))
     }
 
     /// What looks after the mail API as a hosted one, which reaches us under `public_url`.

@@ -19,6 +19,7 @@ pub mod mail_api;
 pub mod mailroom;
 pub mod openapi;
 pub mod post;
+pub mod provider;
 pub mod receiver;
 pub mod relay;
 pub mod smtp_peer;
