@@ -10,7 +10,7 @@ use crate::domain::clock::UnixMillis;
 const BODY_BYTES_MAX: usize = 256 << 10;
 
 /// Whether the signature of a request fits what its body was, before somebody changed blanks or line ends.
-pub(in crate::bell) fn is_rewritten(
+pub(in super::super) fn is_rewritten(
     dialect: &dyn Dialect,
     request: &RawRequest,
     keys: &Keys<'_>,
