@@ -26,7 +26,7 @@ pub struct Subject {
     pub from: PathBuf,
     /// The copy: a file that is there and empty.
     pub to: PathBuf,
-    /// Tables that the copy has without their rows.
+    /// Tables that the copy has without their rows, and columns (`table.column`) that it has without their values.
     pub withheld: &'static [&'static str],
 }
 
@@ -63,8 +63,7 @@ pub async fn together(subjects: Vec<Subject>, mut progress: impl FnMut(Copied) +
     let mut tables = 0;
     for reader in &mut readers {
         for table in &reader.tables {
-            let withheld = reader.subject.withheld.contains(&table.name.as_str());
-            copy(&mut reader.conn, table, withheld).await?;
+            copy(&mut reader.conn, table, reader.subject.withheld).await?;
             tables += 1;
             progress(Copied { tables, of });
         }
@@ -149,13 +148,26 @@ async fn schema(conn: &mut SqliteConnection, which: &str) -> Result<Vec<Made>, S
 }
 
 /// Makes `table` in the copy, with its rows unless they are withheld.
-async fn copy(conn: &mut SqliteConnection, table: &Made, withheld: bool) -> Result<(), StoreError> {
+async fn copy(conn: &mut SqliteConnection, table: &Made, withheld: &[&str]) -> Result<(), StoreError> {
     run(conn, &in_the_copy(&table.sql)).await?;
-    if withheld {
+    if withheld.contains(&table.name.as_str()) {
         return Ok(());
     }
-    let name = table.name.replace('"', "\"\"");
-    run(conn, &format!("INSERT INTO copy.\"{name}\" SELECT * FROM main.\"{name}\"")).await
+    let columns: Vec<String> = sqlx::query_scalar("SELECT name FROM pragma_table_info(?, 'main')")
+        .bind(&table.name)
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(failed("read the schema"))?;
+    let values = columns.iter().map(|column| {
+        let is_withheld = withheld.iter().any(|one| one.split_once('.') == Some((table.name.as_str(), column)));
+        if is_withheld { "NULL".to_owned() } else { quoted(column) }
+    });
+    let (name, values) = (quoted(&table.name), values.collect::<Vec<_>>().join(", "));
+    run(conn, &format!("INSERT INTO copy.{name} SELECT {values} FROM main.{name}")).await
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// What belongs to no table of ours: the places that are never given twice, and the keeper's epoch.
@@ -195,6 +207,7 @@ mod tests {
         let mut conn = sqlite::options(path).create_if_missing(true).connect().await.expect("opened");
         let schema = "CREATE TABLE counted (n INTEGER PRIMARY KEY AUTOINCREMENT, word TEXT NOT NULL) STRICT;
              CREATE TABLE secrets (word TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+             CREATE TABLE called (name TEXT NOT NULL, api_key TEXT) STRICT; INSERT INTO called VALUES ('acme', 'hunter2-key');
              CREATE UNIQUE INDEX counted_word ON counted (word);
              INSERT INTO counted (word) VALUES ('one'), ('two'), ('three'); DELETE FROM counted WHERE n = 3;
              INSERT INTO secrets VALUES ('hunter2-hunter2'); PRAGMA user_version = 7";
@@ -207,17 +220,20 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let (from, to) = (dir.path().join("from.db"), dir.path().join("to.db"));
         let mut source = made(&from).await;
-        let subject = Subject { from, to: to.clone(), withheld: &["secrets"] };
+        let subject = Subject { from, to: to.clone(), withheld: &["secrets", "called.api_key"] };
         std::fs::File::create_new(&to).expect("made");
         let mut steps = Vec::new();
         together(vec![subject], |copied| steps.push(copied)).await.expect("copied");
-        assert_eq!(steps.last(), Some(&Copied { tables: 2, of: 2 }));
+        assert_eq!(steps.last(), Some(&Copied { tables: 3, of: 3 }));
         sqlx::query("INSERT INTO counted (word) VALUES ('later')").execute(&mut source).await.expect("it goes on");
 
         let mut copy = sqlite::options(&to).connect().await.expect("opened");
         let words: Vec<String> =
             sqlx::query_scalar("SELECT word FROM counted ORDER BY n").fetch_all(&mut copy).await.expect("read");
         assert_eq!(words, ["one", "two"]);
+        let called: (String, Option<String>) =
+            sqlx::query_as("SELECT name, api_key FROM called").fetch_one(&mut copy).await.expect("read");
+        assert_eq!(called, ("acme".to_owned(), None));
         let add = "INSERT INTO counted (word) VALUES ('next') RETURNING n";
         let next: i64 = sqlx::query_scalar(add).fetch_one(&mut copy).await.expect("added");
         assert_eq!(next, 4, "no place is given twice");

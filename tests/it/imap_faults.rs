@@ -245,9 +245,9 @@ async fn told(house: &House) -> Vec<Event> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_takes_one_connection_is_read_over_one() {
     let heard = Arc::new(Mutex::new(Vec::new()));
-    let hears = heard.clone();
+    let noted = heard.clone();
     let port = server(GREETING, None, move |command| {
-        let mut heard = hears.lock().unwrap();
+        let mut heard = noted.lock().unwrap();
         heard.push(command.to_owned());
         let logins = heard.iter().filter(|command| command.starts_with("LOGIN")).count();
         if command.starts_with("LOGIN") && logins == 2 {
@@ -342,5 +342,53 @@ async fn what_a_server_fails_to_give_is_not_passed_over() {
     let at = hooks.strip_prefix("http://").unwrap().parse().unwrap();
     let answer = crate::support::http::send(at, "POST", "/hooks/work", &[], b"{}").await;
     assert_eq!(answer.status, 404, "nobody posts for a mailbox");
+    house.close().await;
+}
+
+/// More new messages than the longest line has room for: they are looked for in parts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_new_messages_than_a_line_can_name_are_all_looked_at() {
+    const MANY: u32 = 160_000;
+    let header = "From: ann@a.test\r\nSubject: the first\r\nMessage-ID: <1@a.test>\r\n\r\n";
+    let (mut looks, mut searches) = (0, 0);
+    let port = server(GREETING, None, move |command| {
+        let words: Vec<&str> = command.split(' ').collect();
+        Some(match (words[0], words.get(1).copied().unwrap_or_default()) {
+            ("EXAMINE", _) => {
+                looks += 1;
+                let (exists, next) = if looks == 1 { (0, 1) } else { (MANY, MANY + 1) };
+                format!("* {exists} EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT {next}] x\r\n{{tag}} OK done\r\n")
+            }
+            // The folder is empty at the first look, and full when the connection is there again.
+            ("UID", "SEARCH") if looks == 1 => {
+                searches += 1;
+                // It is looked for once more, and by then the connection is over.
+                if searches == 1 { "* SEARCH\r\n* 0 EXISTS\r\n{tag} OK done\r\n" } else { "* BYE later\r\n" }.into()
+            }
+            ("UID", "SEARCH") => {
+                let (low, high) = words[2].split_once(':').unwrap();
+                let low: u32 = low.parse().unwrap();
+                let high: u32 = high.parse().unwrap_or(MANY);
+                let after: u32 = words[4].split_once(':').unwrap().0.parse().unwrap();
+                let found: Vec<String> = (low.max(after)..=high).map(|uid| uid.to_string()).collect();
+                format!("* SEARCH {}\r\n{{tag}} OK done\r\n", found.join(" "))
+            }
+            // All but the first are gone when they are asked for.
+            ("UID", "FETCH") if command.contains("HEADER") && words[2].starts_with("1:") => format!(
+                "* 1 FETCH (UID 1 RFC822.SIZE {} INTERNALDATE \" 1-Jan-2100 00:00:00 +0000\" BODY[HEADER]<0> {{{}}}\r\n{header} BODY[TEXT]<0> {{7}}\r\nHello\r\n)\r\n{{tag}} OK done\r\n",
+                header.len() + 7,
+                header.len()
+            ),
+            ("UID", "FETCH") if words[2] == "1" => {
+                format!("* 1 FETCH (UID 1 BODY[] {{{}}}\r\n{header}Hello\r\n)\r\n{{tag}} OK done\r\n", header.len() + 7)
+            }
+            _ => return plain(command),
+        })
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let house = watching(dir.path(), &settings(port)).await;
+    let events = told(&house).await;
+    assert!(matches!(&events[0].fact.detail, Detail::Inbound { subject, .. } if subject == "the first"));
     house.close().await;
 }

@@ -23,8 +23,9 @@ use crate::{
     },
 };
 
-/// Tables whose rows prove who somebody is.
-pub const SECRETS: &[&str] = &["secrets", "tokens", "upgrade_codes", "notice_secrets"];
+/// Tables and columns whose rows prove who somebody is.
+pub const SECRETS: &[&str] =
+    &["secrets", "tokens", "upgrade_codes", "notice_secrets", "console_codes", "sources.api_key"];
 
 /// What holds everything back until the operator lets go, and ends what was under way.
 const HOLD: &str = "UPDATE oversight SET paused = 1;
