@@ -69,8 +69,7 @@
 //! outside, a result after; `http::v1`'s gate does the same for requests that change something. What lies in `bell.db` tells of
 //! itself in its own transaction: events, leases and how long they run, and each step of what waits for an operator.
 //! `examples/audit_check` checks an export and shares no code with all this. The chain's key lies in a file outside.
-//! [`bell::retention`] and [`mail::retention`] forget in small
-//! transactions, in the keeper, every hour.
+//! [`bell::retention`] and [`mail::retention`] forget in small transactions, in the keeper, every hour.
 //!
 //! ## One event's journey
 //!
@@ -79,9 +78,8 @@
 //! then does the peer read `250`.
 //!
 //! [`mail::webhooks`] claims the line (one endpoint, one mailbox), signs the stored bytes and posts them, for 24 hours of
-//! running time before they become a dead letter. [`http::hooks`]
-//! takes raw bytes; the source's dialect in [`bell::sources`] checks the signature before anything parses the body
-//! (`Verified` is a type that only dialects can make), then turns it into domain words. [`bell::intake`] appends them to the
+//! running time before they become a dead letter. [`http::hooks`] takes raw bytes; the source's dialect in [`bell::sources`]
+//! checks the signature before anything parses the body (`Verified` is a type that only dialects can make), then turns it into domain words. [`bell::intake`] appends them to the
 //! log: posters that arrive together share one statement and one commit. After the commit, and never before, the answer is
 //! 2xx and [`wake::Bell`] rings for the mailbox.
 //!
@@ -115,18 +113,18 @@
 //! that it was asked for under runs until then, and ten minutes longer for the agent to hear of it. Where the mailbox has it so
 //! (`schedule_first`), what is sent later is kept until its moment, and asked about then.
 //!
-//! ## Whose mail it takes
-//!
-//! [`mail::domains::Domains`] alone knows: those of the settings, and those that the API added, which are rows in `mail.db`.
-//! Whoever takes mail in, sends it or makes a mailbox asks it. [`mail::closing`] erases the account in small transactions, after
-//! a note that has the next keeper go on with it; the bell wing's log and record stay.
-//!
 //! Where the operator has said of a token that a person sits before its program, [`mcp`] asks that person first: by a request
 //! in the call, or by a result that wants an answer, whose state the house has sealed. The store decides on the digest shown.
 //!
 //! Whom the settings name is told of what needs a person. [`bell::notices`] looks through each record from a mark that is kept, notes
 //! facts and mark in one transaction of the keeper's term, and makes letters whose bytes stay; [`app`] lends it the mail wing's
 //! ways out. Letters by mail come from a mailbox that is nobody's, and of what becomes of them no event tells.
+//!
+//! ## Whose mail it takes
+//!
+//! [`mail::domains::Domains`] alone knows: those of the settings, and those that the API added, which are rows in `mail.db`.
+//! Whoever takes mail in, sends it or makes a mailbox asks it. [`mail::closing`] erases the account in small transactions, after
+//! a note that has the next keeper go on with it; the bell wing's log and record stay.
 //!
 //! ## The operator's pages
 //!

@@ -297,7 +297,7 @@ async fn what_cannot_be_told_by_mail_is_given_up_visibly_and_makes_no_loop() {
     let elsewhere = Told::start("ann@example.com").await;
     let doctor = elsewhere.doctor().await;
     assert!(
-        doctor.contains("ann@example.com of operator.notify is at none of our domains, and no relay is set"),
+        doctor.contains("ann@example.com of operator.notify is at none of mail.domains, and no relay is set"),
         "{doctor}"
     );
 }

@@ -248,16 +248,19 @@ async fn notices(store: &bell::BellStore, config: &Config) -> Result<Vec<Check>,
     for text in named.chain(overseers) {
         let Ok(target) = text.parse::<NoticeTarget>() else { continue };
         let shown = target.shown();
-        if let NoticeTarget::Address(address) = &target
+        let one = standing.iter().find(|one| one.target == text);
+        // The settings do not know the domains that the API added; what was told there shows that there is a way.
+        if one.is_none_or(|one| one.told_at.is_none())
+            && let NoticeTarget::Address(address) = &target
             && config.mail.relay.host.is_none()
             && !config.mail.domains.iter().any(|ours| ascii_domain(ours) == address.domain())
         {
-            let todo = "set mail.relay, or name a URL or an address at one of mail.domains";
-            let says = format!("{shown} of operator.notify is at none of our domains, and no relay is set");
+            let todo = "set mail.relay, or name a URL or an address at a domain whose mail is taken here";
+            let says = format!("{shown} of operator.notify is at none of mail.domains, and no relay is set");
             checks.push(Check::bad("notify", State::Warning, says, todo));
             continue;
         }
-        let Some(one) = standing.iter().find(|one| one.target == text) else {
+        let Some(one) = one else {
             checks.push(Check::ok("notify", format!("{shown}: nothing was told yet")));
             continue;
         };

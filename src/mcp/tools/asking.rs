@@ -194,7 +194,8 @@ impl Asking<'_> {
         ))
     }
 
-    /// The action once it is over; none where that takes too long.
+    /// The action once it is over; none where that takes too long. It is looked at, for its event is in the log before the reason
+    /// of a failure is noted.
     async fn done(&self, id: &ActionId) -> Result<Option<Action>, Failure> {
         let Rooms { oversight, clock, .. } = self.rooms;
         let late = clock.sleep(DONE_WITHIN);
