@@ -80,6 +80,8 @@ impl Told {
     /// Has `secs` pass, one by one, with time to work in each.
     async fn pass(&self, secs: u32) {
         let mut tick = tokio::time::interval(self.second);
+        // The first comes at once: without this a second would pass in no time wherever one is asked for at a time.
+        tick.tick().await;
         for _ in 0..secs {
             tick.tick().await;
             self.clock.advance(Duration::from_secs(1));
