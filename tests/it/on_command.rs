@@ -158,7 +158,12 @@ fn each_event_ends_handled_once_or_parked_whatever_the_command_does() {
     let end = until("all are settled or parked", || standing(dir).filter(settled));
     assert_eq!((&end["leased"], &end["waiting"]), (&0.into(), &0.into()), "all counts are of one moment");
     assert_eq!(read(&notes.join("did-1")).unwrap(), "1\n", "the one that is handled ran once");
-    assert_eq!(read(&notes.join("did-2")).unwrap(), "1\n2\n3\n4\n5\n");
+    // One try may have been leased, and not begun, when what runs the commands was killed.
+    let tries: Vec<u32> = read(&notes.join("did-2")).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    assert!(
+        tries.is_sorted_by(|a, b| a < b) && tries.len() >= 4 && tries.iter().all(|n| (1..=5).contains(n)),
+        "{tries:?}"
+    );
 
     let shown = shown(dir);
     let parked = shown["parked"].as_array().unwrap();
