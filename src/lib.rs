@@ -88,6 +88,9 @@
 //! through [`bell::upstream`], tags it `handled`, and its token acks the event. Where no agent runs, [`bell::attending`] does
 //! this for a command: it leases, has the command run, and acks or releases by how that ended.
 //!
+//! Where nothing has come within a second and the client takes tasks, the wait goes on as one (`mcp::tasks`): its principal's
+//! alone, in memory, ended with whoever would fetch its result. The call, its gate and its record are the same.
+//!
 //! Who waits for nothing can be told: [`bell::following`] reads what is new once for all of a process's MCP clients, and
 //! `mcp::notify` tells each which resource to read again.
 //!

@@ -183,6 +183,12 @@ impl Term {
             free_bytes_min: config.mail.free_bytes_min,
         });
         let probes = || http::health::probes(vitals.clone());
+        let (server, closing) = (resident.server.clone(), shutdown.clone());
+        parts.spawn(async move {
+            closing.cancelled().await;
+            // What ends by it gives back what it has leased.
+            server.tasks_over().await;
+        });
         let mcp = http::mcp::router(resident.server.clone(), gate, reach(config), shutdown.clone()).merge(probes());
         let mut hooks = http::hooks::router(Arc::new(intake)).merge(probes());
         if let Some(tracking) = tracking {

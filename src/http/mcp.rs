@@ -43,9 +43,10 @@ pub trait Gate: Send + Sync + 'static {
 
 /// The routes of the MCP listener: `/mcp`, and a word to those who look for `/sse`.
 ///
-/// Its listener must set `TCP_NODELAY` (`axum::serve::ListenerExt::tap_io`), or each reply takes 40 ms longer. Streams end when
-/// `shutdown` is cancelled, so that a graceful shutdown can.
+/// Its listener must set `TCP_NODELAY` (`axum::serve::ListenerExt::tap_io`), or each reply takes 40 ms longer. Streams, waits and
+/// tasks end when `shutdown` is cancelled, so that a graceful shutdown can.
 pub fn router(server: Server, gate: Arc<dyn Gate>, reach: Reach, shutdown: CancellationToken) -> Router {
+    let server = server.until(shutdown.clone());
     let (service, book) = over_http::service(server.clone(), reach, shutdown);
     Router::new()
         .route_service("/mcp", service.clone())

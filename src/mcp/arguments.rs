@@ -331,7 +331,8 @@ fn word(words: &[&'static str], text: &str) -> Option<&'static str> {
     words.iter().find(|word| word.eq_ignore_ascii_case(text.trim())).copied()
 }
 
-fn number(given: &Value) -> Option<u64> {
+/// A whole number, however it was written.
+pub(super) fn number(given: &Value) -> Option<u64> {
     match given {
         // 5.0 is how some languages write 5.
         Value::Number(number) => number.as_u64().or_else(|| number.to_string().strip_suffix(".0")?.parse().ok()),

@@ -22,6 +22,7 @@ mod resources;
 mod server;
 mod sessions;
 pub mod stdio;
+mod tasks;
 mod tools;
 mod toolsets;
 
@@ -32,5 +33,6 @@ pub use self::{
     principal::{Limits, Principal},
     server::{Rooms, SESSION_HEADER, Server, published_tools},
     sessions::SessionBook,
+    tasks::Slot,
     toolsets::Toolsets,
 };

@@ -111,6 +111,15 @@ impl Principal {
         self.ended.is_cancelled()
     }
 
+    /// Whether they are the same one: not two of one name, of which the one was revoked before the other was made.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (&self.name, &other.name) {
+            // A process has one client.
+            (None, None) => true,
+            _ => Arc::ptr_eq(&self.meter, &other.meter),
+        }
+    }
+
     /// Whether this is the first time that this is asked: one task is enough to wait for its end.
     pub(super) fn is_new(&self) -> bool {
         !self.meter.watched.swap(true, Ordering::Relaxed)

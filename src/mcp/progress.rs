@@ -31,12 +31,17 @@ impl Progress {
         let mut beats = 0u32;
         loop {
             beats += 1;
-            let beat = ProgressNotificationParam::new(self.token.clone(), f64::from(beats)).with_message("waiting");
-            // A caller that cannot be told is noticed by the transport, which cancels the call.
-            if let Err(error) = self.peer.notify_progress(beat).await {
-                tracing::debug!(%error, "progress could not be told");
-            }
+            self.tell(beats).await;
             clock.sleep(BEAT).await;
+        }
+    }
+
+    /// Tells once, for the so manieth time.
+    pub(super) async fn tell(&self, beats: u32) {
+        let beat = ProgressNotificationParam::new(self.token.clone(), f64::from(beats)).with_message("waiting");
+        // A caller that cannot be told is noticed by the transport, which cancels the call.
+        if let Err(error) = self.peer.notify_progress(beat).await {
+            tracing::debug!(%error, "progress could not be told");
         }
     }
 }

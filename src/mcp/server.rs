@@ -3,16 +3,19 @@
 //! One server serves both eras of the protocol, `initialize` with sessions (to 2025-11-25) and self-contained requests
 //! (2026-07-28); rmcp tells them apart request by request.
 
+mod calls;
+
 use std::sync::Arc;
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, DiscoverResult, Extensions,
-        GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult, ListResourceTemplatesResult,
-        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
-        ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter,
-        UnsubscribeRequestParams,
+        CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult,
+        DiscoverResult, Extensions, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult,
+        Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult,
+        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+        ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, UnsubscribeRequestParams,
+        UpdateTaskParams,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
@@ -20,20 +23,19 @@ use rmcp::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Principal,
-    arguments::meant,
-    completion,
-    elicitation::{Person, Seal},
+    Principal, completion,
+    elicitation::Seal,
     notify::{self, Expected, Seat, channel},
     presence::Sessions,
-    present::{self, Fence, Sentence, fence_rule, sentence},
-    progress::Progress,
-    prompts, resources, tools,
+    present::{self, Fence, fence_rule},
+    prompts, resources,
+    tasks::Tasks,
+    tools,
     toolsets::Toolsets,
 };
 use crate::{
     bell::{consumers::Settling, oversight::Oversight, upstream::Upstream, waiting::Waiting, webhooks::Webhooks},
-    domain::{clock::Clock, consumer::Holder},
+    domain::clock::Clock,
     ids::Ids,
     store::{audit::AuditLog, log::EventLog},
 };
@@ -52,9 +54,6 @@ normal: call again.
 ",
     fence_rule!()
 );
-
-/// How much is kept of what a client calls itself, in characters.
-const CLIENT_CHARS_MAX: usize = 64;
 
 /// What the protocol calls this server.
 const NAME: &str = "mailbell";
@@ -100,7 +99,7 @@ pub struct Server {
     rooms: Arc<Rooms>,
     /// Who calls where the transport does not say: over stdio there is one caller, this process's parent.
     process: Arc<str>,
-    /// Cancelled when that one caller has left.
+    /// Cancelled when that one caller has left; over HTTP, when the listener closes.
     left: CancellationToken,
     /// Over HTTP: whose calls are in progress.
     sessions: Sessions,
@@ -108,6 +107,8 @@ pub struct Server {
     seat: Seat,
     /// Whether its client is told of events by Claude Code's channel.
     channel: bool,
+    /// The calls that go on after their requests.
+    tasks: Tasks,
 }
 
 impl Server {
@@ -115,7 +116,9 @@ impl Server {
     pub fn new(rooms: Arc<Rooms>) -> Self {
         let process = rooms.ids.next("process:").into();
         let seat = Seat::new(rooms.clone());
-        Self { rooms, process, left: CancellationToken::new(), sessions: Sessions::default(), seat, channel: false }
+        let tasks = Tasks::new(rooms.clock.clone());
+        let (left, sessions) = (CancellationToken::new(), Sessions::default());
+        Self { rooms, process, left, sessions, seat, channel: false, tasks }
     }
 
     /// The same, with Claude Code's channel to the one client at stdin.
@@ -127,7 +130,19 @@ impl Server {
     /// The same for one client alone, and what to cancel when that client has left.
     pub(super) fn of_one_client(self) -> (Self, CancellationToken) {
         let left = CancellationToken::new();
-        (Self { left: left.clone(), ..self }, left)
+        let tasks = Tasks::new(self.rooms.clock.clone());
+        (Self { left: left.clone(), tasks, ..self }, left)
+    }
+
+    /// The same for the clients of a listener that closes when `shutdown` is cancelled: their waits and tasks end then.
+    #[must_use]
+    pub fn until(self, shutdown: CancellationToken) -> Self {
+        Self { left: shutdown, ..self }
+    }
+
+    /// Resolves when no task is at work, whichever clone it came to.
+    pub async fn tasks_over(&self) {
+        self.tasks.over().await;
     }
 
     /// The client has ended a session of the older protocol: its calls in progress end too.
@@ -148,23 +163,6 @@ impl Server {
         // A mount that checks no token stands in tests alone, where the process is the one caller too.
         parts.and_then(|parts| parts.extensions.get().cloned()).unwrap_or_else(Principal::of_this_process)
     }
-
-    /// In whose name leases are held: an agent finds its own again by it, and only those.
-    fn holder(&self, context: &RequestContext<RoleServer>, principal: &Principal) -> Holder {
-        let Some(parts) = context.extensions.get::<http::request::Parts>() else {
-            return Holder::worker(&*self.process);
-        };
-        let principal = principal.name().unwrap_or("anybody");
-        // A self-contained request has no session, so a header that claims one is only a claim.
-        let modern = context
-            .protocol_version()
-            .is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str());
-        match parts.headers.get(SESSION_HEADER).and_then(|id| id.to_str().ok()).filter(|_| !modern) {
-            Some(session) => Holder::worker(format!("session:{principal}:{session}")),
-            // Nobody can tell how many share a token.
-            None => Holder { name: format!("principal:{principal}"), one_worker: false },
-        }
-    }
 }
 
 /// The tools as clients see them, for documentation and tests.
@@ -183,7 +181,8 @@ impl ServerHandler for Server {
             .enable_resources_list_changed()
             .enable_prompts()
             .enable_completions();
-        let mut capabilities = capabilities.build();
+        let waits = tools::ALL.iter().any(|tool| tool.waits() && tool.is_in(self.rooms.toolsets));
+        let mut capabilities = if waits { capabilities.enable_tasks() } else { capabilities }.build();
         let mut instructions = INSTRUCTIONS.to_owned();
         if self.channel {
             capabilities.experimental = Some(channel::capability());
@@ -192,6 +191,18 @@ impl ServerHandler for Server {
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new(NAME, env!("CARGO_PKG_VERSION")))
             .with_instructions(instructions)
+    }
+
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        context.peer.set_peer_info(request.clone());
+        let mut info = self.negotiate_initialize(&request)?;
+        // Tasks are of the newer protocol alone.
+        info.capabilities.extensions = None;
+        Ok(info)
     }
 
     async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
@@ -216,43 +227,37 @@ impl ServerHandler for Server {
 
     async fn call_tool(
         &self,
-        mut request: CallToolRequestParams,
+        request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let Some(tool) = tools::named(&request.name) else {
-            return Err(self.unknown_tool(&request.name));
-        };
-        let principal = Self::principal(&context.extensions);
-        let cancelled = context.ct.child_token();
-        let parts = context.extensions.get::<http::request::Parts>();
-        let session = parts.and_then(|parts| parts.headers.get(SESSION_HEADER)?.to_str().ok());
-        let present = session.map(|session| self.sessions.enter(session));
-        let left = present.as_ref().map_or_else(|| self.left.clone(), |present| present.ended.clone());
-        let caller = tools::Caller {
-            holder: self.holder(&context, &principal),
-            principal: principal.clone(),
-            client: context.client_info().map(|client| client.name.chars().take(CLIENT_CHARS_MAX).collect()),
-            client_version: context.client_info().map(|client| client.version.chars().take(CLIENT_CHARS_MAX).collect()),
-            cancelled: cancelled.clone(),
-            progress: context.meta.get_progress_token().map(|token| Progress::new(context.peer.clone(), token)),
-            person: Person::of(&principal, &context, &mut request).map(Arc::new),
-        };
-        let given = request.arguments.unwrap_or_default();
-        let mut call = std::pin::pin!(tool.call(&self.rooms, &given, caller));
-        let result = tokio::select! {
-            // Looked at first: what a client that has left would be handed is handed to nobody.
-            biased;
-            () = left.cancelled() => {
-                cancelled.cancel();
-                call.await
-            }
-            () = principal.ended() => {
-                cancelled.cancel();
-                call.await
-            }
-            result = &mut call => result,
-        };
-        Ok(result)
+        self.call(request, context).await
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let task = self.task(&request.task_id, &context)?;
+        task.get_task(&request.task_id).map(GetTaskResult::new).map_err(|_| self.no_task(&request.task_id))
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let task = self.task(&request.task_id, &context)?;
+        task.update_task(&request.task_id, request.input_responses).map_err(|_| self.no_task(&request.task_id))
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let task = self.task(&request.task_id, &context)?;
+        task.cancel_task(&request.task_id).map_err(|_| self.no_task(&request.task_id))
     }
 
     async fn list_prompts(
@@ -339,16 +344,6 @@ impl ServerHandler for Server {
             () = self.left.cancelled() => Ok(()),
             ended = self.seat.listen(&context, &principal) => ended,
         }
-    }
-}
-
-impl Server {
-    fn unknown_tool(&self, name: &str) -> ErrorData {
-        let fence = Fence::new(self.rooms.ids());
-        let names = || tools::ALL.iter().filter(|tool| tool.is_in(self.rooms.toolsets)).map(|tool| tool.name());
-        let shown: String = name.chars().take(80).collect();
-        let (shown, meant, all) = (fence.code(&shown), meant(names(), name), Sentence::joined(names(), ", "));
-        present::invalid(&fence, &sentence!("there is no tool {}.{} The tools are {}", shown, meant, all))
     }
 }
 

@@ -11,7 +11,11 @@ async fn what_is_wrong_is_named_with_what_is_allowed() {
     let cases: &[(&str, Value, &[&str])] = &[
         ("wait_for_event", json!({ "timeout": 5 }), &["timeout", "Did you mean `timeout_secs`?"]),
         ("wait_for_event", json!({ "event_type": "inbound" }), &["event_type", "`event_types`"]),
-        ("wait_for_event", json!({ "timeout_secs": 51 }), &["`timeout_secs`", "a whole number from 0 to 50", "51"]),
+        (
+            "wait_for_event",
+            json!({ "timeout_secs": 3601 }),
+            &["`timeout_secs`", "a whole number from 0 to 3600", "3601"],
+        ),
         ("wait_for_event", json!({ "timeout_secs": "soon" }), &["`timeout_secs`", "soon"]),
         ("wait_for_event", json!({ "limit": 0 }), &["`limit`", "from 1 to 50"]),
         ("wait_for_event", json!({ "event_types": ["received"] }), &["`event_types`", "inbound, delivery"]),

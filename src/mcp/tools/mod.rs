@@ -55,7 +55,7 @@ use crate::{
 
 pub(super) use self::{
     check_inbox::page as inbox_page, get_thread::ThreadView, list_webhook_deliveries::page as deliveries_page,
-    read_email::EmailPart,
+    read_email::EmailPart, wait_for_event::lasts,
 };
 
 /// One tool, as it is published and as it runs.
@@ -121,6 +121,8 @@ pub(super) struct Call {
     pub(super) cancelled: CancellationToken,
     /// Where to report that the call is still alive, if the caller asked for that.
     pub(super) progress: Option<Progress>,
+    /// Whether it goes on as a task where it takes long.
+    pub(super) as_task: bool,
 }
 
 /// Every tool, in the order of the loop that an agent runs.
@@ -177,6 +179,11 @@ impl Tool {
     fn can_only_read(&self) -> bool {
         // To read a message is to read, though the service then marks it so; and a wait may look on.
         !self.changes() || matches!(self.name, "read_email" | "wait_for_event")
+    }
+
+    /// Whether a call may take as long as nothing happens.
+    pub(super) fn waits(&self) -> bool {
+        self.name == wait_for_event::TOOL.name
     }
 
     /// Whether a server with these toolsets has it.
@@ -286,17 +293,16 @@ impl Tool {
             // Nobody refused it.
             Err(failure) => return Ok(present::failure(fence, &failure.sentence(fence))),
         };
-        let Caller { principal, holder, client, cancelled, progress, .. } = caller;
+        let Caller { principal, holder, client, cancelled, progress, as_task, .. } = caller;
         gate::pass(self, rooms, &arguments, &principal).await?;
         let seen = principal.grant().mailboxes.clone();
-        let _wait =
-            if self.name == "wait_for_event" { Some(principal.begin_wait().map_err(Failure::Told)?) } else { None };
+        let _wait = if self.waits() { Some(principal.begin_wait().map_err(Failure::Told)?) } else { None };
         let held = self.hold(rooms, &arguments).await?;
         if let Some(answered) = asking.answered().await {
             return answered;
         }
         let fence = fence.clone();
-        (self.run)(rooms, Call { arguments, fence, holder, client, seen, held, cancelled, progress }).await
+        (self.run)(rooms, Call { arguments, fence, holder, client, seen, held, cancelled, progress, as_task }).await
     }
 
     /// The argument that names the lease to act under, where it takes one.
@@ -332,6 +338,8 @@ pub(super) struct Caller {
     pub(super) client_version: Option<String>,
     pub(super) cancelled: CancellationToken,
     pub(super) progress: Option<Progress>,
+    /// Whether the call goes on as a task where it takes long.
+    pub(super) as_task: bool,
     /// Who may be asked whether a change that waits may be done.
     pub(super) person: Option<Arc<Person>>,
 }

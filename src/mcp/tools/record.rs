@@ -75,7 +75,7 @@ impl Told {
                 );
             }
         };
-        if tool.name == "wait_for_event" {
+        if tool.waits() {
             // Its lease is told of already, and whoever waits for the event is not kept waiting for this.
             tokio::spawn(written);
         } else {

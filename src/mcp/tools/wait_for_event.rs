@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use rmcp::model::CallToolResult;
+use rmcp::model::{CallToolResult, JsonObject};
 
 use super::{
     super::{
-        arguments::{Arguments, Kind, Parameter},
+        arguments::{self, Arguments, Kind, Parameter},
         failure::Failure,
         present::{self, EventView, Fence, Fenced, Part, sentence, shown},
         server::Rooms,
@@ -28,6 +28,10 @@ const TIMEOUT_SECS_DEFAULT: u64 = 25;
 const TIMEOUT_SECS_WITH_PROGRESS: u64 = 45;
 /// Many clients give up on a call after 60 s, whatever they are told.
 const TIMEOUT_SECS_MAX: u64 = 50;
+/// As a task it costs a model nothing, and its client a look a second.
+const TIMEOUT_SECS_AS_TASK: u64 = 600;
+/// An hour: whoever waits longer should be woken instead, by `mailbell on`.
+const TIMEOUT_SECS_AS_TASK_MAX: u64 = 3600;
 /// A handful that an agent can hold in mind, and that fits into a result.
 const LIMIT_DEFAULT: u32 = 5;
 const LIMIT_MAX: u64 = 50;
@@ -62,7 +66,11 @@ pub(super) const TOOL: Tool = Tool {
         Parameter::new("kinds", Kind::Words(filter::KINDS), "at its first use; default all but delivery and open"),
         Parameter::new("lease_secs", Kind::Number(1, LEASE_SECS_MAX), "default 600"),
         Parameter::new("after", Kind::Text, "cursor, `now` or `earliest`: look on without a lease"),
-        Parameter::new("timeout_secs", Kind::Number(0, TIMEOUT_SECS_MAX), "default 25"),
+        Parameter::new(
+            "timeout_secs",
+            Kind::Number(0, TIMEOUT_SECS_AS_TASK_MAX),
+            "default 25; ends at 50 unless a task",
+        ),
         Parameter::new("limit", Kind::Number(1, LIMIT_MAX), "default 5"),
     ],
     output: &[
@@ -91,14 +99,25 @@ shown! {
     }
 }
 
+/// How long a call with these arguments takes at most as a task, whether or not they are right.
+pub(in crate::mcp) fn lasts(given: &JsonObject) -> Duration {
+    let named = given.get("timeout_secs").and_then(arguments::number).unwrap_or(TIMEOUT_SECS_AS_TASK);
+    Duration::from_secs(named.min(TIMEOUT_SECS_AS_TASK_MAX))
+}
+
 async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
-    let Call { arguments, fence, holder, client, seen, cancelled, progress, .. } = call;
-    let timeout_default = if progress.is_some() { TIMEOUT_SECS_WITH_PROGRESS } else { TIMEOUT_SECS_DEFAULT };
+    let Call { arguments, fence, holder, client, seen, cancelled, progress, as_task, .. } = call;
+    let named = arguments.number("timeout_secs");
+    let timeout_secs = match (as_task, progress.is_some()) {
+        (true, _) => named.unwrap_or(TIMEOUT_SECS_AS_TASK),
+        (false, true) => named.unwrap_or(TIMEOUT_SECS_WITH_PROGRESS).min(TIMEOUT_SECS_MAX),
+        (false, false) => named.unwrap_or(TIMEOUT_SECS_DEFAULT).min(TIMEOUT_SECS_MAX),
+    };
     let request = WaitRequest {
         filter: filter::filter(&arguments, &seen)?,
         reader: reader(&arguments)?,
         limit: arguments.count("limit").unwrap_or(LIMIT_DEFAULT),
-        timeout: Duration::from_secs(arguments.number("timeout_secs").unwrap_or(timeout_default)),
+        timeout: Duration::from_secs(timeout_secs),
         holder,
         client,
     };
