@@ -4,25 +4,26 @@ use mailbell::mcp::Server;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, GetPromptRequestParams,
-        GetPromptResponse, GetPromptResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-        ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
-        Resource, ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
-        Tool, UnsubscribeRequestParams,
+        CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult,
+        GetPromptRequestParams, GetPromptResponse, GetPromptResult, GetTaskParams, GetTaskResult, ListPromptsResult,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource, ServerCapabilities,
+        ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool,
+        UnsubscribeRequestParams, UpdateTaskParams,
     },
     service::{RequestContext, SubscriptionContext},
 };
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::calls;
+use crate::{calls, jobs};
 
 /// A red dot.
 pub(crate) const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
 
 /// Tools without arguments; what they do stands in [`calls`].
-const TOOLS: [&str; 25] = [
+const TOOLS: [&str; 24] = [
     "test_simple_text",
     "test_image_content",
     "test_audio_content",
@@ -47,7 +48,6 @@ const TOOLS: [&str; 25] = [
     "test_input_required_result_multi_round",
     "test_input_required_result_tampered_state",
     "test_input_required_result_capabilities",
-    "test_tool_with_task",
 ];
 
 /// The words of the protocol, from JSON that is known to be right.
@@ -93,7 +93,12 @@ fn tools() -> Vec<Tool> {
             "if": { "properties": { "contactMethod": { "const": "phone" } }, "required": ["contactMethod"] },
             "then": { "required": ["phone"] }, "else": { "required": ["email"] },
             "additionalProperties": false } });
-    plain.chain([header, schema]).map(of).collect()
+    let jobs = jobs::TOOLS.iter().map(|(name, arguments)| {
+        let properties: Map<String, Value> =
+            arguments.iter().map(|(name, kind)| ((*name).to_owned(), json!({ "type": kind }))).collect();
+        json!({ "name": name, "description": "A fixture", "inputSchema": { "type": "object", "properties": properties } })
+    });
+    plain.chain(jobs).chain([header, schema]).map(of).collect()
 }
 
 fn resource(uri: &str) -> Option<Value> {
@@ -145,6 +150,7 @@ impl ServerHandler for Fixtures {
             .enable_prompts()
             .enable_completions()
             .enable_logging()
+            .enable_tasks()
             .build();
         info
     }
@@ -168,11 +174,37 @@ impl ServerHandler for Fixtures {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        if tools().iter().any(|tool| tool.name == request.name) {
+        if jobs::TOOLS.iter().any(|(name, _)| *name == request.name) {
+            jobs::call(&self.ours, request, &context).await
+        } else if tools().iter().any(|tool| tool.name == request.name) {
             calls::call(request, context).await
         } else {
             self.ours.call_tool(request, context).await
         }
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.ours.get_task(request, context).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.ours.update_task(request, context).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.ours.cancel_task(request, context).await
     }
 
     async fn list_resources(

@@ -12,6 +12,7 @@
 
 mod calls;
 mod fixtures;
+mod jobs;
 
 use std::{error::Error, io::Write as _, sync::Arc};
 
@@ -54,7 +55,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     .await?;
 
     let shutdown = CancellationToken::new();
-    let (service, _) = over_http::service(Fixtures::beside(house.server()), Reach::default(), shutdown.clone());
+    let ours = house.server().until(shutdown.clone());
+    let (service, _) = over_http::service(Fixtures::beside(ours), Reach::default(), shutdown.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     writeln!(std::io::stdout(), "http://{}/mcp", listener.local_addr()?)?;
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
