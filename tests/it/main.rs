@@ -47,6 +47,7 @@ mod mcp_prompts;
 mod mcp_published;
 mod mcp_resources;
 mod mcp_sending;
+mod mcp_tasks;
 mod mcp_toolsets;
 mod mcp_upstream;
 mod mcp_wait;
