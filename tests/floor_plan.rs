@@ -43,6 +43,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("indicatif", &["cli"]),
+    ("sd_notify", &["cli"]),
     ("prometheus_client", &["measures"]),
     ("jsonc_parser", &["cli::client_config"]),
     ("toml_edit", &["cli::client_config"]),

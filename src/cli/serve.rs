@@ -6,6 +6,7 @@ use std::{
 };
 
 use clap::Args;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Failure, Settings, Where, plan, say};
@@ -49,9 +50,18 @@ impl Serve {
             )?;
         }
         say(house.ready_line())?;
+        tell_manager(NotifyState::Ready);
         let ended = signals.or_fault(&house).await;
+        tell_manager(NotifyState::Stopping);
         house.close().await;
         ended
+    }
+}
+
+/// Tells the service manager that started this process, such as systemd with `Type=notify`. Where none did, nobody is told.
+fn tell_manager(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "could not tell the service manager at NOTIFY_SOCKET");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -131,6 +131,26 @@ fn what_it_keeps_is_its_owner_s_alone_and_it_takes_the_descriptors_it_may_have()
         let [soft, hard, _] = files.split_whitespace().skip(3).collect::<Vec<_>>()[..] else { panic!("{files}") };
         assert_eq!(soft, hard);
     }
+}
+
+#[test]
+fn a_service_manager_is_told_when_it_is_ready_and_when_it_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("notify.sock");
+    let manager = UnixDatagram::bind(&at).unwrap();
+    manager.set_read_timeout(Some(COME_MAX)).unwrap();
+    let told = || {
+        let mut state = [0; 64];
+        let length = manager.recv(&mut state).unwrap();
+        String::from_utf8_lossy(&state[..length]).trim().to_owned()
+    };
+    let environment = [("NOTIFY_SOCKET", at.display().to_string())];
+    let mut house = Running::start_among(&["serve"], &dir.path().join("data"), &environment);
+    assert_eq!(told(), "READY=1");
+    assert!(house.first_line().contains("ready"));
+    house.terminate();
+    assert_eq!(told(), "STOPPING=1");
+    assert!(house.ended().success());
 }
 
 #[test]
