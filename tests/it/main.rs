@@ -61,6 +61,7 @@ mod oversight_elicitation;
 mod oversight_endings;
 mod oversight_house;
 mod oversight_record;
+mod packages;
 mod principals_narrowed;
 mod principals_process;
 mod providers_documented;
