@@ -1,0 +1,82 @@
+//! The measurements of `docs/performance.md`, one command each. What is measured runs in processes of its own, the rivals in
+//! turn within each round, so that a noisy machine is as noisy for each: only ratios within one run mean something.
+//!
+//! ```text
+//! cargo build --release && cargo run --release --example measure -- ingest
+//! ```
+
+mod events;
+mod house;
+mod load;
+mod rounds;
+mod table;
+mod usage;
+
+mod ingest;
+mod peers;
+mod receiver;
+
+use std::{error::Error, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+/// What went wrong, said so that somebody can act on it.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Measure mailbell beside its limits and its peers.
+#[derive(Parser)]
+#[command(name = "measure")]
+struct Measure {
+    #[command(subcommand)]
+    what: What,
+    #[command(flatten)]
+    how: How,
+}
+
+/// What every measurement is told.
+#[derive(Args)]
+struct How {
+    /// How often each rival has its turn; the table shows medians
+    #[arg(long, global = true, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
+    rounds: u32,
+    /// How long one turn takes, in seconds [default: the measurement's own]
+    #[arg(long, global = true)]
+    secs: Option<f64>,
+    /// Where data directories are made, which should be on a disk
+    #[arg(long, global = true, default_value = "target/measure")]
+    dir: PathBuf,
+    /// The binary that is measured [default: the one built beside this program]
+    #[arg(long, global = true)]
+    mailbell: Option<PathBuf>,
+    /// Print JSON instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+impl How {
+    /// How long one turn takes, where the measurement takes `usual_secs` unless told otherwise.
+    fn turn(&self, usual_secs: f64) -> Duration {
+        Duration::from_secs_f64(self.secs.unwrap_or(usual_secs).clamp(0.05, 86_400.0))
+    }
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Durable ingest of signed webhooks beside its limit, its floor and peers
+    Ingest(ingest::Ingest),
+    /// Be a bare receiver of webhooks: what `ingest` compares with
+    #[command(hide = true)]
+    Receiver(receiver::Receiver),
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    mailbell::app::system::settle_in();
+    let Measure { what, how } = Measure::parse();
+    std::fs::create_dir_all(&how.dir).map_err(|error| format!("could not make {}: {error}", how.dir.display()))?;
+    match what {
+        What::Ingest(ingest) => ingest.run(&how).await,
+        What::Receiver(receiver) => receiver.run().await,
+    }
+}
