@@ -60,7 +60,6 @@ impl House {
         self.dir.path()
     }
 
-    #[expect(dead_code, reason = "a wait in another process runs it")]
     /// The binary that runs there.
     pub(crate) fn binary(&self) -> &Path {
         &self.binary
@@ -74,23 +73,11 @@ impl House {
         host.parse().map_err(|_| format!("{door} is at {text}, which is no address").into())
     }
 
-    /// What another command says on this data directory, given `input`.
+    /// What another command says on its data directory, given `input`.
     pub(crate) async fn run(&self, arguments: &[&str], input: &str) -> Result<String, Failure> {
-        let mut command = Command::new(&self.binary);
-        command.args(arguments).arg("--data-dir").arg(self.dir());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(input.as_bytes()).await?;
-        }
-        let done = child.wait_with_output().await?;
-        if !done.status.success() {
-            return Err(format!("mailbell {}: {}", arguments.join(" "), String::from_utf8_lossy(&done.stderr)).into());
-        }
-        Ok(String::from_utf8(done.stdout)?.trim().to_owned())
+        run(&self.binary, self.dir(), arguments, input).await
     }
 
-    #[expect(dead_code, reason = "whoever speaks MCP or to the API needs one")]
     /// The token of that name, such as `api`.
     pub(crate) async fn token(&self, name: &str) -> Result<String, Failure> {
         self.run(&["token", "show", name], "").await
@@ -109,6 +96,22 @@ pub(crate) fn binary(how: &How) -> Result<PathBuf, Failure> {
     binary.ok_or_else(|| {
         "there is no mailbell beside this program; `cargo build --release` makes it, or name one with --mailbell".into()
     })
+}
+
+/// What a command of `binary` says on the data directory `dir`, given `input`.
+pub(crate) async fn run(binary: &Path, dir: &Path, arguments: &[&str], input: &str) -> Result<String, Failure> {
+    let mut command = Command::new(binary);
+    command.args(arguments).arg("--data-dir").arg(dir);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes()).await?;
+    }
+    let done = child.wait_with_output().await?;
+    if !done.status.success() {
+        return Err(format!("mailbell {}: {}", arguments.join(" "), String::from_utf8_lossy(&done.stderr)).into());
+    }
+    Ok(String::from_utf8(done.stdout)?.trim().to_owned())
 }
 
 /// Starts a server and answers with the first line that it says.

@@ -5,6 +5,7 @@
 //! cargo build --release && cargo run --release --example measure -- ingest
 //! ```
 
+mod agents;
 mod events;
 mod house;
 mod load;
@@ -15,6 +16,8 @@ mod usage;
 mod ingest;
 mod peers;
 mod receiver;
+mod smtp;
+mod wake;
 
 use std::{error::Error, path::PathBuf, time::Duration};
 
@@ -64,6 +67,10 @@ impl How {
 enum What {
     /// Durable ingest of signed webhooks beside its limit, its floor and peers
     Ingest(ingest::Ingest),
+    /// From the POST of a webhook to the return of `wait_for_event`
+    Wake(wake::Wake),
+    /// Mail accepted over SMTP, beside Postfix
+    Smtp(smtp::Smtp),
     /// Be a bare receiver of webhooks: what `ingest` compares with
     #[command(hide = true)]
     Receiver(receiver::Receiver),
@@ -77,6 +84,8 @@ async fn main() -> Result<(), Failure> {
     std::fs::create_dir_all(&how.dir).map_err(|error| format!("could not make {}: {error}", how.dir.display()))?;
     match what {
         What::Ingest(ingest) => ingest.run(&how).await,
+        What::Wake(wake) => wake.run(&how).await,
+        What::Smtp(smtp) => smtp.run(&how).await,
         What::Receiver(receiver) => receiver.run().await,
     }
 }

@@ -43,6 +43,12 @@ impl Samples {
     }
 }
 
+impl Extend<f64> for Samples {
+    fn extend<I: IntoIterator<Item = f64>>(&mut self, found: I) {
+        self.0.extend(found);
+    }
+}
+
 /// Gives each of `rivals` its turn `rounds` times, A B C A B C, and answers with what `turn` found of each, by rival and round.
 /// The first failure ends it.
 pub(crate) async fn in_turn<R, T, E>(
