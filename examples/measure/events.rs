@@ -4,7 +4,7 @@ use mailbell::{domain::secret::Secret, signing::multimail};
 use rand::RngExt as _;
 
 /// The secret that everyone here signs with, and is given.
-pub(crate) const SECRET: &str = "whsec_measured";
+pub(crate) const SECRET: &str = "whsec_measured_beside_peers";
 /// What an event's body is filled up to, in bytes.
 const BODY_BYTES: usize = 736;
 

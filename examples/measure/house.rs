@@ -20,6 +20,8 @@ use crate::{Failure, How, events::SECRET};
 
 /// How long a server may take to be ready, and to end.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Where it logs, in its data directory.
+const LOG: &str = "serve.log";
 /// The source that load is posted to.
 pub(crate) const SOURCE: &str = "measured";
 
@@ -42,7 +44,9 @@ impl House {
         for door in ["mcp", "hooks", "api", "smtp", "lmtp", "console"] {
             command.args([&format!("--{door}-addr"), ":0"]);
         }
-        let (child, line) = until_it_speaks(command.args(flags)).await?;
+        // What it logs goes where a service's log goes: into a file.
+        command.args(flags).stderr(std::fs::File::create(dir.path().join(LOG))?);
+        let (child, line) = until_it_speaks(&mut command).await?;
         let ready: HashMap<String, Value> = serde_json::from_str(&line)?;
         let house = Self { child, ready, binary, dir };
         let add = ["source", "add", SOURCE, "--dialect", "multimail", "--secret-stdin"];

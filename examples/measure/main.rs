@@ -80,6 +80,8 @@ enum What {
 async fn main() -> Result<(), Failure> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     mailbell::app::system::settle_in();
+    // What is made here may be entered, for Postfix has users of its own. A mailbell sees to its own directory.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let Measure { what, how } = Measure::parse();
     std::fs::create_dir_all(&how.dir).map_err(|error| format!("could not make {}: {error}", how.dir.display()))?;
     match what {

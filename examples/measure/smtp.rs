@@ -44,7 +44,12 @@ pub(crate) struct Smtp {
 enum Server {
     Ours(Box<House>),
     /// With how long its receiver pauses where its queue falls behind: a second, or not at all.
-    Postfix { script: PathBuf, dir: TempDir, addr: SocketAddr, in_flow_delay: &'static str },
+    Postfix {
+        script: PathBuf,
+        dir: TempDir,
+        addr: SocketAddr,
+        in_flow_delay: &'static str,
+    },
 }
 
 impl Server {
@@ -115,7 +120,8 @@ impl Smtp {
                 server.end().await?;
                 found
             });
-            let found: Vec<(Samples, Samples)> = turns.await?.into_iter().map(|turns| turns.into_iter().unzip()).collect();
+            let found: Vec<(Samples, Samples)> =
+                turns.await?.into_iter().map(|turns| turns.into_iter().unzip()).collect();
             let connections = if kept { "kept" } else { "new" };
             for (server, (per_sec, cpu)) in servers.iter().zip(&found) {
                 let ratio = found[0].0.over(per_sec);
@@ -127,7 +133,11 @@ impl Smtp {
                     if cpu.median().is_nan() { String::new() } else { short(cpu.median()) },
                 ]);
                 if matches!(server, Server::Postfix { in_flow_delay: "1s", .. }) {
-                    table.aim(format!("mails/s beside Postfix, {connections} connections"), ratio.median(), Aim::Least(4.0));
+                    table.aim(
+                        format!("mails/s beside Postfix, {connections} connections"),
+                        ratio.median(),
+                        Aim::Least(4.0),
+                    );
                 }
             }
         }

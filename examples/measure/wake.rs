@@ -154,7 +154,8 @@ impl Wake {
                 found.strays += turn.strays;
             }
         }
-        let columns = ["who waits", "others", "as", "woken p50 ms", "p99 ms", "POST answered p50 ms", "ratio", "strays"];
+        let columns =
+            ["who waits", "others", "as", "woken p50 ms", "p99 ms", "POST answered p50 ms", "ratio", "strays"];
         let mut table = Table::new("Wake-up, from the start of the POST", &columns);
         for (at, others, reader, found) in &rows {
             let ratio = found.woken.over(&found.acked);
@@ -168,7 +169,11 @@ impl Wake {
                 ratio.show(short),
                 found.strays.to_string(),
             ]);
-            table.aim(format!("{}, {reader} among {others}: woken / answered", at.says()), ratio.median(), Aim::Most(2.0));
+            table.aim(
+                format!("{}, {reader} among {others}: woken / answered", at.says()),
+                ratio.median(),
+                Aim::Most(2.0),
+            );
         }
         let strays = rows.iter().map(|(.., found)| found.strays).sum();
         table.aim("answers to those who wait for other mailboxes", crate::load::count(strays), Aim::Most(0.0));
