@@ -17,30 +17,38 @@ use crate::support::{
     http::{send_all, serve},
 };
 
-const POSTERS: usize = 64;
-const EACH: usize = 40;
+/// How many post at once, how many each, and how many events a commit is to hold at least.
+const GATES: [(usize, usize, u64); 3] = [(16, 60, 5), (64, 40, 20), (256, 20, 60)];
 
 #[tokio::test]
-async fn sixty_four_posters_need_a_commit_for_twenty_events_at_most() {
+async fn the_more_post_at_once_the_more_share_a_commit() {
+    for (posters, each, least) in GATES {
+        let (events, commits) = commits_of(posters, each).await;
+        assert!(commits * least <= events, "{posters} posters: {commits} commits for {events} events");
+    }
+}
+
+/// How many events `posters` brought, `each` as many, and in how many commits.
+async fn commits_of(posters: usize, each: usize) -> (u64, u64) {
     let wing = BellWing::start().await;
     let addr = serve(hooks::router(wing.intake.clone())).await;
     let before = wing.store.commits();
-    let posters = (0..POSTERS).map(|poster| {
-        let bodies: Vec<_> = (0..EACH)
+    let posters = (0..posters).map(|poster| {
+        let bodies: Vec<_> = (0..each)
             .map(|n| {
-                let body = body(&inbound(poster * EACH + n));
+                let body = body(&inbound(poster * each + n));
                 let signature = signature(&body);
                 (body, signature)
             })
             .collect();
         tokio::spawn(async move { send_all(addr, "/hooks/multimail", &bodies).await })
     });
-    for statuses in futures::future::join_all(posters).await {
-        assert!(statuses.unwrap().iter().all(|status| *status == 200));
-    }
-    let (events, commits) = (POSTERS * EACH, wing.store.commits() - before);
-    assert_eq!(wing.store.extent().await.unwrap().head.0, i64::try_from(events).unwrap());
-    assert!(commits * 20 <= events as u64, "{commits} commits for {events} events");
+    let answered = futures::future::join_all(posters).await;
+    assert!(answered.iter().flat_map(|statuses| statuses.as_ref().unwrap()).all(|status| *status == 200));
+    let commits = wing.store.commits() - before;
+    let events = u64::try_from(wing.store.extent().await.unwrap().head.0).unwrap();
+    assert_eq!(events, u64::try_from(answered.len() * each).unwrap());
+    (events, commits)
 }
 
 #[tokio::test]

@@ -1,6 +1,12 @@
 //! Onlookers: a place of their own, nothing leased, nothing missed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use mailbell::{
@@ -80,21 +86,65 @@ async fn a_timeout_is_an_answer_that_says_where_to_go_on() {
 async fn one_more_look_is_not_needed_for_an_event_between_listening_and_looking() {
     let wing = BellWing::start().await;
     let bell = Bell::default();
-    let sly = Sly { store: wing.store.clone(), bell: bell.clone(), event: std::sync::Mutex::new(Some(inbound(1))) };
-    let store = Arc::new(wing.store.clone());
-    let clock = Arc::new(wing.clock.clone());
-    let names = Arc::new(Ids::new(clock.clone(), Arc::new(Counting::default())));
-    let waiting = Waiting::new(Arc::new(sly), store, bell, clock, names);
+    let event = Mutex::new(Some(inbound(1)));
+    let sly = Sly { store: wing.store.clone(), bell: bell.clone(), event, looks: AtomicUsize::default() };
+    let waiting = waiting(&wing, Arc::new(sly), bell);
     // Time stands still, so nothing but the ring can end this wait.
     let waited = waiting.wait(onlooker(Position::Now), CancellationToken::new()).await.unwrap();
     assert_eq!(ids(&waited), ["evt_1"]);
 }
 
-/// A log into which an event falls right after the first look, with its ring before anybody sleeps.
+/// Waits that look into `log` and hear `bell`, on the clock and the consumers of `wing`.
+fn waiting(wing: &BellWing, log: Arc<Sly>, bell: Bell) -> Waiting {
+    let (store, clock) = (Arc::new(wing.store.clone()), Arc::new(wing.clock.clone()));
+    let names = Arc::new(Ids::new(clock.clone(), Arc::new(Counting::default())));
+    Waiting::new(log, store, bell, clock, names)
+}
+
+#[tokio::test]
+async fn among_a_thousand_who_wait_for_others_only_one_looks() {
+    let wing = BellWing::start().await;
+    let log = Sly {
+        store: wing.store.clone(),
+        bell: wing.bell.clone(),
+        event: Mutex::default(),
+        looks: AtomicUsize::default(),
+    };
+    let log = Arc::new(log);
+    let waiting = Arc::new(waiting(&wing, log.clone(), wing.bell.clone()));
+    // Each has taken its place in the log, and so was listening, once it has looked for the first time.
+    let wait = |mailbox: String| {
+        let filter = EventFilter { mailbox: Some(mailbox), ..EventFilter::default() };
+        let (waiting, request) = (waiting.clone(), WaitRequest { filter, ..onlooker(Position::Now) });
+        tokio::spawn(async move { waiting.wait(request, CancellationToken::new()).await.unwrap() })
+    };
+    let looked = async |looks: usize| {
+        while log.looks.load(Ordering::SeqCst) < looks {
+            tokio::task::yield_now().await;
+        }
+    };
+    let others: Vec<_> = (0..1_000).map(|n| wait(format!("other{n}@elsewhere.test"))).collect();
+    looked(others.len()).await;
+    let mut looks = others.len();
+    for n in 1..=5 {
+        let mine = wait("agent@mailbell.test".into());
+        looked(looks + 1).await;
+        wing.tell(vec![inbound(n)]).await;
+        assert_eq!(ids(&mine.await.unwrap()), [format!("evt_{n}")]);
+        let now = log.looks.load(Ordering::SeqCst);
+        assert!(now - looks <= 2, "one look before the event and one after it: {} were others'", now - looks - 2);
+        looks = now;
+    }
+    assert!(others.iter().all(|other| !other.is_finished()));
+}
+
+/// A log that counts how often it is looked into, and into which an event falls right after the first look, if there is one,
+/// with its ring before anybody sleeps.
 struct Sly {
     store: BellStore,
     bell: Bell,
-    event: std::sync::Mutex<Option<NewEvent>>,
+    event: Mutex<Option<NewEvent>>,
+    looks: AtomicUsize,
 }
 
 #[async_trait]
@@ -120,6 +170,7 @@ impl EventLog for Sly {
     }
 
     async fn page(&self, request: &PageRequest) -> Result<Vec<Event>, StoreError> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
         let page = self.store.page(request).await;
         let event = self.event.lock().unwrap().take();
         if let Some(event) = event {
