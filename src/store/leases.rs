@@ -53,8 +53,9 @@ pub struct Claimed {
     pub parked: Vec<Seq>,
 }
 
-/// Backlogs are counted no further than this, so that a count never reads the whole log.
-pub const BACKLOG_MAX: u64 = 10_000;
+/// A claim counts what remains no further than this for each kind: it is told to an agent, for whom more is just as many, and
+/// counting is most of what a claim costs.
+pub const BACKLOG_MAX: u64 = 1_000;
 
 /// Why a claim was not served.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -14,6 +14,9 @@ use crate::domain::{
     id::{ConsumerName, EventId},
 };
 
+/// What a consumer has left is counted no further than this for each kind, so that a look never reads the whole log.
+pub const LAG_MAX: u64 = 10_000;
+
 /// A consumer at one look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Standing {
@@ -23,7 +26,7 @@ pub struct Standing {
     pub kinds: Vec<EventKind>,
     /// Every event of its kinds up to here is settled or parked.
     pub low_water: Seq,
-    /// How many it has left, leased or not, by kind; counted to [`super::leases::BACKLOG_MAX`].
+    /// How many it has left, leased or not, by kind; counted to [`LAG_MAX`].
     pub lag: BTreeMap<EventKind, u64>,
     /// When the oldest of those was received.
     pub oldest_received_at: Option<UnixMillis>,

@@ -89,7 +89,7 @@ impl Consumers for BellStore {
         let Taken { events, parked, .. } =
             if look { self.lease(&consumer, filter, claim, &now).await? } else { Taken::default() };
         let mut reader = self.database.readers.acquire().await.map_err(failed("count a backlog"))?;
-        let backlog = backlog(&mut reader, &consumer).await?;
+        let backlog = backlog(&mut reader, &consumer, BACKLOG_MAX).await?;
         drop(reader);
         let next_expiry_millis = self.next_expiry(&consumer, &now.boot).await?;
         Ok(Claimed { events, backlog, gap, next_expiry_millis, parked })
@@ -260,17 +260,18 @@ impl BellStore {
     }
 }
 
-/// How many events of each kind the consumer has before it, counted up to a limit.
+/// How many events of each kind the consumer has before it, counted up to `max`.
 pub(super) async fn backlog(
     conn: &mut SqliteConnection,
     consumer: &Consumer,
+    max: u64,
 ) -> Result<BTreeMap<EventKind, u64>, StoreError> {
     let mut backlog = BTreeMap::new();
     for kind in &consumer.kinds {
         let count = sqlx::query_scalar::<_, i64>(sql::claims::BACKLOG)
             .bind(consumer.id)
             .bind(kind.as_str())
-            .bind(i64::try_from(BACKLOG_MAX).unwrap_or(i64::MAX))
+            .bind(i64::try_from(max).unwrap_or(i64::MAX))
             .bind(consumer.id);
         let count = count.fetch_one(&mut *conn).await.map_err(failed("count a backlog"))?;
         let requeued = sqlx::query_scalar::<_, i64>(sql::claims::REQUEUED).bind(consumer.id).bind(kind.as_str());

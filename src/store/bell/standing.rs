@@ -23,7 +23,7 @@ use crate::{
         StoreError,
         audit::Entry,
         failed,
-        standing::{Acted, OpenClaim, OperatorAct, ParkedClaim, Standing, Standings},
+        standing::{Acted, LAG_MAX, OpenClaim, OperatorAct, ParkedClaim, Standing, Standings},
     },
 };
 
@@ -119,7 +119,7 @@ async fn standing(conn: &mut SqliteConnection, consumer: Consumer, now: &Moment)
         .await
         .map_err(failed("count what is parked"))?;
     Ok(Standing {
-        lag: backlog(conn, &consumer).await?,
+        lag: backlog(conn, &consumer, LAG_MAX).await?,
         oldest_received_at: oldest(conn, &consumer).await?,
         name: consumer.name,
         kinds: consumer.kinds,
