@@ -69,7 +69,7 @@
 //! outside, a result after; `http::v1`'s gate does the same for requests that change something. What lies in `bell.db` tells of
 //! itself in its own transaction: events, leases and how long they run, and each step of what waits for an operator.
 //! `examples/audit_check` checks an export and shares no code with all this. The chain's key lies in a file outside.
-//! [`bell::retention`] and [`mail::retention`] forget in small transactions, in the keeper, every hour.
+//! [`bell::retention`] and [`mail::retention`] forget in small transactions, in the keeper, every minute and every hour.
 //!
 //! ## One event's journey
 //!

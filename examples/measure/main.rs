@@ -6,18 +6,30 @@
 //! ```
 
 mod agents;
+mod caller;
+mod endpoints;
 mod events;
 mod house;
+mod letters;
 mod load;
+mod logs;
 mod rounds;
 mod table;
 mod usage;
 
+mod calls;
 mod ingest;
+mod inserts;
+mod parsing;
 mod peers;
+mod queries;
 mod receiver;
+mod resources;
+mod sending;
 mod smtp;
+mod soak;
 mod wake;
+mod webhooks;
 
 use std::{error::Error, path::PathBuf, time::Duration};
 
@@ -67,6 +79,28 @@ impl How {
 enum What {
     /// Durable ingest of signed webhooks beside its limit, its floor and peers
     Ingest(ingest::Ingest),
+    /// Every filter and pair of filters in logs of 10 thousand events and more
+    Queries(queries::Queries),
+    /// Appending as the log grows
+    Inserts(inserts::Inserts),
+    /// Bounces and whole messages beside mail-parser alone
+    Parsing(parsing::Parsing),
+    /// Calls of tools beside plain axum
+    Calls(calls::Calls),
+    /// Webhooks in order to many endpoints beside a bare client
+    Webhooks(webhooks::Webhooks),
+    /// Mail out through a relay on this machine
+    Sending(sending::Sending),
+    /// Memory, CPU when nothing happens, disk, and the build
+    Resources(resources::Resources),
+    /// An hour at half load, to see that nothing grows
+    Soak(soak::Soak),
+    /// Be receivers of webhooks: whom `webhooks` posts to
+    #[command(hide = true)]
+    Endpoints(webhooks::Endpoints),
+    /// Be plain axum: what `calls` compares with
+    #[command(hide = true)]
+    Plain(calls::Plain),
     /// From the POST of a webhook to the return of `wait_for_event`
     Wake(wake::Wake),
     /// Mail accepted over SMTP, beside Postfix
@@ -86,6 +120,16 @@ async fn main() -> Result<(), Failure> {
     std::fs::create_dir_all(&how.dir).map_err(|error| format!("could not make {}: {error}", how.dir.display()))?;
     match what {
         What::Ingest(ingest) => ingest.run(&how).await,
+        What::Queries(queries) => queries.run(&how).await,
+        What::Inserts(inserts) => inserts.run(&how).await,
+        What::Parsing(parsing) => parsing.run(&how).await,
+        What::Calls(calls) => calls.run(&how).await,
+        What::Webhooks(webhooks) => webhooks.run(&how).await,
+        What::Sending(sending) => sending.run(&how).await,
+        What::Resources(resources) => resources.run(&how).await,
+        What::Endpoints(endpoints) => endpoints.run().await,
+        What::Soak(soak) => soak.run(&how).await,
+        What::Plain(plain) => plain.run().await,
         What::Wake(wake) => wake.run(&how).await,
         What::Smtp(smtp) => smtp.run(&how).await,
         What::Receiver(receiver) => receiver.run().await,

@@ -4,6 +4,12 @@
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Samples(Vec<f64>);
 
+impl FromIterator<f64> for Samples {
+    fn from_iter<I: IntoIterator<Item = f64>>(found: I) -> Self {
+        Self(found.into_iter().collect())
+    }
+}
+
 impl Samples {
     /// Adds what a round found.
     pub(crate) fn add(&mut self, found: f64) {

@@ -10,10 +10,8 @@ const TICKS_PER_SEC: f64 = 100.0;
 pub(crate) struct Usage {
     /// Its CPU time, in user space and in the kernel.
     pub(crate) cpu: Duration,
-    #[expect(dead_code, reason = "the soak looks at it")]
     /// Its resident memory, in bytes.
     pub(crate) rss_bytes: u64,
-    #[expect(dead_code, reason = "the soak looks at it")]
     /// Its open file descriptors.
     pub(crate) fds: usize,
 }
