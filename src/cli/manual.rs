@@ -1,12 +1,11 @@
-//! What is made of the command line itself: completions, manual pages, and the pages of the reference.
+//! What is made of the command line itself: completions and manual pages.
 
 use std::{fs, io::Write as _, path::PathBuf};
 
-use clap::{Args, CommandFactory as _, Subcommand};
+use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use super::{Cli, Failure, exit};
-use crate::measures;
+use super::{Cli, Failure};
 
 const NAME: &str = "mailbell";
 
@@ -43,24 +42,5 @@ impl Manual {
         };
         fs::create_dir_all(to).map_err(|error| format!("could not make the directory {}: {error}", to.display()))?;
         Ok(clap_mangen::generate_to(command, to)?)
-    }
-}
-
-/// `mailbell reference`
-#[derive(Subcommand)]
-pub(super) enum Reference {
-    /// docs/metrics.md
-    Metrics,
-    /// docs/exit-codes.md
-    ExitCodes,
-}
-
-impl Reference {
-    pub(super) fn run(&self) -> Result<(), Failure> {
-        let page = match self {
-            Self::Metrics => measures::table::page(),
-            Self::ExitCodes => exit::page(),
-        };
-        Ok(std::io::stdout().write_all(page.as_bytes())?)
     }
 }

@@ -19,6 +19,7 @@ mod notify;
 mod on;
 mod operator;
 mod progress;
+mod reference;
 mod serve;
 mod source;
 mod token;
@@ -121,7 +122,7 @@ enum Command {
     Man(manual::Manual),
     /// Print a page of the reference
     #[command(subcommand, hide = true)]
-    Reference(manual::Reference),
+    Reference(reference::Reference),
     /// Whose webhooks the receiver takes
     #[command(subcommand)]
     Source(source::Source),

@@ -20,9 +20,9 @@ use crate::domain::{
     secret::Secret,
 };
 
-const DEFAULTS: &str = include_str!("default.toml");
+pub(super) const DEFAULTS: &str = include_str!("default.toml");
 /// What the name of a variable begins with; `__` stands between section and key.
-const PREFIX: &str = "MAILBELL_";
+pub(super) const PREFIX: &str = "MAILBELL_";
 /// The keys whose values no message may repeat, and which are texts whatever they look like: an API key of digits is no
 /// number.
 const SECRETS: [&str; 1] = ["mail.api_key"];

@@ -2,6 +2,7 @@
 
 pub mod effective;
 pub mod load;
+pub mod manual;
 mod toolset;
 
 use std::{

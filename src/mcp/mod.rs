@@ -28,7 +28,7 @@ mod toolsets;
 
 pub use self::{
     elicitation::Seal,
-    manual::tool_table,
+    manual::{resources_page, tools_page},
     notify::Expected,
     principal::{Limits, Principal},
     server::{Rooms, SESSION_HEADER, Server, published_tools},

@@ -1,4 +1,4 @@
-//! Every measure: its name, its labels, what it tells. The code registers by it, and `docs/metrics.md` is made of it.
+//! Every measure: its name, its labels, what it tells. The code registers by it, and `docs/reference/metrics.md` is made of it.
 
 use std::fmt::Write as _;
 

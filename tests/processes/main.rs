@@ -8,6 +8,7 @@ mod check;
 mod doctored;
 mod exporting;
 mod noticing;
+mod reference;
 mod silence;
 mod storm;
 mod strangers;

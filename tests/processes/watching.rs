@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path, process::Stdio};
 use mailbell::{
     app::system::SystemClock,
     domain::{clock::Clock as _, secret::Secret},
-    measures::{TABLE, table},
+    measures::TABLE,
     signing::multimail,
 };
 use serde_json::{Value, json};
@@ -211,16 +211,4 @@ async fn serve_saying(dir: &Path, more: &[&str]) -> (Saying, Value) {
     let mut out = tokio::io::BufReader::new(child.stdout.take().expect("piped"));
     tokio::io::AsyncBufReadExt::read_line(&mut out, &mut line).await.expect("readable");
     (Saying(child), serde_json::from_str(&line).expect("one JSON line"))
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_reference_is_what_the_program_says() {
-    for (page, file) in [("metrics", "metrics.md"), ("exit-codes", "exit-codes.md")] {
-        let output = Command::new(BINARY).args(["reference", page]).output().await.expect("ran");
-        let said = String::from_utf8(output.stdout).expect("text");
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(file);
-        let kept = fs::read_to_string(&path).unwrap_or_default();
-        assert!(kept == said, "docs/{file} is old: mailbell reference {page} > docs/{file}");
-    }
-    assert!(table::page().contains("mailbell_log_head"));
 }

@@ -22,6 +22,7 @@ mod flat;
 mod gating;
 mod input;
 mod mailboxes;
+pub mod manual;
 mod oversight;
 mod previews;
 mod recording;
