@@ -67,6 +67,7 @@ async def handle(mailbell, event, lease):
             "reply_email", message_id=event["message_id"], markdown=answer,
             idempotency_key=event["event_id"], lease_token=lease,
         )  # fmt: skip
+        # `pending_approval` is an answer too: an operator decides, and the letter goes out as it is, or not at all.
         print(f"answered {event['message_id']}: {sent['status']}", flush=True)
     if os.environ.get("AGENT_CRASH") == "before-handled":
         os._exit(9)  # For the story that looks at how this loop goes on after a crash.

@@ -64,6 +64,7 @@ async function handle(event: Event, lease: string): Promise<void> {
   if (markdown !== null) {
     // The event's id as the key: whoever tries again after a crash sends no second letter.
     const sent = await call('reply_email', { message_id, markdown, idempotency_key: event_id, lease_token: lease });
+    // `pending_approval` is an answer too: an operator decides, and the letter goes out as it is, or not at all.
     console.log(`answered ${message_id}: ${sent.status}`);
   }
   // For the story that looks at how this loop goes on after a crash.

@@ -99,8 +99,8 @@ fn silent(name: &SourceName, strays: Option<(i64, UnixMillis)>) -> Finding {
             cause: Cause::Silent,
             says: "nothing of it ever came".to_owned(),
             todo: format!(
-                "see that the provider has its URL and reaches it from the internet (README, tunnels); `mailbell source test \
-                 {name}` tries the receiver alone"
+                "see that the provider has its URL and reaches it from the internet (docs/receiver.md, tunnels); `mailbell \
+                 source test {name}` tries the receiver alone"
             ),
         },
     }
