@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from house import BINARY
@@ -26,6 +27,7 @@ PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob(
 BLOCK = re.compile(r"^```sh run(?P<beside> beside)?\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 PORTS = {"mcp": 7411, "hooks": 7412, "api": 7413, "console": 7414, "lmtp": 7424, "smtp": 7425}
 BLOCK_SECS = 60
+LOOK_SECS = 15
 # So many there are; fewer means that a mark was lost.
 BLOCKS_MIN = 40
 
@@ -109,6 +111,21 @@ def assert_said(said, text):
         at = found.end()
 
 
+def settle(shell, text, said):
+    """A reader needs a moment between two commands, and mail a moment on its way: until the block has said what it should, its
+    last line, which is the one that looks, is run again."""
+    last = [line for line in text.splitlines() if line and not line.startswith("#")][-1]
+    began = time.monotonic()
+    while True:
+        try:
+            return assert_said(said, text)
+        except AssertionError:
+            if time.monotonic() - began > LOOK_SECS:
+                raise
+            time.sleep(0.5)
+            said += shell.tell(f"{last}\n")
+
+
 def read(page):
     """Runs the blocks of a page; answers with how many there are."""
     found = blocks(page)
@@ -120,7 +137,8 @@ def read(page):
             for text, beside in found:
                 text = shell.own(text)
                 try:
-                    assert_said(shell.beside(text) if beside else shell.tell(text), text)
+                    said = shell.beside(text) if beside else shell.tell(text)
+                    settle(shell, text, said)
                 except AssertionError as why:
                     raise AssertionError(f"{page}, the block\n\n{text}\n{why}") from None
         finally:
