@@ -360,13 +360,13 @@ async fn where_there_is_no_room_for_a_task_a_wait_is_answered_as_a_call() {
     assert_eq!(answer.structured_content.unwrap()["timed_out"], true);
     task(&wing, &bob, &wait).await;
     // One that is over is known, and counts, until its time is over.
-    wing.clock.advance(Duration::from_secs(3_000));
+    wing.clock.advance(Duration::from_mins(50));
     until(|| wing.clock.sleepers() == 0).await;
     let one_more = call(&alice, &wait);
     until(|| wing.clock.sleepers() == 2).await;
     wing.clock.advance(Duration::from_secs(50));
     assert!(matches!(one_more.await.unwrap(), CallToolResponse::Complete(_)));
-    wing.clock.advance(Duration::from_secs(600));
+    wing.clock.advance(Duration::from_mins(10));
     task(&wing, &alice, &wait).await;
 }
 
