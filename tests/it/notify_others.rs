@@ -131,7 +131,11 @@ async fn what_is_declared_is_what_works() {
         let mut wire = Wire::stdio(wing.server(), era).await;
         let declared = &wire.opened["capabilities"];
         let resources = json!({ "subscribe": true, "listChanged": true });
-        assert_eq!(declared, &json!({ "tools": {}, "resources": resources, "prompts": {}, "completions": {} }));
+        let mut works = json!({ "tools": {}, "resources": resources, "prompts": {}, "completions": {} });
+        if let Era::Modern = era {
+            works["extensions"] = json!({ "io.modelcontextprotocol/tasks": {} });
+        }
+        assert_eq!(declared, &works);
         assert!(wire.ask("prompts/list", json!({})).await["result"]["prompts"].is_array());
         let undeclared = wire.ask("logging/setLevel", json!({ "level": "info" })).await;
         assert_eq!(undeclared["error"]["code"], -32601, "{undeclared}");
