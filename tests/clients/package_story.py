@@ -126,7 +126,7 @@ def install(machine, deb):
     assert machine.run("stat", "-c", "%U %a", "/etc/mailbell/config.toml").split() == ["root", "644"]
     for path in ["man/man1/mailbell.1.gz", "man/man1/mailbell-serve.1.gz", "bash-completion/completions/mailbell",
                  "zsh/vendor-completions/_mailbell", "doc/mailbell/copyright", "doc/mailbell/sbom.cdx.json",
-                 "doc/mailbell/default.toml", "doc/mailbell/install.md"]:  # fmt: skip
+                 "doc/mailbell/default.toml", "doc/mailbell/docs/install.md"]:  # fmt: skip
         assert machine.at(f"usr/share/{path}").exists(), path
 
 
