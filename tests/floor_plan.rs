@@ -39,6 +39,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ring", &["signing", "bell::sources", "tls"]),
     ("multer", &["bell::sources"]),
     ("x509_parser", &["bell::sources"]),
+    ("anstream", &["cli"]),
+    ("anstyle", &["cli"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),

@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     config::{Config, ListenAddr},
+    domain::clock::{Moment, UnixMillis},
     domain::notice::NoticeTarget,
 };
 
@@ -87,7 +88,40 @@ pub struct Heritage {
     notify: Vec<String>,
 }
 
+/// The moment at which a keeper began, on both clocks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Began {
+    at: UnixMillis,
+    boot_id: String,
+    boot_millis: i64,
+}
+
+impl From<Moment> for Began {
+    fn from(moment: Moment) -> Self {
+        let Moment { wall, boot } = moment;
+        Self { at: wall, boot_id: boot.boot_id, boot_millis: boot.millis }
+    }
+}
+
+impl Began {
+    /// When that was, as the wall clock had it.
+    pub fn at(&self) -> UnixMillis {
+        self.at
+    }
+
+    /// By how many milliseconds the wall clock has been set since, forward or back; none where the machine was started anew.
+    pub fn set_by(&self, now: &Moment) -> Option<i64> {
+        let passed = now.boot.millis.saturating_sub(self.boot_millis);
+        (self.boot_id == now.boot.boot_id).then(|| now.wall.0.saturating_sub(self.at.0).saturating_sub(passed))
+    }
+}
+
 impl Heritage {
+    /// Under which URL the world reaches the receiver, where that is said.
+    pub fn public_url(&self) -> Option<&Url> {
+        self.public_url.as_ref()
+    }
+
     /// What a keeper with `config` leaves, whose listeners are bound to `listen`.
     pub(super) fn of(config: &Config, listen: BTreeMap<String, SocketAddr>) -> Self {
         Self {
@@ -146,6 +180,9 @@ pub struct Published {
     pub epoch: i32,
     /// Whether it gives way to a `serve`.
     pub yields: bool,
+    /// What the clocks said when it began; none where an earlier version wrote this.
+    #[serde(default)]
+    pub began: Option<Began>,
     /// What its heir takes over.
     pub heritage: Heritage,
 }
@@ -284,7 +321,7 @@ mod tests {
         let config = load(Overrides::default()).expect("the defaults").config;
         let listen = [("api".to_owned(), "127.0.0.1:9".parse().expect("an address"))].into();
         let addresses = Addresses { mcp: None, hooks: None, api: None, smtp: None, lmtp: None, console: None, pid: 7 };
-        Published { addresses, epoch: 1, yields: false, heritage: Heritage::of(&config, listen) }
+        Published { addresses, epoch: 1, yields: false, began: None, heritage: Heritage::of(&config, listen) }
     }
 
     fn in_a_directory() -> (tempfile::TempDir, DataDir) {

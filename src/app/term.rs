@@ -191,6 +191,7 @@ impl Term {
         });
         let mcp = http::mcp::router(resident.server.clone(), gate, reach(config), shutdown.clone()).merge(probes());
         let mut hooks = http::hooks::router(Arc::new(intake)).merge(probes());
+        hooks = hooks.merge(http::proof::of_the_receiver(proof.clone(), format!("http://{hooks_at}")));
         if let Some(tracking) = tracking {
             hooks = hooks.merge(http::opens::router(tracking));
         }
@@ -225,7 +226,8 @@ impl Term {
         }
         if publish {
             ring_for_others(dir, bell, &parts, &shutdown);
-            dir.publish(&Published { addresses: addresses.clone(), epoch, yields, heritage })?;
+            let began = Some(clock.moment().into());
+            dir.publish(&Published { addresses: addresses.clone(), epoch, yields, began, heritage })?;
         }
         parts.close();
         unless_begun.disarm();

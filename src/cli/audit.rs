@@ -1,11 +1,23 @@
 //! `mailbell audit`: reads, exports and checks the record of who did what.
 
-use std::{collections::BTreeMap, fs::File, io::Write as _, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Failure, Where, events::plain, say, time_and_ids};
+use super::{
+    Failure, Where,
+    answer::{Answer, say_json},
+    say,
+    terminal::{escaped, short},
+    time_and_ids,
+};
 use crate::{
     app::bell_side::open_bell_store,
     domain::clock::UnixMillis,
@@ -36,7 +48,7 @@ enum Command {
     /// Check that nothing in it was changed, removed or moved
     Verify(Verify),
     /// Print its end, to be kept elsewhere: with it, `verify --head` shows whether the end was cut off
-    Head(Where),
+    Head(End),
 }
 
 #[derive(Args)]
@@ -46,9 +58,8 @@ struct Read {
     /// Go on with each new entry
     #[arg(long, short)]
     follow: bool,
-    /// Print JSON, one entry a line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
     /// Only entries of these kinds, such as intent,result, with commas between them
     #[arg(long, value_delimiter = ',')]
     what: Vec<String>,
@@ -69,6 +80,16 @@ struct Export {
     file: Option<PathBuf>,
     #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    answer: Answer,
+}
+
+#[derive(Args)]
+struct End {
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Args)]
@@ -78,9 +99,8 @@ struct Verify {
     head: Option<Head>,
     #[command(flatten)]
     place: Where,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 impl Audit {
@@ -89,7 +109,10 @@ impl Audit {
             None => self.read.run().await,
             Some(Command::Export(export)) => export.run().await,
             Some(Command::Verify(verify)) => verify.run().await,
-            Some(Command::Head(place)) => say(open(&place).await?.head().await?),
+            Some(Command::Head(End { place, answer })) => {
+                let head = open(&place).await?.head().await?;
+                answer.give(json!({ "head": head.to_string() }), head)
+            }
         }
     }
 }
@@ -107,11 +130,7 @@ impl Read {
         loop {
             let (rows, looked) = store.entries(&filter, at, PAGE).await?;
             for row in &rows {
-                if self.json {
-                    say(serde_json::to_string(row)?)?;
-                } else {
-                    say(line(row))?;
-                }
+                self.answer.give(row, line(row))?;
             }
             let full = rows.len() == PAGE as usize;
             at = looked;
@@ -135,14 +154,22 @@ impl Export {
                     .map_err(|error| format!("could not make the new file {}: {error}", path.display()))?,
             ),
         };
-        let mut at = 0;
+        let shown = self.file.is_none() && io::stdout().is_terminal();
+        let (mut at, mut entries) = (0, 0);
         loop {
             let (rows, looked) = store.entries(&AuditFilter::default(), at, PAGE).await?;
             if rows.is_empty() {
-                return Ok(out.flush()?);
+                out.flush()?;
+                // On stdout the entries are the answer.
+                return match &self.file {
+                    Some(file) if self.answer.is_json() => say_json(json!({ "file": file, "entries": entries })),
+                    _ => Ok(()),
+                };
             }
+            entries += rows.len();
             for row in &rows {
-                writeln!(out, "{}", row.exported())?;
+                let line = row.exported();
+                writeln!(out, "{}", if shown { escaped(&line) } else { line })?;
             }
             at = looked;
         }
@@ -154,9 +181,11 @@ impl Verify {
         let store = open(&self.place).await?;
         let broken = match store.verify(self.head.as_ref()).await? {
             Verdict::Whole { entries, first, head, head_is_sealed } => {
-                if self.json {
-                    return say(json!({ "whole": true, "entries": entries, "first": first, "head": head.to_string(),
-                        "head_is_sealed": head_is_sealed }));
+                if self.answer.is_json() {
+                    return say_json(
+                        json!({ "whole": true, "entries": entries, "first": first, "head": head.to_string(),
+                        "head_is_sealed": head_is_sealed }),
+                    );
                 }
                 say(format!("the audit record is whole: {entries} entries, from {first} to {}", head.id))?;
                 if head_is_sealed {
@@ -169,8 +198,8 @@ impl Verify {
             Verdict::Broken { id, why } => (id, why),
         };
         let (id, why) = broken;
-        if self.json {
-            say(json!({ "whole": false, "id": id, "why": why.to_string() }))?;
+        if self.answer.is_json() {
+            say_json(json!({ "whole": false, "id": id, "why": why.to_string() }))?;
         }
         Err(format!(
             "the audit record does not hold from entry {id} on: {why}; compare it with an export or a backup from before"
@@ -187,6 +216,6 @@ fn line(row: &Row) -> String {
         _ => BTreeMap::new(),
     };
     let fields: Vec<String> =
-        fields.iter().map(|(name, value)| format!("{name}={}", plain(&value.to_string()))).collect();
-    format!("{} {:>6} {:<10} {}", row.at, row.id, plain(what), fields.join(" "))
+        fields.iter().map(|(name, value)| format!("{name}={}", short(&value.to_string()))).collect();
+    format!("{} {:>6} {:<10} {}", row.at, row.id, short(what), fields.join(" "))
 }

@@ -8,7 +8,13 @@ use std::{
 use clap::Args;
 use serde_json::json;
 
-use super::{Failure, Where, exit::Uneasy, progress::Bar, say, time_and_ids};
+use super::{
+    Failure, Where,
+    answer::{Answer, say_json},
+    exit::Uneasy,
+    progress::Bar,
+    say, time_and_ids,
+};
 use crate::app::backup::{Backup, Restored, Restoring};
 
 /// `mailbell backup`
@@ -21,34 +27,30 @@ pub(super) struct Make {
     /// record's key. Whoever has such a backup can be you
     #[arg(long)]
     with_secrets: bool,
-    /// Print the manifest as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
     #[command(flatten)]
     place: Where,
 }
 
 impl Make {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let Self { to, with_secrets, json, place } = self;
+        let Self { to, with_secrets, answer, place } = self;
         let dir = place.open()?;
         let (clock, ids) = time_and_ids();
-        let bar = Bar::new(json);
+        let bar = Bar::new(answer.is_json());
         let backup = Backup { dir: &dir, to: &to, with_secrets };
         let manifest = backup.make(&*clock, &ids, &mut |progress| bar.show(progress)).await?;
         drop(bar);
-        if json {
-            say(serde_json::to_string(&manifest)?)?;
-        } else {
-            say(format_args!(
-                "backed up to {}: {} events, {} messages, as of {}, {} secrets",
-                to.display(),
-                manifest.events,
-                manifest.messages,
-                manifest.at,
-                if with_secrets { "with" } else { "without" },
-            ))?;
-        }
+        let done = format!(
+            "backed up to {}: {} events, {} messages, as of {}, {} secrets",
+            to.display(),
+            manifest.events,
+            manifest.messages,
+            manifest.at,
+            if with_secrets { "with" } else { "without" },
+        );
+        answer.give(&manifest, done)?;
         lost(manifest.raw_mail.lost.len(), dir.root())
     }
 }
@@ -73,29 +75,28 @@ pub(super) struct Restore {
     /// The file with the key of the audit record (`audit.key`, or what `audit.key_file` names), where the backup is without secrets
     #[arg(long, value_name = "FILE")]
     audit_key: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
     #[command(flatten)]
     place: Where,
 }
 
 impl Restore {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let Self { from, audit_key, json, place } = self;
+        let Self { from, audit_key, answer, place } = self;
         let to = place.root()?;
         let (clock, ids) = time_and_ids();
-        let bar = Bar::new(json);
+        let bar = Bar::new(answer.is_json());
         let restoring = Restoring { from: &from, to: &to, audit_key: audit_key.as_deref() };
         let restored = restoring.restore(&*clock, &ids, &mut |progress| bar.show(progress)).await?;
         drop(bar);
-        if json { tell_programs(&restored, &to) } else { tell_people(&restored, &to) }
+        if answer.is_json() { tell_programs(&restored, &to) } else { tell_people(&restored, &to) }
     }
 }
 
 fn tell_programs(restored: &Restored, to: &Path) -> Result<(), Failure> {
     let Restored { manifest, log, new_secrets, record_goes_on, record_before } = restored;
-    say(json!({
+    say_json(json!({
         "data_dir": to, "log": log, "was_log": manifest.log, "at": manifest.at, "events": manifest.events,
         "messages": manifest.messages, "paused": true, "with_secrets": manifest.with_secrets,
         "new_webhook_secrets": new_secrets, "audit_goes_on": record_goes_on, "audit_before": record_before,

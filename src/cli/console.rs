@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Failure, operator::Word, say};
+use super::{Failure, answer::Answer, operator::Word};
 use crate::bell::entrance::{CODE_HOLDS, Entrance};
 
 /// `mailbell console`
@@ -11,14 +11,13 @@ use crate::bell::entrance::{CODE_HOLDS, Entrance};
 pub(super) struct Console {
     #[command(flatten)]
     word: Word,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 impl Console {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let Self { word, json } = self;
+        let Self { word, answer } = self;
         let published = word.place.open()?.published()?;
         let Some(console) = published.and_then(|published| published.addresses.console) else {
             return Err("nobody keeps this data directory now, so there is no console; start `mailbell serve`".into());
@@ -27,10 +26,9 @@ impl Console {
         let entrance = Entrance::new(side.store.clone(), side.store, side.clock, side.ids);
         let code = entrance.code(&token).await?.ok_or("the operator token was replaced at this moment; try again")?;
         let (url, secs) = (format!("{console}/login"), CODE_HOLDS.as_secs());
-        if json {
-            return say(json!({ "url": url, "code": code.expose(), "holds_secs": secs }));
-        }
-        say(format_args!("{url}"))?;
-        say(format_args!("{}  (opens it once, within {secs} seconds)", code.expose()))
+        answer.give(
+            json!({ "url": url, "code": code.expose(), "holds_secs": secs }),
+            format_args!("{url}\n{}  (opens it once, within {secs} seconds)", code.expose()),
+        )
     }
 }

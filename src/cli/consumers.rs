@@ -5,7 +5,13 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Failure, Where, events::plain, say, time_and_ids};
+use super::{
+    Failure, Where,
+    answer::{Answer, say_json},
+    say,
+    terminal::short,
+    time_and_ids,
+};
 use crate::{
     app::bell_side::open_bell_store,
     domain::{
@@ -50,9 +56,8 @@ enum Command {
 struct List {
     #[command(flatten)]
     place: Where,
-    /// Print JSON, one consumer a line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Args)]
@@ -61,9 +66,8 @@ struct Show {
     name: String,
     #[command(flatten)]
     place: Where,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Args)]
@@ -75,9 +79,8 @@ struct Act {
     seqs: Vec<i64>,
     #[command(flatten)]
     place: Where,
-    /// Print JSON, one event a line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Args)]
@@ -110,11 +113,7 @@ impl List {
     async fn run(self) -> Result<(), Failure> {
         let (store, now) = open(&self.place).await?;
         for standing in store.standings(now.clone()).await? {
-            if self.json {
-                say(serde_json::to_string(&standing)?)?;
-            } else {
-                say(line(&standing, now.wall))?;
-            }
+            self.answer.give(&standing, line(&standing, now.wall))?;
         }
         Ok(())
     }
@@ -130,10 +129,10 @@ impl Show {
         };
         let open = store.open_claims(&name, SHOWN_MAX, now.clone()).await?;
         let parked = store.parked_claims(&name, SHOWN_MAX).await?;
-        if self.json {
+        if self.answer.is_json() {
             let open: Vec<_> = open.iter().map(|claim| With::principal(claim, claim.holder.as_deref())).collect();
             let parked: Vec<_> = parked.iter().map(|claim| With::principal(claim, claim.holder.as_deref())).collect();
-            return say(json!({ "consumer": standing, "open": open, "parked": parked }));
+            return say_json(json!({ "consumer": standing, "open": open, "parked": parked }));
         }
         say(line(standing, now.wall))?;
         for claim in &open {
@@ -160,11 +159,8 @@ impl Act {
             OperatorAct::Ack => "acked",
         };
         for (seq, acted) in &acted {
-            if self.json {
-                say(json!({ "seq": seq, "result": acted }))?;
-            } else {
-                say(format!("{seq:>6} {}", outcome(*acted, done)))?;
-            }
+            let line = format!("{seq:>6} {}", outcome(*acted, done));
+            self.answer.give(json!({ "seq": seq, "result": acted }), line)?;
         }
         let left = acted.iter().filter(|(_, acted)| *acted != Acted::Done).count();
         if left > 0 {
@@ -216,7 +212,7 @@ fn line(standing: &Standing, now: UnixMillis) -> String {
     let oldest = standing.oldest_received_at.map(|at| format!(", the oldest {} old", age(at, now))).unwrap_or_default();
     format!(
         "{:<16} {lag}{oldest}; {leased} leased, {waiting} to be tried again, {parked} parked ({escalated} escalated)",
-        plain(name.as_str())
+        short(name.as_str())
     )
 }
 
@@ -230,13 +226,13 @@ fn open_line(claim: &OpenClaim) -> String {
         (false, None, _) => "waits for a worker".to_owned(),
     };
     let by = who(claim.holder.as_deref(), claim.client.as_deref());
-    format!("{seq:>6} {kind:<9} {} attempt {attempt}: {how}{by}", plain(event_id.as_str()), kind = kind.as_str())
+    format!("{seq:>6} {kind:<9} {} attempt {attempt}: {how}{by}", short(event_id.as_str()), kind = kind.as_str())
 }
 
 fn parked_line(claim: &ParkedClaim) -> String {
     let ParkedClaim { seq, attempt, .. } = claim;
     let kind = claim.kind.map_or("-", |kind| kind.as_str());
-    let id = plain(claim.event_id.as_ref().map_or("(removed by retention)", |id| id.as_str()));
+    let id = short(claim.event_id.as_ref().map_or("(removed by retention)", |id| id.as_str()));
     let why = match claim.parked_by {
         ParkedBy::Agent => "escalated".to_owned(),
         ParkedBy::Attempts => format!("parked after {ATTEMPTS_MAX} attempts"),
@@ -244,13 +240,13 @@ fn parked_line(claim: &ParkedClaim) -> String {
     };
     let since = claim.since.map(|since| format!(" at {since}")).unwrap_or_default();
     let by = who(claim.holder.as_deref(), claim.client.as_deref());
-    let note = claim.note.as_deref().map(|note| format!(": {:?}", plain(note))).unwrap_or_default();
+    let note = claim.note.as_deref().map(|note| format!(": {:?}", short(note))).unwrap_or_default();
     format!("{seq:>6} {kind:<9} {id} attempt {attempt}: {why}{since}{by}{note}")
 }
 
 fn who(holder: Option<&str>, client: Option<&str>) -> String {
-    let client = client.map(|client| format!(", {}", plain(client))).unwrap_or_default();
-    holder.map(|holder| format!(" ({}{client})", plain(holder))).unwrap_or_default()
+    let client = client.map(|client| format!(", {}", short(client))).unwrap_or_default();
+    holder.map(|holder| format!(" ({}{client})", short(holder))).unwrap_or_default()
 }
 
 fn age(at: UnixMillis, now: UnixMillis) -> String {

@@ -2,12 +2,17 @@
 //!
 //! The default is lines for people; `--json` prints each event as one JSON object a line, the oldest first.
 
-use std::{io::Write as _, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Where, say, time_and_ids};
+use super::{
+    Failure, Where,
+    answer::{Answer, say_json, say_marked, tell},
+    terminal::{of_kind, short},
+    time_and_ids,
+};
 use crate::{
     app::{
         bell_side::BellSide,
@@ -25,8 +30,6 @@ use crate::{
 const PAGE: u32 = 500;
 /// How long one look for new events takes; then the next begins.
 const LOOK: Duration = Duration::from_mins(1);
-/// Lines for people hold no more than this of a foreign text.
-const TEXT_CHARS_MAX: usize = 80;
 
 #[derive(Args)]
 pub(super) struct Events {
@@ -35,9 +38,8 @@ pub(super) struct Events {
     /// Go on with each new event as it comes
     #[arg(long, short)]
     follow: bool,
-    /// Print JSON, one event a line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
     /// Only events of this mailbox
     #[arg(long)]
     mailbox: Option<String>,
@@ -57,10 +59,9 @@ impl Events {
         let bell = BellSide::open(&dir, clock, ids, ended.clone()).await?;
         if pulse(&dir).await == Pulse::Silent {
             let pid = dir.published()?.map_or(0, |published| published.addresses.pid);
-            writeln!(
-                std::io::stderr(),
+            tell(format_args!(
                 "mailbell: the keeper with pid {pid} does not answer: it is stopped or stuck, and nothing comes in until it goes on (kill -CONT {pid}) or ends (kill -KILL {pid})"
-            )?;
+            ));
         }
         let filter = EventFilter {
             kinds: self.kinds.clone(),
@@ -113,10 +114,10 @@ impl Events {
 
     fn show<'a>(&self, events: impl Iterator<Item = &'a Event>) -> Result<(), Failure> {
         for event in events {
-            if self.json {
-                say(serde_json::to_string(event)?)?;
+            if self.answer.is_json() {
+                say_json(event)?;
             } else {
-                say(line(event))?;
+                show(event)?;
             }
         }
         Ok(())
@@ -124,49 +125,28 @@ impl Events {
 }
 
 /// One event as a line. Terminals obey control characters, so foreign text is shown without any.
-fn line(event: &Event) -> String {
+fn show(event: &Event) -> Result<(), Failure> {
     let fact = &event.fact;
     let what = match &fact.detail {
-        Detail::Inbound { from, subject, .. } => format!("from {} {:?}", plain(from), plain(subject)),
-        Detail::Delivery { recipient, .. } => format!("to {}", plain(recipient)),
+        Detail::Inbound { from, subject, .. } => format!("from {} {:?}", short(from), short(subject)),
+        Detail::Delivery { recipient, .. } => format!("to {}", short(recipient)),
         Detail::Bounce { recipient, bounce_code, diagnostic, .. } => format!(
             "to {} {} {:?}",
-            plain(recipient.as_deref().unwrap_or("?")),
-            plain(bounce_code),
-            plain(diagnostic.as_deref().unwrap_or_default())
+            short(recipient.as_deref().unwrap_or("?")),
+            short(bounce_code),
+            short(diagnostic.as_deref().unwrap_or_default())
         ),
         Detail::Complaint { recipient, .. } | Detail::Open { recipient, .. } => {
-            format!("by {}", plain(recipient.as_deref().unwrap_or("?")))
+            format!("by {}", short(recipient.as_deref().unwrap_or("?")))
         }
-        Detail::Approval { action_id, outcome } => format!("{action_id} {}", plain(outcome)),
-        Detail::Other {} => plain(fact.provider_kind.as_deref().unwrap_or("?")),
+        Detail::Approval { action_id, outcome } => format!("{action_id} {}", short(outcome)),
+        Detail::Other {} => short(fact.provider_kind.as_deref().unwrap_or("?")),
     };
-    format!(
-        "{} {:>6} {:<9} {:<28} {what}",
-        event.received_at,
-        event.seq,
-        fact.detail.kind().as_str(),
-        plain(fact.mailbox.as_deref().unwrap_or("-")),
+    let kind = fact.detail.kind();
+    say_marked(
+        format_args!("{} {:>6} ", event.received_at, event.seq),
+        of_kind(kind),
+        format_args!("{:<9}", kind.as_str()),
+        format_args!(" {:<28} {what}", short(fact.mailbox.as_deref().unwrap_or("-"))),
     )
-}
-
-/// Marks that have the rest of a line shown from right to left, our own part of it included.
-fn turns_the_line(c: char) -> bool {
-    matches!(c, '\u{200E}' | '\u{200F}' | '\u{061C}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Foreign text as a terminal may have it: short, and without what moves a cursor or turns the line.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() || turns_the_line(c) { ' ' } else { c }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn foreign_text_cannot_move_the_terminal() {
-        assert_eq!(plain("a\u{1b}[2Jb\u{9b}c\u{202E}d\re"), "a [2Jb c d e");
-        assert_eq!(plain(&"é".repeat(100)).chars().count(), TEXT_CHARS_MAX);
-    }
 }

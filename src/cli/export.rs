@@ -7,9 +7,15 @@ use std::{
 };
 
 use clap::Args;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Where, time_and_ids};
+use super::{
+    Failure, Where,
+    answer::{Answer, tell},
+    terminal::escaped,
+    time_and_ids,
+};
 use crate::{
     app::bell_side::BellSide,
     bell::waiting::{ListRequest, Position},
@@ -55,6 +61,8 @@ pub(super) struct Export {
     action_id: Option<String>,
     #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 impl Export {
@@ -83,14 +91,17 @@ impl Export {
                 ListRequest { filter: filter.clone(), after: at, before: None, order: Order::Ascending, limit: PAGE };
             let page = bell.waiting().list(request).await?;
             if let Some(gap) = page.gap {
-                writeln!(
-                    io::stderr(),
-                    "mailbell: retention has removed events before this export came to them; it goes on at {}",
-                    gap.resumes_at
-                )?;
+                tell(if self.answer.is_json() {
+                    json!({ "gap": gap }).to_string()
+                } else {
+                    format!(
+                        "mailbell: retention has removed events before this export came to them; it goes on at {}",
+                        gap.resumes_at
+                    )
+                });
             }
             for event in &page.events {
-                writeln!(out, "{}", serde_json::to_string(event)?)?;
+                writeln!(out, "{}", escaped(&serde_json::to_string(event)?))?;
             }
             // What is told to be exported is written before the cursor says so: a crash between exports twice, never not at all.
             out.flush()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::{Failure, Settings, Where, say, time_and_ids};
+use super::{Failure, Settings, Where, answer::Answer, time_and_ids};
 use crate::{
     app::{
         bell_side::open_bell_store,
@@ -42,6 +42,8 @@ pub(super) struct Add {
     place: Where,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Args)]
@@ -50,9 +52,8 @@ pub(super) struct List {
     place: Where,
     #[command(flatten)]
     settings: Settings,
-    /// Print JSON, one mailbox a line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Args)]
@@ -65,6 +66,8 @@ pub(super) struct TrackOpens {
     place: Where,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,6 +84,8 @@ pub(super) struct Remove {
     place: Where,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 impl Mailbox {
@@ -90,18 +95,16 @@ impl Mailbox {
                 let about = json!({ "address": add.address.to_string() });
                 with_api_on_record(&add.place, add.settings, Some(("mailbox add", about)), async |api| {
                     let id = api.add_mailbox(&add.address, add.display_name.as_deref()).await?;
-                    say(format!("{}  {id}", add.address))
+                    let told = json!({ "id": id, "address": add.address.to_string() });
+                    add.answer.give(told, format_args!("{}  {id}", add.address))
                 })
                 .await
             }
             Self::List(list) => {
                 with_api(&list.place, list.settings, async |api| {
                     for mailbox in api.mailboxes().await? {
-                        if list.json {
-                            say(serde_json::json!({ "id": mailbox.id, "address": mailbox.address }))?;
-                        } else {
-                            say(format!("{}  {}", mailbox.address, mailbox.id))?;
-                        }
+                        let told = json!({ "id": mailbox.id, "address": mailbox.address });
+                        list.answer.give(told, format_args!("{}  {}", mailbox.address, mailbox.id))?;
                     }
                     Ok(())
                 })
@@ -113,7 +116,8 @@ impl Mailbox {
                     let on = track.switch == Switch::On;
                     api.track_opens(track.address.as_str(), on).await?;
                     let word = if on { "carry" } else { "no longer carry" };
-                    say(format!("messages from {} {word} tracking images", track.address))
+                    let told = json!({ "address": track.address.to_string(), "track_opens": on });
+                    track.answer.give(told, format_args!("messages from {} {word} tracking images", track.address))
                 })
                 .await
             }
@@ -121,7 +125,9 @@ impl Mailbox {
                 let about = json!({ "address": remove.address.to_string() });
                 with_api_on_record(&remove.place, remove.settings, Some(("mailbox remove", about)), async |api| {
                     api.remove_mailbox(remove.address.as_str()).await?;
-                    say(format!("removed {} and the messages in it; their raw files go after a day", remove.address))
+                    let said =
+                        format!("removed {} and the messages in it; their raw files go after a day", remove.address);
+                    remove.answer.give(json!({ "address": remove.address.to_string(), "removed": true }), said)
                 })
                 .await
             }

@@ -2,6 +2,8 @@
 //!
 //! How a command ends is told in one table, [`exit`].
 
+mod answer;
+mod approvals;
 mod audit;
 mod backup;
 mod client_config;
@@ -22,20 +24,16 @@ mod progress;
 mod reference;
 mod serve;
 mod source;
+mod terminal;
 mod token;
 mod try_kind;
 mod webhook;
 
-use std::{
-    error::Error,
-    io::{self, Write as _},
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{error::Error, io, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use self::answer::{failed, say};
 
 use crate::{
     app::{
@@ -70,6 +68,9 @@ struct Cli {
     /// What to log on stderr, such as `info` or `mailbell=debug,warn`
     #[arg(long, global = true, env = "MAILBELL_LOG")]
     log: Option<String>,
+    /// When to print in colour
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    color: terminal::Colour,
 }
 
 #[derive(Subcommand)]
@@ -112,7 +113,7 @@ enum Command {
     /// Open the operator's pages: print a code for them, with the operator token
     Console(console::Console),
     /// What agents asked for and an operator decides
-    Approvals(operator::Approvals),
+    Approvals(approvals::Approvals),
     /// Tell the operator something, to see that it arrives
     #[command(subcommand)]
     Notify(notify::Notify),
@@ -235,17 +236,23 @@ impl Settings {
 
 /// Runs the command line that the process was started with.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let parsed = Cli::command().try_get_matches();
+    let parsed = parsed.and_then(|matches| Ok((answer::is_json(&matches), Cli::from_arg_matches(&matches)?)));
+    let (json, cli) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return answer::misspelt(&error),
+    };
+    cli.color.choose();
     let filter = cli.log.as_deref().unwrap_or(cli.command.log_by_default());
     if let Err(error) = telemetry::start(filter, cli.command.log_format()) {
-        return failed(&error);
+        return failed(&error, json);
     }
     settle_in();
     // The one place that chooses the cryptography behind TLS.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&error),
+        Err(error) => return failed(&error, json),
     };
     let ended = runtime.block_on(run(cli.command));
     // Not by dropping it, which waits for blocking work: a read of stdin lasts as long as the client keeps that open.
@@ -254,7 +261,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the answer has enough, as in `mailbell events | head`.
         Err(failure) if is_broken_pipe(&*failure) => ExitCode::SUCCESS,
-        Err(failure) => failed(&*failure),
+        Err(failure) => failed(&*failure, json),
     }
 }
 
@@ -292,29 +299,6 @@ async fn run(command: Command) -> Result<(), Failure> {
 
 fn is_broken_pipe(failure: &(dyn Error + 'static)) -> bool {
     failure.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-}
-
-/// Tells a failure and its causes on stderr, each once.
-fn failed(failure: &(dyn Error + 'static)) -> ExitCode {
-    let mut text = format!("mailbell: {failure}");
-    let mut cause = failure.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.ends_with(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = error.source();
-    }
-    let _ = writeln!(std::io::stderr(), "{text}");
-    exit::Ending::of(failure).into()
-}
-
-/// A line for the person or program that ran the command.
-fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")?;
-    Ok(out.flush()?)
 }
 
 /// The machine's clock and a maker of ids from it.

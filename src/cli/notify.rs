@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
-use super::{Failure, Settings, Where, say, time_and_ids};
+use super::{Failure, Settings, Where, answer::Answer, terminal::plain, time_and_ids};
 use crate::{
     app::{
         bell_side::open_bell_store,
@@ -32,11 +33,13 @@ pub(super) struct Test {
     place: Where,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 impl Notify {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let Self::Test(Test { place, settings }) = self;
+        let Self::Test(Test { place, settings, answer }) = self;
         let targets = settings.load(&[])?.config.operator.notify;
         if targets.is_empty() {
             return Err("operator.notify names nobody; set it in config.toml, or as MAILBELL_OPERATOR__NOTIFY".into());
@@ -69,8 +72,9 @@ impl Notify {
                 }
             }
             failed += usize::from(state != "told");
-            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-            say(format_args!("{state}  {}{why}", target.shown()))?;
+            let because = why.as_deref().map(|why| format!(": {}", plain(why))).unwrap_or_default();
+            let line = format!("{state}  {}{because}", target.shown());
+            answer.give(json!({ "target": target.shown(), "state": state, "why": why }), line)?;
         }
         if failed > 0 {
             Err("not every place was told yet; `mailbell doctor` shows how it goes on".into())

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::{Failure, Where, say, time_and_ids};
+use super::{Failure, Where, answer::Answer, time_and_ids};
 use crate::{
     app::{bell_side::open_bell_store, tokens},
     domain::{
@@ -37,6 +37,8 @@ pub(super) struct Show {
     name: Name,
     #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -71,9 +73,8 @@ pub(super) struct Create {
     expires: Option<i64>,
     #[command(flatten)]
     place: Where,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -88,9 +89,8 @@ enum Scope {
 pub(super) struct List {
     #[command(flatten)]
     place: Where,
-    /// Print JSON, one token a line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Args)]
@@ -99,6 +99,8 @@ pub(super) struct Revoke {
     name: String,
     #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 /// A span in milliseconds.
@@ -131,7 +133,7 @@ impl Show {
             Name::Api => tokens::API,
         };
         match self.place.open()?.token(name)? {
-            Some(token) => say(token),
+            Some(token) => self.answer.give(json!({ "name": name, "token": token }), &token),
             None => Err("there is no token yet; the first `mailbell serve` on this data directory makes it".into()),
         }
     }
@@ -151,10 +153,7 @@ impl Create {
             expires_at: self.expires.map(|span| UnixMillis(clock.now().0 + span)),
         };
         let token = tokens::create(&self.name, &grant, &store, &*clock, &ids).await?;
-        if self.json {
-            return say(json!({ "name": self.name, "grant": grant, "token": token.expose() }));
-        }
-        say(token.expose())
+        self.answer.give(json!({ "name": self.name, "grant": grant, "token": token.expose() }), token.expose())
     }
 }
 
@@ -162,16 +161,13 @@ impl List {
     async fn run(self) -> Result<(), Failure> {
         let store = open_bell_store(&self.place.open()?, &time_and_ids().1).await?;
         for token in store.tokens().await? {
-            if self.json {
-                say(serde_json::to_string(&token)?)?;
-                continue;
-            }
             let Grant { may, mailboxes, human_present, expires_at } = &token.grant;
             let may = if token.scope == TokenScope::Operator { "operator" } else { may.as_str() };
             let of = mailboxes.named().map_or_else(|| "all mailboxes".to_owned(), |named| named.join(", "));
             let human = if *human_present { ", a person is present" } else { "" };
             let ends = expires_at.map(|at| format!(", ends {at}")).unwrap_or_default();
-            say(format!("{:<20} {may:<8} {of}{human}, made {}{ends}", token.name, token.created_at))?;
+            let line = format!("{:<20} {may:<8} {of}{human}, made {}{ends}", token.name, token.created_at);
+            self.answer.give(&token, line)?;
         }
         Ok(())
     }
@@ -189,7 +185,8 @@ impl Revoke {
             return Err(format!("there is no token {:?}; `mailbell token list` shows all", self.name).into());
         }
         let more = if self.name == tokens::MCP { "; the next start of mailbell makes a new one" } else { "" };
-        say(format!("the token {} is revoked{more}", self.name))
+        let said = format!("the token {} is revoked{more}", self.name);
+        self.answer.give(json!({ "name": self.name, "revoked": true }), said)
     }
 }
 

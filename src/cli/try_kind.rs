@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
-use super::{Failure, Settings, Where, say, time_and_ids};
+use super::{Failure, Settings, Where, answer::Answer, time_and_ids};
 use crate::{
     bell::upstream::Outgoing,
     domain::address::Address,
@@ -60,6 +61,8 @@ struct Outbound {
     place: Where,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Args)]
@@ -78,6 +81,8 @@ struct Inbound {
     text: String,
     #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 impl Try {
@@ -115,7 +120,8 @@ impl Outbound {
                 return Err(error.said().map_or_else(|| error.to_string(), |said| format!("{error}: {said}")).into());
             }
         };
-        say(format!("{} to {to}: {}", sent.id, sent.status))
+        let told = json!({ "message_id": sent.id, "to": to, "status": sent.status });
+        self.answer.give(told, format_args!("{} to {to}: {}", sent.id, sent.status))
     }
 }
 
@@ -140,7 +146,8 @@ impl Inbound {
             references: &[],
             files: &[],
         });
-        say(deliver(smtp.parse()?, &self.from, &self.to, &message).await?)
+        let said = deliver(smtp.parse()?, &self.from, &self.to, &message).await?;
+        self.answer.give(json!({ "from": self.from.to_string(), "to": self.to.to_string(), "smtp": said }), &said)
     }
 }
 

@@ -8,8 +8,10 @@ use serde_json::json;
 
 use super::{
     Failure, Settings, Where,
+    answer::{Answer, tell},
     mailbox::{with_api, with_api_on_record},
-    say, time_and_ids,
+    terminal::plain,
+    time_and_ids,
 };
 use crate::{
     app::{
@@ -56,9 +58,8 @@ pub(super) struct List {
     place: Where,
     #[command(flatten)]
     settings: Settings,
-    /// Print JSON, one webhook a line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Args)]
@@ -69,6 +70,8 @@ pub(super) struct One {
     place: Where,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Args)]
@@ -82,6 +85,8 @@ pub(super) struct Rotate {
     place: Where,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Args)]
@@ -96,9 +101,8 @@ pub(super) struct Deliveries {
     place: Where,
     #[command(flatten)]
     settings: Settings,
-    /// Print JSON, one delivery a line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -126,6 +130,8 @@ pub(super) struct OneDelivery {
     place: Where,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 impl One {
@@ -136,17 +142,18 @@ impl One {
         let about = json!({ "webhook_id": self.id });
         store.record(Entry::Operator { command: "webhook secret", about }, clock.now()).await?;
         let side = BellSide { store: store.into(), bell: Bell::default(), ids, clock };
-        say(notices::secret(&side, &self.id).await?.expose())
+        let secret = notices::secret(&side, &self.id).await?;
+        self.answer.give(json!({ "webhook_id": self.id, "secret": secret.expose() }), secret.expose())
     }
 
     async fn with(
         self,
         command: &'static str,
-        act: impl AsyncFnOnce(Arc<Upstream>, WebhookId) -> Result<(), Failure>,
+        act: impl AsyncFnOnce(Arc<Upstream>, WebhookId, Answer) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let Self { id, place, settings } = self;
+        let Self { id, place, settings, answer } = self;
         let told = Some((command, json!({ "webhook_id": id })));
-        with_api_on_record(&place, settings, told, async |api| act(api, WebhookId::new(id)).await).await
+        with_api_on_record(&place, settings, told, async |api| act(api, WebhookId::new(id), answer).await).await
     }
 }
 
@@ -154,11 +161,11 @@ impl OneDelivery {
     async fn with(
         self,
         command: &'static str,
-        act: impl AsyncFnOnce(Arc<Upstream>, DeliveryId) -> Result<(), Failure>,
+        act: impl AsyncFnOnce(Arc<Upstream>, DeliveryId, Answer) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let Self { id, place, settings } = self;
+        let Self { id, place, settings, answer } = self;
         let told = Some((command, json!({ "delivery_id": id })));
-        with_api_on_record(&place, settings, told, async |api| act(api, DeliveryId::new(id)).await).await
+        with_api_on_record(&place, settings, told, async |api| act(api, DeliveryId::new(id), answer).await).await
     }
 }
 
@@ -167,44 +174,58 @@ impl Webhook {
         match self {
             Self::List(list) => list.run().await,
             Self::Secret(one) if one.id == notices::OPERATOR || one.id.contains('@') => one.secret_of_notices().await,
-            Self::Secret(one) => one.with("webhook secret", async |api, id| say(api.webhook(&id).await?.1.expose())).await,
+            Self::Secret(one) => {
+                one.with("webhook secret", async |api, id, answer| {
+                    let secret = api.webhook(&id).await?.1;
+                    answer.give(json!({ "webhook_id": id, "secret": secret.expose() }), secret.expose())
+                })
+                .await
+            }
             Self::Rotate(rotate) => rotate.run().await,
             Self::Disable(one) => {
-                one.with("webhook disable", async |api, id| {
+                one.with("webhook disable", async |api, id, answer| {
                     api.switch_webhook(&id, false).await?;
-                    say(format!("{id} is off; what it is still owed waits, and is a dead letter after 24 hours in which the service ran"))
+                    let said = format!("{id} is off; what it is still owed waits, and is a dead letter after 24 hours in which the service ran");
+                    answer.give(json!({ "webhook_id": id, "enabled": false }), said)
                 })
                 .await
             }
             Self::Enable(one) => {
-                one.with("webhook enable", async |api, id| {
+                one.with("webhook enable", async |api, id, answer| {
                     api.switch_webhook(&id, true).await?;
-                    say(format!("{id} is on, and gets first what it is still owed"))
+                    let said = format!("{id} is on, and gets first what it is still owed");
+                    answer.give(json!({ "webhook_id": id, "enabled": true }), said)
                 })
                 .await
             }
             Self::Test(one) => {
-                one.with("webhook test", async |api, id| {
+                one.with("webhook test", async |api, id, answer| {
                     let probe = api.probe_webhook(&id).await?;
-                    let answer = probe.response_status.map(|status| status.to_string()).or(probe.error);
-                    let (answer, word) = (answer.unwrap_or_default(), if probe.delivered { "took" } else { "did not take" });
+                    let came = probe.response_status.map(|status| status.to_string()).or_else(|| probe.error.clone());
+                    let (came, word) = (came.unwrap_or_default(), if probe.delivered { "took" } else { "did not take" });
                     let (millis, bytes) = (probe.duration_millis, probe.response_bytes);
-                    say(format!("the endpoint {word} the probe: {answer}, {millis} ms, {bytes} bytes"))
+                    let told = json!({
+                        "webhook_id": id, "delivered": probe.delivered, "response_status": probe.response_status,
+                        "error": probe.error, "duration_millis": millis, "response_bytes": bytes,
+                    });
+                    answer.give(told, format_args!("the endpoint {word} the probe: {}, {millis} ms, {bytes} bytes", plain(&came)))
                 })
                 .await
             }
             Self::Deliveries(deliveries) => deliveries.run().await,
             Self::Replay(one) => {
-                one.with("webhook replay", async |api, id| {
+                one.with("webhook replay", async |api, id, answer| {
                     let replay = api.replay_delivery(&id).await?;
-                    say(format!("{}  {}", replay.id, replay.status))
+                    let told = json!({ "delivery_id": replay.id, "status": replay.status, "replay_of": id });
+                    answer.give(told, format_args!("{}  {}", replay.id, replay.status))
                 })
                 .await
             }
             Self::DeadLetter(one) => {
-                one.with("webhook dead-letter", async |api, id| {
+                one.with("webhook dead-letter", async |api, id, answer| {
                     api.give_up_delivery(&id).await?;
-                    say(format!("{id} is a dead letter; those behind it go on"))
+                    let said = format!("{id} is a dead letter; those behind it go on");
+                    answer.give(json!({ "delivery_id": id, "dead_letter": true }), said)
                 })
                 .await
             }
@@ -214,10 +235,10 @@ impl Webhook {
 
 impl List {
     async fn run(self) -> Result<(), Failure> {
-        let Self { place, settings, json } = self;
+        let Self { place, settings, answer } = self;
         with_api(&place, settings, async |api| {
             for webhook in api.webhooks().await? {
-                if json { say(listed_json(&webhook))? } else { say(listed(&webhook))? }
+                answer.give(listed_json(&webhook), listed(&webhook))?;
             }
             Ok(())
         })
@@ -256,17 +277,19 @@ fn listed_json(webhook: &Told) -> serde_json::Value {
 
 impl Rotate {
     async fn run(self) -> Result<(), Failure> {
-        let Self { id, overlap_secs, place, settings } = self;
+        let Self { id, overlap_secs, place, settings, answer } = self;
         let dir = place.open()?;
         let told = Some(("webhook rotate", json!({ "webhook_id": id })));
         with_api_on_record(&place, settings, told, async |api| {
             let (clock, ids) = time_and_ids();
             let sources = open_bell_store(&dir, &ids).await?;
             let overlap = overlap_secs.map(Duration::from_secs);
-            let rotation = rotate(&api, &sources, &ids, clock.now(), &WebhookId::new(id), overlap).await?;
-            say(rotation.secret.expose())?;
-            match rotation.old_until {
-                Some(until) => tell(&format!("the old secret signs beside it until {until}, in `webhook-signature`; `X-MultiMail-Signature` is made with the new one from now on")),
+            let rotation = rotate(&api, &sources, &ids, clock.now(), &WebhookId::new(&id), overlap).await?;
+            let (secret, until) = (rotation.secret.expose(), rotation.old_until);
+            answer.give(json!({ "webhook_id": id, "secret": secret, "old_until": until }), secret)?;
+            match until {
+                _ if answer.is_json() => {}
+                Some(until) => tell(format_args!("the old secret signs beside it until {until}, in `webhook-signature`; `X-MultiMail-Signature` is made with the new one from now on")),
                 None => tell("the old secret is forgotten"),
             }
             Ok(())
@@ -275,21 +298,15 @@ impl Rotate {
     }
 }
 
-/// A line beside the answer, for a person: the answer alone stands on stdout.
-fn tell(line: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
 impl Deliveries {
     async fn run(self) -> Result<(), Failure> {
-        let Self { webhook, status, place, settings, json } = self;
+        let Self { webhook, status, place, settings, answer } = self;
         let webhook = webhook.map(WebhookId::new);
         with_api(&place, settings, async |api| {
             let status = status.map(Status::as_str);
             let page = api.webhook_deliveries(webhook.as_ref(), status, DELIVERIES_MAX, None).await?;
             for delivery in &page.deliveries {
-                if json { say(delivery_json(delivery))? } else { say(delivery_line(delivery))? }
+                answer.give(delivery_json(delivery), delivery_line(delivery))?;
             }
             Ok(())
         })

@@ -1,4 +1,5 @@
-//! `/keeper/{nonce}`: proves to the other processes of the data directory that its keeper listens here.
+//! `/keeper/{nonce}` at the API, `/hooks/-/{nonce}` at the receiver: proves to the other processes of the data directory that its
+//! keeper listens here.
 
 use axum::{
     Router,
@@ -7,11 +8,24 @@ use axum::{
     routing::get,
 };
 
-use crate::{bell::upstream::PROOF_PATH, domain::secret::Secret, signing::proof::answer};
+use crate::{
+    bell::upstream::{PROOF_PATH, RECEIVER_PROOF_PATH},
+    domain::secret::Secret,
+    signing::proof::answer,
+};
 
-/// The route. `address` is where this listener is reached, as it is published.
+/// The API's route. `address` is where this listener is reached, as it is published.
 pub fn router(secret: Secret, address: String) -> Router {
-    Router::new().route(&format!("/{PROOF_PATH}/{{nonce}}"), get(prove)).with_state((secret, address))
+    at(PROOF_PATH, secret, address)
+}
+
+/// The receiver's route, which shows too whether a public URL leads to it. `address` is as it is published.
+pub fn of_the_receiver(secret: Secret, address: String) -> Router {
+    at(RECEIVER_PROOF_PATH, secret, address)
+}
+
+fn at(path: &str, secret: Secret, address: String) -> Router {
+    Router::new().route(&format!("/{path}/{{nonce}}"), get(prove)).with_state((secret, address))
 }
 
 /// Answers nonces alone, so that nobody can have another text signed here.

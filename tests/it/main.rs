@@ -16,6 +16,7 @@ mod api_webhooks;
 mod attending;
 mod audit_record;
 mod client_config;
+mod command_answers;
 mod console;
 mod consumers_parking;
 mod consumers_threads;

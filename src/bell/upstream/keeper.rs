@@ -16,7 +16,7 @@ pub const PROOF_PATH: &str = "keeper";
 /// The whole of asking. It is one answer over loopback, from memory.
 const PROOF_TIMEOUT: Duration = Duration::from_secs(5);
 /// An answer is 64 characters; of anything longer no more is read.
-const ANSWER_BYTES_MAX: usize = 128;
+pub(super) const ANSWER_BYTES_MAX: usize = 128;
 
 /// The keeper of our data directory, as this process knows it.
 #[derive(Clone)]

@@ -14,6 +14,7 @@ mod keeper;
 mod mail;
 mod mailboxes;
 mod provider;
+mod public_url;
 mod received;
 mod sending;
 mod webhooks;
@@ -35,6 +36,7 @@ pub use self::{
     inbox::{InboxCursor, InboxPage, InboxQuery, MAILBOXES_MERGED_MAX, PAGE_MAX},
     keeper::{Keeper, PROOF_PATH, Silence},
     mail::{Attachment, Email, HANDLED, Mailbox, Summary, Thread},
+    public_url::{Answers, RECEIVER_PROOF_PATH, who_answers},
     received::Elsewhere,
     sending::{Outgoing, Retry, Sent, Suppression, SuppressionPage},
     webhooks::{Created, Delivery, DeliveryPage, Fare, NewWebhook, Probe, Rotation, Webhook, WebhookScope},

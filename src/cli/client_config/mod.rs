@@ -13,10 +13,14 @@ use std::{
 };
 
 use clap::Args;
+use serde_json::json;
 use url::Url;
 
 use self::block::{Client, Connection};
-use super::{Failure, say};
+use super::{
+    Failure,
+    answer::{Answer, tell},
+};
 use crate::domain::secret::Secret;
 
 /// A token has some 60 characters; more on stdin is no token.
@@ -42,25 +46,34 @@ pub(super) struct ClientConfig {
     /// Take the token from stdin and put it into the block, for a client that cannot take it from `MAILBELL_TOKEN`
     #[arg(long, requires = "http")]
     token_stdin: bool,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 impl ClientConfig {
     pub(super) fn run(self) -> Result<(), Failure> {
         let connection = self.connection()?;
         let block = block::of(self.client, &connection)?;
+        let mut hint = None;
         if let Connection::Http { token: None, .. } = connection {
-            writeln_to_stderr(match self.client {
+            hint = Some(match self.client {
                 Client::ClaudeDesktop => {
-                    "mailbell: Claude Desktop passes no variables on, so its file has to hold the token: pipe what `mailbell \
+                    "Claude Desktop passes no variables on, so its file has to hold the token: pipe what `mailbell \
                      token show mcp` prints into this, with --token-stdin"
                 }
-                _ => "mailbell: set MAILBELL_TOKEN where the client runs, to what `mailbell token show mcp` prints",
-            })?;
+                _ => "set MAILBELL_TOKEN where the client runs, to what `mailbell token show mcp` prints",
+            });
+        }
+        if let (Some(hint), false) = (hint, self.answer.is_json()) {
+            tell(format_args!("mailbell: {hint}"));
         }
         if !self.write {
             let place = default_file(self.client)?;
-            writeln_to_stderr(&format!("mailbell: this belongs into {}; --write puts it there", place.display()))?;
-            return say(block.alone().trim_end());
+            let alone = block.alone();
+            if !self.answer.is_json() {
+                tell(format_args!("mailbell: this belongs into {}; --write puts it there", place.display()));
+            }
+            return self.answer.give(json!({ "file": place, "block": alone, "hint": hint }), alone.trim_end());
         }
         let path = match self.file {
             Some(path) => path,
@@ -68,13 +81,15 @@ impl ClientConfig {
         };
         let tells_a_token = matches!(&connection, Connection::Http { token: Some(_), .. });
         let written = file::merge(&path, &block, tells_a_token)?;
-        say(match written {
-            file::Written::Same => format!("{} says so already", path.display()),
-            file::Written::New => format!("{} is written", path.display()),
+        let (said, changed, backup) = match written {
+            file::Written::Same => (format!("{} says so already", path.display()), false, None),
+            file::Written::New => (format!("{} is written", path.display()), true, None),
             file::Written::Merged { backup } => {
-                format!("{} is written; as it was before, it is in {}", path.display(), backup.display())
+                let said = format!("{} is written; as it was before, it is in {}", path.display(), backup.display());
+                (said, true, Some(backup))
             }
-        })
+        };
+        self.answer.give(json!({ "file": path, "changed": changed, "backup": backup, "hint": hint }), said)
     }
 
     fn connection(&self) -> Result<Connection, Failure> {
@@ -128,9 +143,4 @@ fn default_file(client: Client) -> Result<PathBuf, Failure> {
         Client::Codex => Path::new(".codex/config.toml").to_owned(),
         Client::Gemini => Path::new(".gemini/settings.json").to_owned(),
     }))
-}
-
-fn writeln_to_stderr(line: &str) -> Result<(), Failure> {
-    use std::io::Write as _;
-    Ok(writeln!(std::io::stderr(), "{line}")?)
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     app::{data_dir::DataDir, house::House, system::SystemClock},
     bell::waiting::{ListRequest, Position},
-    cli::{Failure, say, try_kind::deliver},
+    cli::{Failure, answer::say_marked, say, terminal::good, try_kind::deliver},
     domain::{
         address::Address,
         event::{Event, EventFilter},
@@ -50,7 +50,8 @@ impl Stage {
     /// Tells the audience what a step showed.
     pub(super) fn shown(&mut self, what: impl std::fmt::Display, since: Instant) -> Result<(), Failure> {
         self.steps += 1;
-        say(format!("{:>2}. {what}  [{:.1} ms]", self.steps, since.elapsed().as_secs_f64() * 1000.0))
+        let took = since.elapsed().as_secs_f64() * 1000.0;
+        say_marked("", good(), format_args!("{:>2}.", self.steps), format_args!(" {what}  [{took:.1} ms]"))
     }
 
     /// The end.

@@ -1,18 +1,30 @@
 //! What is around the data: the settings, the machine's clock, whose webhooks are taken, and how the world comes in.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use serde_json::json;
 
-use super::{CONNECT, Check, State};
+use super::{Check, State};
 use crate::{
-    app::data_dir::default_config_file,
-    bell::sources::dialect,
+    app::{
+        data_dir::{DataDir, default_config_file},
+        keeper::Published,
+        tokens,
+    },
+    bell::{
+        sources::dialect,
+        upstream::{Answers, who_answers},
+    },
+    cli::time_and_ids,
     config::{
         Config,
         load::{Overrides, load},
     },
-    domain::clock::{Clock, UnixMillis},
+    domain::{
+        clock::{Clock, UnixMillis},
+        secret::Secret,
+    },
+    reach::SystemNames,
     store::{bell::BellStore, hosted::HostedApis as _, sources::Sources as _},
 };
 
@@ -87,18 +99,33 @@ pub(super) async fn sources(store: &BellStore, clock: &dyn Clock) -> Vec<Check> 
     checks
 }
 
-/// Whether anything takes connections where the world is told to come; that it leads here, only a webhook shows.
-pub(super) async fn public_url(config: &Config) -> Option<Check> {
-    let url = config.hooks.public_url.as_ref()?;
-    let host = url.host_str()?.to_owned();
-    let port = url.port_or_known_default()?;
-    let connecting = tokio::net::TcpStream::connect((host, port));
-    let connected = tokio::time::timeout(CONNECT, connecting).await;
-    Some(if connected.is_ok_and(|connected| connected.is_ok()) {
-        let says = format!("something takes connections at {url}; a webhook from outside shows whether it leads here");
-        Check::ok("public_url", says)
-    } else {
-        let todo = "start the tunnel or proxy that leads to the hooks listener, or correct hooks.public_url";
-        Check::bad("public_url", State::Warning, format!("nothing takes connections at {url}"), todo)
+/// Whether the URL that the world is told leads to the receiver that runs here.
+pub(super) async fn public_url(dir: &DataDir, published: Option<&Published>, config: Option<&Config>) -> Option<Check> {
+    let said = config.and_then(|config| config.hooks.public_url.as_ref());
+    let runs_with = published.map(|published| published.heritage.public_url());
+    let url = runs_with.unwrap_or(said)?;
+    let receiver = published.and_then(|published| published.addresses.hooks.as_deref());
+    let (Some(receiver), Ok(Some(secret))) = (receiver, dir.token(tokens::PROOF)) else {
+        return Some(Check::ok("public_url", format!("{url}; whether it leads here shows when a house runs")));
+    };
+    let ids = time_and_ids().1;
+    let answers = who_answers(url, receiver, &Secret::new(secret), &ids, Arc::new(SystemNames)).await;
+    Some(match answers {
+        Answers::Ours => {
+            Check::ok("public_url", format!("{url} leads to this receiver")).with(json!({ "answers": "ours" }))
+        }
+        Answers::Another(status) => {
+            let says = format!("{url} leads to something else, which answered {status}");
+            let todo = format!("have the tunnel or proxy pass /hooks/ on to {receiver}, or correct hooks.public_url");
+            Check::bad("public_url", State::Failed, says, todo).with(json!({ "answers": "another", "status": status }))
+        }
+        Answers::Nobody(why) => {
+            let says = format!("nothing answers at {url} when asked from here: {why}");
+            let todo = format!(
+                "start the tunnel or proxy that leads to {receiver}, or correct hooks.public_url; where only this machine cannot go \
+                 out and in again, a webhook from outside shows whether it works"
+            );
+            Check::bad("public_url", State::Warning, says, todo).with(json!({ "answers": "nobody", "why": why }))
+        }
     })
 }

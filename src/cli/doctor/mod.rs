@@ -2,28 +2,27 @@
 //! should be, what to do.
 
 mod around;
+mod keeper;
 mod sources;
 
 use std::{
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use url::Url;
 
-use super::{Failure, Where, exit::Uneasy, say, time_and_ids};
+use super::{
+    Failure, Where,
+    answer::{Answer, say_json, say_marked},
+    exit::Uneasy,
+    terminal::{bad, good, plain, uneasy},
+    time_and_ids,
+};
 use crate::{
-    app::{
-        bell_side::open_bell_store,
-        data_dir::DataDir,
-        local_socket::{Pulse, pulse},
-    },
+    app::{bell_side::open_bell_store, data_dir::DataDir},
     config::Config,
     domain::{
         address::ascii_domain,
@@ -41,8 +40,6 @@ use crate::{
 
 /// A disk with less than this free is close to refusing mail.
 const FREE_BYTES_LOW: u64 = 512 << 20;
-/// How long a listener has to take a connection.
-const CONNECT: Duration = Duration::from_secs(2);
 /// A row that was made later than now by more than this tells of a clock that was set back.
 const AHEAD_MILLIS: i64 = 60_000;
 
@@ -53,9 +50,8 @@ pub(super) struct Doctor {
     /// The settings' file [default: `$XDG_CONFIG_HOME/mailbell/config.toml`, where there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 /// How a check went.
@@ -122,22 +118,25 @@ impl Doctor {
                 checks.extend(notices(&store, config).await?);
             }
         }
-        checks.extend(keeper(&dir).await?);
-        if let Some(config) = &config {
-            checks.extend(around::public_url(config).await);
+        let published = keeper::lives(&dir).await?;
+        if let Some((_, published)) = &published {
+            checks.extend(keeper::clock_was_set(published, &*clock));
         }
+        checks.extend(keeper::checks(published.as_ref()).await);
+        let published = published.map(|(_, published)| published);
+        checks.extend(around::public_url(&dir, published.as_ref(), config.as_ref()).await);
         let failed = checks.iter().filter(|check| check.state == State::Failed).count();
-        if self.json {
-            say(json!({ "ok": failed == 0, "checks": checks }))?;
+        if self.answer.is_json() {
+            say_json(json!({ "ok": failed == 0, "checks": checks }))?;
         } else {
             for check in &checks {
-                let mark = match check.state {
-                    State::Ok => "ok     ",
-                    State::Warning => "warning",
-                    State::Failed => "failed ",
+                let (style, mark) = match check.state {
+                    State::Ok => (good(), "ok     "),
+                    State::Warning => (uneasy(), "warning"),
+                    State::Failed => (bad(), "failed "),
                 };
                 let todo = check.todo.as_ref().map(|todo| format!(": {todo}")).unwrap_or_default();
-                say(format!("{mark} {:<10} {}{todo}", check.name, check.says))?;
+                say_marked("", style, mark, format_args!(" {:<10} {}{todo}", check.name, plain(&check.says)))?;
             }
         }
         let warnings = checks.iter().filter(|check| check.state == State::Warning).count();
@@ -279,57 +278,6 @@ async fn notices(store: &bell::BellStore, config: &Config) -> Result<Vec<Check>,
         });
     }
     Ok(checks)
-}
-
-async fn keeper(dir: &DataDir) -> Result<Vec<Check>, Failure> {
-    let pulse = pulse(dir).await;
-    let Some(published) = dir.published()?.filter(|_| pulse != Pulse::Absent) else {
-        let todo = "start `mailbell serve`, or let an agent start `mailbell mcp`; until then nothing is received";
-        return Ok(vec![Check::bad("keeper", State::Warning, "nobody keeps this data directory now", todo)]);
-    };
-    let addresses = published.addresses;
-    let pid = addresses.pid;
-    let mut checks = vec![match pulse {
-        Pulse::Silent => Check::bad(
-            "keeper",
-            State::Failed,
-            format!("the process {pid} does not answer: it is stopped or stuck"),
-            format!("let it go on (kill -CONT {pid}) or end it (kill -KILL {pid})"),
-        ),
-        _ => Check::ok("keeper", format!("the process {pid}")),
-    }];
-    let listeners = [
-        ("mcp", &addresses.mcp),
-        ("hooks", &addresses.hooks),
-        ("api", &addresses.api),
-        ("smtp", &addresses.smtp),
-        ("lmtp", &addresses.lmtp),
-        ("console", &addresses.console),
-    ];
-    for (name, address) in listeners {
-        let Some(address) = address else { continue };
-        let connected = match socket(address) {
-            Some(at) => {
-                tokio::time::timeout(CONNECT, TcpStream::connect(at)).await.is_ok_and(|connected| connected.is_ok())
-            }
-            None => false,
-        };
-        checks.push(if connected {
-            Check::ok(name, format!("listens at {address}"))
-        } else {
-            let todo = "look at the keeper's log; a restart of it binds its listeners anew";
-            Check::bad(name, State::Failed, format!("nothing answers at {address}"), todo)
-        });
-    }
-    Ok(checks)
-}
-
-/// Where to connect to reach `address`, a URL or a socket's.
-fn socket(address: &str) -> Option<SocketAddr> {
-    address.parse().ok().or_else(|| {
-        let url: Url = address.parse().ok()?;
-        url.socket_addrs(|| None).ok()?.into_iter().next()
-    })
 }
 
 /// The files under `root`, and their bytes.

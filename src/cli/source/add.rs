@@ -7,9 +7,14 @@ use std::{
 };
 
 use clap::Args;
+use serde_json::json;
 
 use super::{
-    super::{Failure, Where, say, time_and_ids},
+    super::{
+        Failure, Where,
+        answer::{Answer, say_json},
+        say, time_and_ids,
+    },
     imap, url,
 };
 use crate::{
@@ -73,6 +78,8 @@ pub(in super::super) struct Add {
     imap: imap::Imap,
     #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 impl Add {
@@ -89,7 +96,7 @@ impl Add {
             self.dialect.clone().unwrap_or_else(|| if self.imap.is_meant() { IMAP } else { SOURCE }.to_owned());
         let settings = self.settings(&speaks)?;
         let has_secret = self.secret_stdin || self.secret_file.is_some();
-        let Self { name, secret_file, api_key_file, imap, place, .. } = self;
+        let Self { name, secret_file, api_key_file, imap, place, answer, .. } = self;
         let api_key = api_key_file.map(|file| api_key(&speaks, &file)).transpose()?;
         if speaks == IMAP {
             if imap.needs_no_password() == has_secret {
@@ -100,7 +107,7 @@ impl Add {
                 );
             }
             let secret = has_secret.then(|| secret_from(secret_file, IMAP)).transpose()?;
-            return watch(&name, secret.as_ref(), &imap.settings()?, &place).await;
+            return watch(&name, secret.as_ref(), &imap.settings()?, &place, answer).await;
         }
         if imap.is_meant() {
             return Err(format!("--host belongs to a mailbox, of the dialect {IMAP}; leave it or --dialect out").into());
@@ -137,10 +144,14 @@ impl Add {
         if api_key.is_some() {
             store.set_api_key(&source, api_key.as_ref()).await?;
         }
-        let about = serde_json::json!({ "name": name, "dialect": speaks });
+        let about = json!({ "name": name, "dialect": speaks });
         store.record(Entry::Operator { command: "source add", about }, clock.now()).await?;
         let base = dir.published()?.and_then(|published| published.addresses.hooks);
         let url = url(base.as_deref(), &name);
+        if answer.is_json() {
+            let steps: Vec<_> = manual.steps.iter().map(|step| step.replace("{url}", &url)).collect();
+            return say_json(json!({ "name": name, "dialect": speaks, "url": url, "steps": steps }));
+        }
         say(format!("{url} takes webhooks of the {speaks} dialect"))?;
         for (n, step) in manual.steps.iter().enumerate() {
             say(format!("  {}. {}", n + 1, step.replace("{url}", &url)))?;
@@ -208,15 +219,16 @@ async fn watch(
     password: Option<&Secret>,
     settings: &crate::bell::imap::settings::Settings,
     place: &Where,
+    answer: Answer,
 ) -> Result<(), Failure> {
     let (clock, ids) = time_and_ids();
     let store = open_bell_store(&place.open()?, &ids).await?;
     let source = SourceName::new(name);
     store.add_source(&source, IMAP, password, clock.now()).await?;
     store.set_up(&source, &settings.stored()).await?;
-    let about = serde_json::json!({ "name": name, "dialect": IMAP, "mailbox": settings.mailbox });
+    let about = json!({ "name": name, "dialect": IMAP, "mailbox": settings.mailbox });
     store.record(Entry::Operator { command: "source add", about }, clock.now()).await?;
-    imap::added(name, settings)
+    imap::added(name, settings, answer)
 }
 
 /// One secret from a file, or else from stdin, such that a source of the dialect can use it.

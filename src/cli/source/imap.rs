@@ -4,7 +4,14 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum};
 
-use super::super::{Failure, say};
+use serde_json::json;
+
+use super::super::{
+    Failure,
+    answer::{Answer, say_json},
+    say,
+    terminal::plain,
+};
 use crate::{
     bell::imap::{
         self, Trouble,
@@ -135,7 +142,13 @@ impl Imap {
 }
 
 /// Tells what was set up, and what has to be so at the provider.
-pub(super) fn added(name: &str, settings: &Settings) -> Result<(), Failure> {
+pub(super) fn added(name: &str, settings: &Settings, answer: Answer) -> Result<(), Failure> {
+    if answer.is_json() {
+        return say_json(json!({
+            "name": name, "dialect": imap::DIALECT, "mailbox": settings.mailbox, "folders": settings.folders,
+            "mark_seen": settings.mark_seen, "steps": steps(&settings.host),
+        }));
+    }
     let folders = settings.folders.join(", ");
     say(format!("{name} watches {folders} of {} at {} port {}", settings.mailbox, settings.host, settings.port))?;
     for (n, step) in steps(&settings.host).iter().enumerate() {
@@ -212,15 +225,15 @@ pub(super) fn json(state: &FolderState) -> serde_json::Value {
     })
 }
 
-/// How it is set up.
-pub(super) fn show(source: &Source) -> Result<(), Failure> {
+/// How it is set up, as a line.
+pub(super) fn shown(source: &Source) -> Result<String, Failure> {
     let settings = Settings::read(&source.settings)?;
     let by = if settings.token_command.is_empty() { "a password" } else { "an OAuth token" };
-    say(format!(
+    Ok(format!(
         "{}  imap  {} at {} port {} ({:?}), by {by}; mark_seen {}, {} connection(s), messages of at most {} bytes",
         source.name,
-        settings.user,
-        settings.host,
+        plain(&settings.user),
+        plain(&settings.host),
         settings.port,
         settings.security,
         settings.mark_seen,
@@ -230,25 +243,18 @@ pub(super) fn show(source: &Source) -> Result<(), Failure> {
 }
 
 /// Logs in and tells what is there.
-pub(super) async fn test(source: &Source, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+pub(super) async fn test(source: &Source, clock: Arc<dyn Clock>, answer: Answer) -> Result<(), Failure> {
     let found = imap::look(source, clock).await?;
-    say(if found.idles {
-        "logged in; the server tells of new messages by itself (IDLE)"
+    let missing = found.watched.iter().filter(|(_, opened)| opened.is_err()).count();
+    if answer.is_json() {
+        let watched = found.watched.iter().map(|(folder, opened)| match opened {
+            Ok(count) => json!({ "folder": folder, "messages": count }),
+            Err(why) => json!({ "folder": folder, "trouble": why.to_string() }),
+        });
+        let watched: Vec<_> = watched.collect();
+        say_json(json!({ "name": source.name, "idle": found.idles, "folders": found.folders, "watched": watched }))?;
     } else {
-        "logged in; the server has no IDLE, so it is asked every minute"
-    })?;
-    let more = found.folders.len().saturating_sub(LISTED_MAX);
-    let listed = found.folders.iter().take(LISTED_MAX).map(|name| plain(name)).collect::<Vec<_>>().join(", ");
-    say(format!("folders there: {listed}{}", if more > 0 { format!(", and {more} more") } else { String::new() }))?;
-    let mut missing = 0;
-    for (folder, opened) in found.watched {
-        match opened {
-            Ok(count) => say(format!("  {folder}: would be watched; {count} message(s) in it"))?,
-            Err(why) => {
-                missing += 1;
-                say(format!("  {folder}: cannot be opened: {why}"))?;
-            }
-        }
+        tell_what_is_there(found)?;
     }
     if missing > 0 {
         return Err(
@@ -258,7 +264,20 @@ pub(super) async fn test(source: &Source, clock: Arc<dyn Clock>) -> Result<(), F
     Ok(())
 }
 
-/// A server's words on a terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+fn tell_what_is_there(found: imap::Findings) -> Result<(), Failure> {
+    say(if found.idles {
+        "logged in; the server tells of new messages by itself (IDLE)"
+    } else {
+        "logged in; the server has no IDLE, so it is asked every minute"
+    })?;
+    let more = found.folders.len().saturating_sub(LISTED_MAX);
+    let listed = found.folders.iter().take(LISTED_MAX).map(|name| plain(name)).collect::<Vec<_>>().join(", ");
+    say(format!("folders there: {listed}{}", if more > 0 { format!(", and {more} more") } else { String::new() }))?;
+    for (folder, opened) in found.watched {
+        match opened {
+            Ok(count) => say(format!("  {}: would be watched; {count} message(s) in it", plain(&folder)))?,
+            Err(why) => say(format!("  {}: cannot be opened: {}", plain(&folder), plain(&why.to_string())))?,
+        }
+    }
+    Ok(())
 }

@@ -2,26 +2,26 @@
 
 mod add;
 mod imap;
+mod look;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use self::add::{Add, api_key, secret_from};
-use super::{Failure, Where, say, time_and_ids};
+use super::{Failure, Where, answer::Answer, terminal::plain, time_and_ids};
 use crate::{
     app::bell_side::open_bell_store,
     bell::{
-        imap::{DIALECT as IMAP, told_by},
+        imap::DIALECT as IMAP,
         sources::{RawRequest, dialect, settings::Settings},
-        webhooks::SOURCE,
     },
     domain::id::SourceName,
     store::{
         audit::{AuditLog as _, Entry},
-        hosted::{HostedApi, HostedApis as _},
-        sources::{Quarantine as _, Quarantined, Records as _, Sources as _},
+        sources::{Quarantine as _, Quarantined, Sources as _},
     },
 };
 
@@ -58,9 +58,8 @@ pub(super) enum Source {
 pub(super) struct List {
     #[command(flatten)]
     place: Where,
-    /// Print JSON, one source a line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Args)]
@@ -69,6 +68,8 @@ pub(super) struct Named {
     name: String,
     #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Args)]
@@ -83,6 +84,8 @@ pub(super) struct Rotate {
     keep_old_secs: u32,
     #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Args)]
@@ -97,6 +100,8 @@ pub(super) struct ApiKey {
     remove: bool,
     #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 #[derive(Args)]
@@ -105,9 +110,8 @@ pub(super) struct Kept {
     name: Option<String>,
     #[command(flatten)]
     place: Where,
-    /// Print JSON, one body a line, with the whole body
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: Answer,
 }
 
 impl Source {
@@ -125,96 +129,18 @@ impl Source {
     }
 }
 
-impl List {
-    async fn run(self) -> Result<(), Failure> {
-        let dir = self.place.open()?;
-        let base = dir.published()?.and_then(|published| published.addresses.hooks);
-        let store = open_bell_store(&dir, &time_and_ids().1).await?;
-        let hosted = store.hosted_in_use().await?;
-        for source in store.sources().await? {
-            let upstream = hosted.as_ref().filter(|_| source.name.as_str() == SOURCE);
-            let (name, secrets) = (source.name.as_str(), source.secrets.len());
-            if source.dialect == IMAP {
-                let states = imap::states(&store, &source).await?;
-                if self.json {
-                    let folders: Vec<_> = states.iter().map(imap::json).collect();
-                    say(serde_json::json!({
-                        "name": name, "dialect": source.dialect, "secrets": secrets, "created_at": source.created_at,
-                        "folders": folders,
-                    }))?;
-                } else {
-                    say(format!("{name}  {}  since {}", source.dialect, source.created_at))?;
-                    states.iter().try_for_each(|state| say(format!("  {}", imap::sentence(state))))?;
-                }
-                continue;
-            }
-            if self.json {
-                say(serde_json::json!({
-                    "name": name, "dialect": source.dialect, "secrets": secrets, "created_at": source.created_at,
-                    "upstream": upstream.map(|known| serde_json::json!({
-                        "api": known.api, "webhook_id": known.webhook, "looked_at": known.looked_at,
-                        "tried_at": known.tried_at, "trouble": known.trouble,
-                    })),
-                }))?;
-            } else {
-                let url = url(base.as_deref(), name);
-                say(format!("{name}  {}  {url}  {secrets} secret(s)  since {}", source.dialect, source.created_at))?;
-                if let Some(HostedApi { api, tried_at: Some(at), trouble, .. }) = upstream {
-                    say(format!("  {api} at {at}: {}", trouble.as_deref().unwrap_or("all is well")))?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Named {
     async fn remove(self) -> Result<(), Failure> {
         let (clock, ids) = time_and_ids();
         let store = open_bell_store(&self.place.open()?, &ids).await?;
         if store.remove_source(&SourceName::new(&self.name)).await? {
-            let about = serde_json::json!({ "name": self.name });
+            let about = json!({ "name": self.name });
             store.record(Entry::Operator { command: "source remove", about }, clock.now()).await?;
-            say(format!("removed; nothing more is taken or read for {}", self.name))
+            let said = format!("removed; nothing more is taken or read for {}", self.name);
+            self.answer.give(json!({ "name": self.name, "removed": true }), said)
         } else {
             Err(unknown(&self.name))
         }
-    }
-
-    async fn show(self) -> Result<(), Failure> {
-        let dir = self.place.open()?;
-        let (clock, ids) = time_and_ids();
-        let store = open_bell_store(&dir, &ids).await?;
-        let name = SourceName::new(&self.name);
-        let source = store.source(&name).await?.ok_or_else(|| unknown(&self.name))?;
-        let base = dir.published()?.and_then(|published| published.addresses.hooks);
-        let now = clock.now();
-        let teller = if source.dialect == IMAP {
-            imap::show(&source)?;
-            for state in imap::states(&store, &source).await? {
-                say(format!("  {}", imap::sentence(&state)))?;
-            }
-            told_by(&name)
-        } else {
-            say(format!("{}  {}", url(base.as_deref(), &self.name), source.dialect))?;
-            let key = if source.api_key.is_some() { "  with an API key" } else { "" };
-            say(format!("  settings: {}  secrets: {}{key}", source.settings, source.live(now).len()))?;
-            name
-        };
-        for (_, until) in source.retiring.iter().filter(|(_, until)| now < *until) {
-            say(format!("  one of them vouches until {until}"))?;
-        }
-        let history = store.history(&teller).await?;
-        if history.told.is_empty() {
-            say("  nothing of it was ever taken")?;
-        }
-        for (kind, its_name, times, at) in history.told {
-            say(format!("  {kind} ({}): {times}, the last at {at}", its_name.as_deref().unwrap_or("-")))?;
-        }
-        for (reason, times, at) in history.refused {
-            say(format!("  refused {times}, the last at {at}: {reason}"))?;
-        }
-        Ok(())
     }
 
     async fn test(self) -> Result<(), Failure> {
@@ -223,7 +149,7 @@ impl Named {
         let store = open_bell_store(&dir, &ids).await?;
         let source = store.source(&SourceName::new(&self.name)).await?.ok_or_else(|| unknown(&self.name))?;
         if source.dialect == IMAP {
-            return imap::test(&source, clock).await;
+            return imap::test(&source, clock, self.answer).await;
         }
         let speaker = dialect(&source.dialect).ok_or("this version of mailbell does not know the source's dialect")?;
         let base = dir.published()?.and_then(|published| published.addresses.hooks);
@@ -235,7 +161,8 @@ impl Named {
         )?;
         let answer = post(&base, &self.name, &sample).await?;
         if answer.starts_with("200 ") {
-            return say(format!("the running receiver took a signed sample: {answer}"));
+            let told = json!({ "name": self.name, "taken": true, "answer": answer });
+            return self.answer.give(told, format_args!("the running receiver took a signed sample: {answer}"));
         }
         Err(format!("the running receiver did not take a signed sample: {answer}").into())
     }
@@ -274,9 +201,11 @@ impl Rotate {
         store.retire_secrets(&name, until, now).await?;
         store.add_secret(&name, &secret, None, now).await?;
         if source.dialect == IMAP {
-            return say("the new password is used from now on");
+            let told = json!({ "name": self.name, "old_until": null });
+            return self.answer.give(told, "the new password is used from now on");
         }
-        say(format!("the new secret vouches from now on, the old ones until {until}"))
+        let said = format!("the new secret vouches from now on, the old ones until {until}");
+        self.answer.give(json!({ "name": self.name, "old_until": until }), said)
     }
 }
 
@@ -288,9 +217,10 @@ impl ApiKey {
         let source = store.source(&name).await?.ok_or_else(|| unknown(&self.name))?;
         let key = self.file.map(|file| api_key(&source.dialect, &file)).transpose()?;
         store.set_api_key(&name, key.as_ref()).await?;
-        let about = serde_json::json!({ "name": self.name, "given": key.is_some() });
+        let about = json!({ "name": self.name, "given": key.is_some() });
         store.record(Entry::Operator { command: "source api-key", about }, clock.now()).await?;
-        say(if key.is_some() { "the key is used from now on" } else { "the key is forgotten" })
+        let said = if key.is_some() { "the key is used from now on" } else { "the key is forgotten" };
+        self.answer.give(json!({ "name": self.name, "api_key": key.is_some() }), said)
     }
 }
 
@@ -302,14 +232,12 @@ impl Kept {
             if self.name.as_ref().is_some_and(|name| *name != source.as_str()) {
                 continue;
             }
-            if self.json {
-                let body = String::from_utf8_lossy(&body);
-                say(serde_json::json!({
-                    "source": source.as_str(), "reason": reason, "last_at": last_at, "times": times, "body": body,
-                }))?;
-            } else {
-                say(format!("{last_at}  {source}  {times} time(s)  {} bytes  {reason}", body.len()))?;
-            }
+            let line = format!("{last_at}  {source}  {times} time(s)  {} bytes  {}", body.len(), plain(&reason));
+            let told = json!({
+                "source": source.as_str(), "reason": reason, "last_at": last_at, "times": times,
+                "body": String::from_utf8_lossy(&body),
+            });
+            self.answer.give(told, line)?;
         }
         Ok(())
     }
