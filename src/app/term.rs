@@ -197,7 +197,8 @@ impl Term {
         }
         let console_at = reachable(&listeners.console).map_err(StartError::Socket)?;
         let pages = console::parts(resident, &loaded, mail_api, console_at, shutdown.clone());
-        let console = http::console::router(pages).merge(http::health::router(vitals));
+        let names = http::names::Names::new(&config.mcp.allowed_hosts);
+        let console = http::console::router(pages).merge(http::health::router(vitals, names));
         for (name, listener, router) in
             [("mcp", listeners.mcp, mcp), ("hooks", listeners.hooks, hooks), ("console", listeners.console, console)]
         {

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Request, State},
     http::{StatusCode, header},
+    middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::get,
 };
 use serde::Serialize;
 
+use super::names::Names;
 use crate::{
     measures::{self, Look},
     store::StoreError,
@@ -39,13 +41,22 @@ struct Health {
 
 const OK: Health = Health { status: "ok", reason: None };
 
-/// For the operator's listener.
-pub fn router(vitals: Arc<dyn Vitals>) -> Router {
+/// For the operator's listener, which answers to `names`: it tells more than a page in a browser may know.
+pub fn router(vitals: Arc<dyn Vitals>, names: Names) -> Router {
     Router::new()
         .route("/livez", get(|| async { Json(OK) }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .layer(middleware::from_fn_with_state(names, by_name))
         .with_state(vitals)
+}
+
+async fn by_name(State(names): State<Names>, request: Request, next: Next) -> Response {
+    if names.are_used_by(&request) {
+        return next.run(request).await;
+    }
+    let why = "This is asked for by an address, as localhost, or by a name in mcp.allowed_hosts.\n";
+    (StatusCode::FORBIDDEN, why).into_response()
 }
 
 /// For listeners that others reach: they are told whether, and not why.

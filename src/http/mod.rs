@@ -6,6 +6,7 @@ pub mod health;
 pub mod hooks;
 pub mod listen;
 pub mod mcp;
+pub mod names;
 pub mod opens;
 pub mod proof;
 pub mod v1;

@@ -206,6 +206,8 @@ pub struct DeliveryFilter {
     pub webhook: Option<WebhookId>,
     /// Only those that are so far.
     pub state: Option<State>,
+    /// Only those that tell of one of these events.
+    pub events: Option<Vec<EventId>>,
 }
 
 /// How far a delivery is.

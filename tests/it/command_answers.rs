@@ -4,10 +4,11 @@
 use std::{
     collections::BTreeSet,
     fs::File,
-    io::{ErrorKind, Read as _},
+    io::Read as _,
     process::{Command, Stdio},
 };
 
+use mailbell::domain::clock::UnixMillis;
 use rustix::{
     fs::{Mode, OFlags, open},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
@@ -18,6 +19,8 @@ use crate::oversight_house::{BINARY, House};
 
 /// Clears the screen, sets the title, begins an 8-bit sequence, turns the line.
 const HOSTILE: &str = "gone \u{1b}[2J\u{1b}]0;owned\u{7} \u{9b}31m \u{202e}\u{2066}end";
+/// What a subject may hold by the API, which refuses the rest.
+const TURNING: &str = "turned \u{202e}\u{2066}end";
 /// Characters of it that no terminal may get.
 const OBEYED: [char; 5] = ['\u{7}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{7f}'];
 
@@ -45,7 +48,7 @@ fn on_a_terminal(house: &House, arguments: &[&str], environment: &[(&str, &str)]
     match File::from(ours).read_to_end(&mut said) {
         Ok(_) => {}
         // That is how Linux says that nobody has the other end any more.
-        Err(error) => assert_eq!(error.raw_os_error(), Some(5), "{error} {:?}", ErrorKind::Other),
+        Err(error) => assert_eq!(error.raw_os_error(), Some(5), "{error}"),
     }
     running.wait().unwrap();
     String::from_utf8(said).unwrap()
@@ -60,7 +63,7 @@ async fn house() -> House {
     let event = agent.call("wait_for_event", json!({ "timeout_secs": 50 })).await["events"][0].clone();
     assert_eq!(event["event_type"], "inbound", "{event}");
     house.order(&["mode", "gated_send"]);
-    let letter = json!({ "to": ["delivered@simulator.mailbell.test"], "subject": HOSTILE, "markdown": HOSTILE });
+    let letter = json!({ "to": ["delivered@simulator.mailbell.test"], "subject": TURNING, "markdown": HOSTILE });
     let (status, kept) = house.api("POST", &format!("{}/send", crate::oversight_house::AGENT), letter).await;
     assert_eq!(status, 202, "{kept}");
     house
@@ -205,4 +208,49 @@ async fn programs_get_json_of_answers_and_of_failures() {
         );
         assert!(ran.stdout.is_empty(), "{arguments:?}: {ran:?}");
     }
+}
+
+/// The line of `doctor` on that.
+fn checked(house: &House, name: &str, arguments: &[&str]) -> Option<Value> {
+    let ran = house.run(&[&["doctor", "--json"][..], arguments].concat());
+    let told: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let checks = told["checks"].as_array().unwrap();
+    checks.iter().rev().find(|check| check["check"] == name).cloned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_asks_itself_at_the_public_url_and_knows_a_clock_that_was_set() {
+    let house = House::start();
+    let keeper = house.dir.path().join("keeper.json");
+    let published: Value = serde_json::from_str(&std::fs::read_to_string(&keeper).unwrap()).unwrap();
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut published = published.clone();
+        change(&mut published);
+        std::fs::write(&keeper, published.to_string()).unwrap();
+    };
+    assert_eq!(checked(&house, "public_url", &[]), None);
+    let hooks = published["hooks"].as_str().unwrap();
+    for (url, answers, state) in [
+        (hooks, "ours", "ok"),
+        (published["api"].as_str().unwrap(), "another", "failed"),
+        ("http://127.0.0.1:9", "nobody", "warning"),
+    ] {
+        with(&|published| published["heritage"]["public_url"] = json!(url));
+        let check = checked(&house, "public_url", &[]).unwrap();
+        assert_eq!((&check["data"]["answers"], &check["state"]), (&json!(answers), &json!(state)), "{url}: {check}");
+        assert!(state == "ok" || check["todo"].as_str().unwrap().contains(hooks), "{check}");
+    }
+    with(&|_| ());
+    assert_eq!(checked(&house, "clock", &[]).unwrap()["state"], "ok");
+    for (hours, way) in [(2, "back"), (-2, "forward")] {
+        with(&|published| {
+            let at: UnixMillis = serde_json::from_value(published["began"]["at"].clone()).unwrap();
+            published["began"]["at"] = json!(UnixMillis(at.0 + hours * 3_600_000));
+        });
+        let check = checked(&house, "clock", &[]).unwrap();
+        let says = check["says"].as_str().unwrap();
+        assert!(check["state"] == "warning" && says.starts_with(&format!("was set {way} by 7")), "{check}");
+    }
+    with(&|published| published["began"]["boot_id"] = json!("another"));
+    assert_eq!(checked(&house, "clock", &[]).unwrap()["state"], "ok", "the clock of another boot tells nothing");
 }

@@ -123,6 +123,15 @@ async fn a_house_that_cannot_write_says_so_and_still_lives() {
         }
     }
     assert_eq!(get(&ready["hooks"], "/metrics").await.0, 404, "the world has no business with them");
+    for path in ["/metrics", "/livez", "/readyz"] {
+        let url = format!("{}{path}", ready["console"].as_str().expect("an address"));
+        for (host, status) in
+            [("rebound.example", 403), ("rebound.example:7414", 403), ("localhost", 200), ("[::1]:9", 200)]
+        {
+            let asked = http().get(&url).header("host", host).send().await.expect("answered");
+            assert_eq!(asked.status().as_u16(), status, "{path} called {host}");
+        }
+    }
     let options = SqliteConnectOptions::new().filename(home.path().join("bell.db"));
     let mut other = options.connect().await.expect("opened");
     sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.expect("begun");

@@ -202,17 +202,17 @@ async fn lines(visit: &Visit, id: &MessageId) -> Result<Vec<Line>, Failure> {
         };
         lines.push(Line { at: action.created_at, what: told });
     }
-    let ids: Vec<&EventId> = events.iter().map(|event| &event.fact.event_id).collect();
-    lines.extend(deliveries(visit, &ids).await?);
+    let ids: Vec<EventId> = events.iter().map(|event| event.fact.event_id.clone()).collect();
+    lines.extend(deliveries(visit, ids).await?);
     lines.sort_by_key(|line| line.at);
     Ok(lines)
 }
 
-/// Which of the newest deliveries told of these events.
-async fn deliveries(visit: &Visit, events: &[&EventId]) -> Result<Vec<Line>, Failure> {
+/// The newest deliveries that tell of these events.
+async fn deliveries(visit: &Visit, events: Vec<EventId>) -> Result<Vec<Line>, Failure> {
     let Some((mail, key)) = visit.mail() else { return Ok(Vec::new()) };
-    let (newest, _) = mail.deliveries(&key, &DeliveryFilter::default(), None, DELIVERIES_MAX).await?;
-    let about = newest.iter().filter(|delivery| events.contains(&&delivery.event_id));
+    let filter = DeliveryFilter { events: Some(events), ..DeliveryFilter::default() };
+    let (about, _) = mail.deliveries(&key, &filter, None, DELIVERIES_MAX).await?;
     let line = |delivery: &crate::store::deliveries::Delivery| {
         let (word, good) = match delivery.state {
             State::Pending => ("owed", None),
@@ -228,5 +228,5 @@ async fn deliveries(visit: &Visit, events: &[&EventId]) -> Result<Vec<Line>, Fai
             },
         }
     };
-    Ok(about.map(line).collect())
+    Ok(about.iter().map(line).collect())
 }

@@ -60,6 +60,7 @@ pub(super) async fn list(visit: Visit, asked: Asked) -> Result<Response, Failure
             Some("dead") => Some(State::Dead),
             _ => None,
         },
+        events: None,
     };
     let before = asked.get("before").and_then(|before| before.parse().ok());
     let (deliveries, older) = mail.deliveries(&key, &filter, before, DELIVERIES_MAX).await?;

@@ -1,10 +1,10 @@
 //! The gate before every route: the host we are called by, then the key.
 
-use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Uri, header, uri::Authority},
+    http::{HeaderMap, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -14,6 +14,7 @@ use super::{answer::Failure, attachments::SIGNATURE, input::BodyTime};
 use crate::{
     bell::oversight::Oversight,
     domain::{key::ApiKey, secret::Secret},
+    http::names::Names,
     mail::api::{Api, ApiError},
 };
 
@@ -27,7 +28,7 @@ const OPEN: [&str; 2] = ["/health", "/v1/openapi.json"];
 pub(super) struct Gate {
     api: Arc<Api>,
     oversight: Arc<Oversight>,
-    allowed_hosts: Vec<String>,
+    names: Names,
     body_time: BodyTime,
 }
 
@@ -37,29 +38,13 @@ pub(super) struct Caller(pub(super) ApiKey);
 
 impl Gate {
     pub(super) fn new(api: Arc<Api>, oversight: Arc<Oversight>, allowed_hosts: &[String], body_time: Duration) -> Self {
-        let allowed_hosts = allowed_hosts.iter().map(|host| host.to_lowercase()).collect();
-        Self { api, oversight, allowed_hosts, body_time: BodyTime(body_time) }
-    }
-
-    /// Whether we may be called so. An address cannot be rebound the way a name can, so every address will do.
-    fn knows(&self, host: &str) -> bool {
-        let Ok(authority) = host.parse::<Authority>() else { return false };
-        let name = authority.host().to_lowercase();
-        let bare = name.trim_start_matches('[').trim_end_matches(']');
-        name == "localhost"
-            || bare.parse::<IpAddr>().is_ok()
-            || self
-                .allowed_hosts
-                .iter()
-                .any(|allowed| *allowed == name || *allowed == authority.as_str().to_lowercase())
+        let names = Names::new(allowed_hosts);
+        Self { api, oversight, names, body_time: BodyTime(body_time) }
     }
 }
 
 pub(super) async fn pass(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
-    let named = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default().to_owned());
-    let named = named.or_else(|| request.uri().authority().map(ToString::to_string));
-    // Without any name it is no browser (RFC 9112 section 3.2 has them all send one).
-    if named.is_some_and(|host| !gate.knows(&host)) {
+    if !gate.names.are_used_by(&request) {
         return Failure::ForeignHost.into_response();
     }
     request.extensions_mut().insert(gate.body_time);

@@ -54,6 +54,7 @@ pub(super) async fn list(
     let filter = DeliveryFilter {
         webhook: which.webhook_id.map(WebhookId::new),
         state: which.status.as_deref().map(state).transpose()?,
+        events: None,
     };
     let (deliveries, cursor) = api.deliveries(&key, &filter, before, limit).await?;
     let deliveries: Vec<_> = deliveries.iter().map(shapes::Delivery::from).collect();

@@ -147,21 +147,13 @@ impl Deliveries for MailStore {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError> {
-        // Not one statement for all: `OR`, or a state that is bound, would keep the indexes from being used.
-        let of_webhook = if filter.webhook.is_some() { "AND d.webhook_id = ?3" } else { "" };
-        let of_state = match filter.state {
-            None => "",
-            Some(State::Pending) => "AND d.state = 'pending'",
-            Some(State::Delivered) => "AND d.state = 'delivered'",
-            Some(State::Dead) => "AND d.state = 'dead'",
-        };
-        let sql = format!(
-            "SELECT {COLUMNS} FROM delivery d JOIN line l ON l.id = d.line_id
-             WHERE d.seq < ?1 {of_webhook} {of_state} ORDER BY d.seq DESC LIMIT ?2"
-        );
+        let sql = list(filter);
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(before.unwrap_or(i64::MAX)).bind(limit);
-        if let Some(webhook) = &filter.webhook {
-            query = query.bind(webhook.as_str());
+        if filter.webhook.is_some() || filter.events.is_some() {
+            query = query.bind(filter.webhook.as_ref().map(|webhook| webhook.as_str().to_owned()));
+        }
+        if let Some(events) = &filter.events {
+            query = query.bind(serde_json::json!(events).to_string());
         }
         let rows = query.fetch_all(&self.database.readers).await.map_err(failed("list the deliveries"))?;
         let mut deliveries = Vec::with_capacity(rows.len());
@@ -170,5 +162,56 @@ impl Deliveries for MailStore {
             deliveries.push(delivery(row, tries)?);
         }
         Ok(deliveries)
+    }
+}
+
+/// The statement for what is asked: not one for all, for `OR`, or a state that is bound, would keep the indexes from being used.
+fn list(filter: &DeliveryFilter) -> String {
+    let of_webhook = if filter.webhook.is_some() { "AND d.webhook_id = ?3" } else { "" };
+    let of_state = match filter.state {
+        None => "",
+        Some(State::Pending) => "AND d.state = 'pending'",
+        Some(State::Delivered) => "AND d.state = 'delivered'",
+        Some(State::Dead) => "AND d.state = 'dead'",
+    };
+    // Walking back from the newest would come as far as there are deliveries, where an event has none.
+    let (index, of_events) = match filter.events {
+        Some(_) => ("INDEXED BY delivery_of_event", "AND d.event_id IN (SELECT value FROM json_each(?4))"),
+        None => ("", ""),
+    };
+    format!(
+        "SELECT {COLUMNS} FROM delivery d {index} JOIN line l ON l.id = d.line_id
+         WHERE d.seq < ?1 {of_webhook} {of_state} {of_events} ORDER BY d.seq DESC LIMIT ?2"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_list_of_deliveries_walks_all_of_them() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = MailStore::open(&directory.path().join("mail.db"), CancellationToken::new()).await.expect("opens");
+        let all = DeliveryFilter::default();
+        let webhook = DeliveryFilter { webhook: Some(WebhookId::new("wh_1")), ..all.clone() };
+        let events = DeliveryFilter { events: Some(Vec::new()), ..all.clone() };
+        let dead = DeliveryFilter { state: Some(State::Dead), ..all.clone() };
+        let of_webhook = DeliveryFilter { state: Some(State::Pending), ..webhook.clone() };
+        for (filter, by) in [
+            // From the newest back, as many as are asked for.
+            (all, "SEARCH d USING INTEGER PRIMARY KEY (rowid<?)"),
+            (webhook, "delivery_of_webhook (webhook_id=? AND seq<?)"),
+            (events, "delivery_of_event (event_id=? AND seq<?)"),
+            (dead, "delivery_dead"),
+            (of_webhook, "delivery_pending_of_webhook (webhook_id=? AND seq<?)"),
+        ] {
+            let sql = format!("EXPLAIN QUERY PLAN {}", list(&filter));
+            let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&store.database.readers).await.expect("a plan");
+            let plan = rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("\n");
+            assert!(plan.contains(by) && !plan.contains("SCAN d"), "{filter:?}: {plan}");
+        }
     }
 }
