@@ -67,6 +67,51 @@ async fn every_statement_is_prepared() {
     }
 }
 
+/// Tables that grow with what happens, and the names that statements give them.
+const GROWING: [&str; 17] = [
+    "events",
+    "e",
+    "claims",
+    "c",
+    "o",
+    "audit",
+    "a",
+    "actions",
+    "removed_ids",
+    "r",
+    "received_messages",
+    "received_ids",
+    "message_mailboxes",
+    "notices",
+    "notice_letters",
+    "spent_tokens",
+    "m",
+];
+/// Those that walk one from its end, as far as they are asked to; and the one that does so to remove.
+const WALKING: [&str; 4] =
+    [sql::audit::LAST_AUDIT, sql::retention::OLDEST_AUDIT, sql::oversight::ACTIONS, sql::retention::REMOVE_CLAIMS];
+
+#[tokio::test]
+async fn no_statement_walks_a_table_that_grows() {
+    let (_directory, store) = store().await;
+    let mut walking = Vec::new();
+    for text in sql::ALL.iter().copied().flatten().chain(received::sql::ALL).chain(super::notices::ALL).copied() {
+        let explain = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}")));
+        let rows = explain.fetch_all(&store.database.readers).await.expect("a plan");
+        let walks = rows.iter().any(|row| {
+            let line: String = row.get("detail");
+            let table = line.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
+            table.is_some_and(|table| GROWING.contains(&table)) && !line.contains("VIRTUAL TABLE")
+        });
+        if walks {
+            walking.push(text);
+        }
+    }
+    let strangers: Vec<_> = walking.iter().filter(|text| !WALKING.contains(text)).collect();
+    assert!(strangers.is_empty(), "{strangers:#?}");
+    assert_eq!(walking.len(), WALKING.len(), "{walking:#?}");
+}
+
 /// The plan of `statement`, line by line.
 async fn plan(store: &BellStore, statement: Statement) -> Vec<String> {
     let Statement { text, binds } = statement;
