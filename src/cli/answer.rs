@@ -116,11 +116,12 @@ pub(super) fn misspelt(error: &clap::Error) -> ExitCode {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     );
     let flag = format!("--{JSON}");
-    if !is_help && std::env::args_os().take_while(|argument| argument != "--").any(|argument| *argument == *flag) {
-        let text = error.render().to_string();
-        return tell_failure(text.trim().trim_start_matches("error: "), Ending::Misspelt, true);
+    if is_help {
+        error.exit();
     }
-    error.exit()
+    let text = error.render().to_string();
+    let json = std::env::args_os().take_while(|argument| argument != "--").any(|argument| *argument == *flag);
+    tell_failure(text.trim().trim_start_matches("error: "), Ending::Misspelt, json)
 }
 
 #[cfg(test)]

@@ -244,7 +244,7 @@ pub fn main() -> ExitCode {
     };
     cli.color.choose();
     let filter = cli.log.as_deref().unwrap_or(cli.command.log_by_default());
-    if let Err(error) = telemetry::start(filter, cli.command.log_format()) {
+    if let Err(error) = telemetry::start(filter, cli.command.log_format(), terminal::stderr_in_colour()) {
         return failed(&error, json);
     }
     settle_in();

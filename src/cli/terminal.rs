@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 
@@ -31,6 +32,11 @@ impl Colour {
         }
         .write_global();
     }
+}
+
+/// Whether what goes to stderr has colours.
+pub(super) fn stderr_in_colour() -> bool {
+    AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
 }
 
 /// All is well.

@@ -107,13 +107,6 @@ pub fn token_for_elsewhere() -> Option<Secret> {
     (!token.is_empty()).then(|| Secret::new(token))
 }
 
-/// Whether nobody wants colours, as <https://no-color.org> says it.
-pub fn no_color() -> bool {
-    #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
-    let wish = std::env::var("NO_COLOR");
-    wish.is_ok_and(|wish| !wish.is_empty())
-}
-
 /// The text of the variable for `key`, as it is.
 fn variable(key: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "this is where settings are read")]
