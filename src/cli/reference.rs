@@ -54,8 +54,8 @@ fn flag(key: &str) -> Option<String> {
 fn commands() -> String {
     let mut page = String::from(
         "# Command line\n\nMade by `mailbell reference command-line`; a test holds it to the code.\n\n\
-         Each command also takes `--help`, and `--log WHAT` (or `MAILBELL_LOG`): what to log on stderr, such as `info` or\n\
-         `mailbell=debug,warn`. [How a command ends](exit-codes.md) is the same for all.\n",
+         Each command also takes `--help`, `--color auto|always|never`, and `--log WHAT` (or `MAILBELL_LOG`): what to log on\n\
+         stderr, such as `info` or `mailbell=debug,warn`. [How a command ends](exit-codes.md) is the same for all.\n",
     );
     let mut command = Cli::command();
     // Fills in what is shared and the usage lines.
@@ -91,7 +91,7 @@ fn tell(page: &mut String, command: &Command, above: &str) {
 }
 
 fn is_of_its_own(argument: &Arg) -> bool {
-    !argument.is_hide_set() && !["help", "version", "log"].contains(&argument.get_id().as_str())
+    !argument.is_hide_set() && !["help", "version", "log", "color"].contains(&argument.get_id().as_str())
 }
 
 fn spelling(argument: &Arg) -> String {

@@ -249,7 +249,7 @@ pub(super) async fn test(source: &Source, clock: Arc<dyn Clock>, answer: Answer)
     if answer.is_json() {
         let watched = found.watched.iter().map(|(folder, opened)| match opened {
             Ok(count) => json!({ "folder": folder, "messages": count }),
-            Err(why) => json!({ "folder": folder, "trouble": why.to_string() }),
+            Err(why) => json!({ "folder": folder, "trouble": why }),
         });
         let watched: Vec<_> = watched.collect();
         say_json(json!({ "name": source.name, "idle": found.idles, "folders": found.folders, "watched": watched }))?;
@@ -276,7 +276,7 @@ fn tell_what_is_there(found: imap::Findings) -> Result<(), Failure> {
     for (folder, opened) in found.watched {
         match opened {
             Ok(count) => say(format!("  {}: would be watched; {count} message(s) in it", plain(&folder)))?,
-            Err(why) => say(format!("  {}: cannot be opened: {}", plain(&folder), plain(&why.to_string())))?,
+            Err(why) => say(format!("  {}: cannot be opened: {}", plain(&folder), plain(&why)))?,
         }
     }
     Ok(())

@@ -129,7 +129,7 @@ impl Server {
             () = principal.ended() => {}
             () = context.ct.cancelled() => {}
             result = &mut call => return Ok(result),
-            slot = takes_long => return Ok(go_on(slot, &given, cancelled, call)),
+            slot = takes_long => return Ok(go_on(slot, &given, cancelled, call, Fence::new(self.rooms.ids()))),
         }
         cancelled.cancel();
         Ok(call.await)
@@ -145,7 +145,13 @@ impl Server {
 }
 
 /// Lets a call that is not answered yet go on as a task.
-fn go_on(slot: Slot, given: &JsonObject, cancelled: CancellationToken, call: Running) -> CallToolResponse {
+fn go_on(
+    slot: Slot,
+    given: &JsonObject,
+    cancelled: CancellationToken,
+    call: Running,
+    fence: Fence,
+) -> CallToolResponse {
     let begun = slot.begin(tools::lasts(given), cancelled.clone(), |task| {
         Box::pin(async move {
             match call.await {
@@ -156,7 +162,7 @@ fn go_on(slot: Slot, given: &JsonObject, cancelled: CancellationToken, call: Run
                     task.set_status_message(told(&result));
                     Ok(result)
                 }
-                _ => Err(TaskExit::Error(ErrorData::internal_error("a wait asks its client for nothing", None))),
+                _ => Err(TaskExit::Error(present::broken(&fence, &sentence!("a wait asks its client for nothing")))),
             }
         })
     });
