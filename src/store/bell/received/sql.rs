@@ -31,7 +31,10 @@ pub(super) const IS_KEPT: &str = "SELECT 1 FROM received_messages WHERE message_
 pub(super) const TOLD_WITH: &str = "SELECT message_id, thread_id FROM events \
      WHERE origin = (SELECT id FROM origins WHERE name = ?) AND event_id = ?";
 
-pub(super) const MAILBOXES: &str = "SELECT DISTINCT mailbox FROM received_messages ORDER BY mailbox";
+/// From one mailbox to the next by the index, however many messages each has.
+pub(super) const MAILBOXES: &str = "WITH RECURSIVE found (mailbox) AS (SELECT min(mailbox) FROM received_messages \
+     UNION ALL SELECT (SELECT min(mailbox) FROM received_messages WHERE mailbox > found.mailbox) FROM found \
+     WHERE found.mailbox IS NOT NULL) SELECT mailbox FROM found WHERE mailbox IS NOT NULL ORDER BY mailbox";
 pub(super) const MESSAGE: &str = concat!("SELECT ", message_columns!(), " FROM received_messages WHERE message_id = ?");
 pub(super) const TEXT: &str =
     concat!("SELECT ", message_columns!(), ", body, reply FROM received_messages WHERE message_id = ?");
@@ -42,12 +45,11 @@ pub(super) const AT_PROVIDER: &str =
 pub(super) const COMPLETE: &str = "UPDATE received_messages SET whole = 1, fields = ?2, body = ?3, reply = ?4 \
      WHERE message_id = ?1 AND whole = 0 RETURNING id";
 pub(super) const ROW_OF: &str = "SELECT id FROM received_messages WHERE message_id = ?";
-pub(super) const WEIGHT: &str = "SELECT count(*), coalesce(sum(octet_length(body)), 0), \
-     (SELECT coalesce(sum(octet_length(bytes)), 0) FROM received_files) FROM received_messages";
+pub(super) const WEIGHT: &str = "SELECT messages, text_bytes, file_bytes FROM received_weight";
 pub(super) const LIST: &str = concat!(
     "SELECT ",
     message_columns!(),
-    " FROM received_messages WHERE mailbox = ?1 AND received_at <= coalesce(?2, received_at) \
+    " FROM received_messages WHERE mailbox = ?1 AND received_at <= coalesce(?2, 9223372036854775807) \
      AND (?3 IS NULL OR thread_id = ?3) AND (?4 = 0 OR is_read = 0) \
      AND (?5 IS NULL OR instr(lower(fields ->> 'from' || ' ' || coalesce(fields ->> 'from_name', '')), lower(?5)) > 0) \
      AND (?6 IS NULL OR instr(lower(fields ->> 'subject'), lower(?6)) > 0) \
