@@ -1,4 +1,6 @@
-//! `mailbell export`: the events as JSON lines, the oldest first, for another program to keep.
+//! `mailbell export`: the events as JSON lines, the oldest first, for another program to keep; or the raw mail.
+
+mod raw;
 
 use std::{
     fs::{self, File},
@@ -29,12 +31,19 @@ use crate::{
 
 /// How many events are read at a time.
 const PAGE: u32 = 500;
+/// What says which events.
+const OF_EVENTS: [&str; 8] =
+    ["file", "cursor_file", "after", "kinds", "domain", "thread_id", "message_id", "action_id"];
 
 /// `mailbell export`
 #[derive(Args)]
 pub(super) struct Export {
     /// Add to this file instead of writing to stdout
     file: Option<PathBuf>,
+    /// Not the events but the mail: write each message as it came to a file of its own in this directory, and a line about it
+    /// to stdout. What is there already is left alone
+    #[arg(long, value_name = "DIR", conflicts_with_all = OF_EVENTS)]
+    raw: Option<PathBuf>,
     /// Go on after the cursor in this file, and keep there how far it came: the next export with it begins at that place
     #[arg(long, value_name = "FILE", conflicts_with = "after")]
     cursor_file: Option<PathBuf>,
@@ -44,7 +53,7 @@ pub(super) struct Export {
     /// Only events of these kinds, with commas between them
     #[arg(long, value_delimiter = ',')]
     kinds: Vec<EventKind>,
-    /// Only events of this mailbox
+    /// Only events, or mail, of this mailbox
     #[arg(long)]
     mailbox: Option<String>,
     /// Only events of mailboxes of this domain
@@ -67,6 +76,10 @@ pub(super) struct Export {
 
 impl Export {
     pub(super) async fn run(self) -> Result<(), Failure> {
+        if let Some(to) = &self.raw {
+            let mailbox = self.mailbox.as_deref().map(str::to_lowercase);
+            return raw::run(&self.place.open()?, to, mailbox.as_deref(), self.answer.is_json()).await;
+        }
         let (clock, ids) = time_and_ids();
         let bell = BellSide::open(&self.place.open()?, clock, ids, CancellationToken::new()).await?;
         let mut at = self.begin()?;

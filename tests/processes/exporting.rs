@@ -44,6 +44,40 @@ async fn an_export_goes_on_where_the_last_one_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn raw_mail_is_exported_to_the_byte_and_no_message_twice() {
+    let home = tempfile::tempdir().expect("a directory");
+    let (dir, to) = (home.path().join("house"), home.path().join("mail"));
+    let (_house, ready) = serve(&dir, &[]).await;
+    let smtp = ready["smtp"].as_str().expect("an address");
+    let at = to.to_str().expect("UTF-8");
+    let mut known = Vec::new();
+    for subject in ["one", "two"] {
+        assert!(mail(smtp, subject).await);
+        let told = run(&dir, &["export", "--raw", at], "").await;
+        let told: Value = serde_json::from_str(&told).expect("a line for the new message alone");
+        assert_eq!((&told["mailbox"], &told["direction"]), (&"agent@mailbell.test".into(), &"inbound".into()));
+        let raw = fs::read_to_string(told["file"].as_str().expect("a path")).expect("a file");
+        assert!(raw.starts_with("Return-Path:") || raw.starts_with("Received:"), "as it was stored: {raw}");
+        let end = format!("From: ann@customer.test\r\nSubject: {subject}\r\n\r\nHello\r\n");
+        assert!(raw.ends_with(&end), "{raw}");
+        assert_eq!(told["bytes"], raw.len());
+        known.push(format!("{}.eml", told["message_id"].as_str().expect("an id")));
+    }
+    let mut files: Vec<String> = fs::read_dir(&to)
+        .expect("listed")
+        .map(|file| file.expect("a file").file_name().into_string().expect("UTF-8"))
+        .collect();
+    (known.sort(), files.sort());
+    assert_eq!(files, known);
+    assert_eq!(run(&dir, &["export", "--raw", at], "").await, "", "nothing is new");
+    let other = home.path().join("other");
+    let other = other.to_str().expect("UTF-8");
+    assert_eq!(run(&dir, &["export", "--raw", other, "--mailbox", "nobody@mailbell.test"], "").await, "");
+    let (code, said) = run_badly(&dir, &["export", "--raw", other, "--kinds", "inbound"]).await;
+    assert!(code == 2 && said.contains("--kinds"), "{code} {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn completions_and_manual_pages_know_every_command() {
     let home = tempfile::tempdir().expect("a directory");
     let plain = async |arguments: &[&str]| {

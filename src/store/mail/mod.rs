@@ -14,6 +14,7 @@ mod office;
 mod opens;
 mod outbox;
 mod pauses;
+pub mod raw_copy;
 mod recipients;
 mod record;
 mod retention;
