@@ -49,6 +49,9 @@ struct Counts {
     posts: Family<Labels, Counter>,
     post_seconds: Times,
     mail_in: Family<Labels, Counter>,
+    smtp_sessions: Gauge,
+    smtp_ended: Family<Labels, Counter>,
+    smtp_refusals: Family<Labels, Counter>,
     mail_out: Family<Labels, Counter>,
     commit_seconds: Times,
     /// Sources that have a label of their own.
@@ -70,6 +73,9 @@ impl Counts {
             posts: Family::default(),
             post_seconds: times(),
             mail_in: Family::default(),
+            smtp_sessions: Gauge::default(),
+            smtp_ended: Family::default(),
+            smtp_refusals: Family::default(),
             mail_out: Family::default(),
             commit_seconds: times(),
             sources: Mutex::default(),
@@ -85,6 +91,9 @@ impl Counts {
         table::register(&mut registry, "webhook_posts", counts.posts.clone());
         table::register(&mut registry, "webhook_post_seconds", counts.post_seconds.clone());
         table::register(&mut registry, "mail_in", counts.mail_in.clone());
+        table::register(&mut registry, "smtp_sessions", counts.smtp_sessions.clone());
+        table::register(&mut registry, "smtp_sessions_ended", counts.smtp_ended.clone());
+        table::register(&mut registry, "smtp_refusals", counts.smtp_refusals.clone());
         table::register(&mut registry, "mail_out", counts.mail_out.clone());
         table::register(&mut registry, "store_commit_seconds", counts.commit_seconds.clone());
         Self { registry, ..counts }
@@ -150,6 +159,31 @@ pub fn post(result: &'static str, took: Duration) {
 /// A message, or a recipient of one, came in by SMTP or LMTP or from a mailbox here.
 pub fn mail_in(result: &'static str) {
     COUNTS.mail_in.get_or_create(&vec![("result", result.to_owned())]).inc();
+}
+
+/// An SMTP session that is open until this is dropped.
+pub struct SmtpSession(());
+
+/// A peer has connected by SMTP or LMTP, and there is room for it.
+pub fn smtp_session() -> SmtpSession {
+    COUNTS.smtp_sessions.inc();
+    SmtpSession(())
+}
+
+impl Drop for SmtpSession {
+    fn drop(&mut self) {
+        COUNTS.smtp_sessions.dec();
+    }
+}
+
+/// An SMTP session has ended, or was not begun.
+pub fn smtp_ended(result: &'static str) {
+    COUNTS.smtp_ended.get_or_create(&vec![("result", result.to_owned())]).inc();
+}
+
+/// An SMTP session has refused something, with this enhanced status code.
+pub fn smtp_refusal(status: &'static str) {
+    COUNTS.smtp_refusals.get_or_create(&vec![("status", status.to_owned())]).inc();
 }
 
 /// A message was tried for a recipient.

@@ -79,6 +79,19 @@ pub const TABLE: &[Described] = &[
         &["result"],
         "Mail taken in by SMTP and LMTP and from mailboxes here: stored, no_space, failed; and recipients refused: no_mailbox, relay_denied, recipient_failed",
     ),
+    of("smtp_sessions", Gauge, &[], "SMTP and LMTP sessions that are open now"),
+    of(
+        "smtp_sessions_ended",
+        Counter,
+        &["result"],
+        "Sessions that ended: closed (the peer said QUIT, or was told to go), gone (without QUIT), failed (the connection broke), too_slow, shutdown, sent_away (too many at once)",
+    ),
+    of(
+        "smtp_refusals",
+        Counter,
+        &["status"],
+        "Commands, recipients and messages that a session refused, by the enhanced status code of the reply: 5.1.1 no such mailbox, 5.7.1 not our domain, 5.3.4 too large, 4.3.1 no room, 4.3.0 not stored, 5.4.6 in circles, 5.5.x not as the protocol has it",
+    ),
     of(
         "mail_out",
         Counter,

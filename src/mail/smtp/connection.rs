@@ -21,6 +21,7 @@ use super::{
 use crate::{
     domain::clock::Clock,
     mail::reception::{Envelope, Peer, Receipt, Reception, Unreachable},
+    measures,
 };
 
 /// What is read at once, in bytes.
@@ -69,6 +70,7 @@ impl Connection {
 
     /// Leads the conversation to its end.
     pub(super) async fn run(mut self) {
+        let _open = measures::smtp_session();
         let ending = self.converse().await;
         let last_word = match &ending {
             Err(Ending::TooSlow) => Some(Reply::idle(&self.shared.limits)),
@@ -81,6 +83,13 @@ impl Connection {
             let _ = self.flush().await;
         }
         let _ = self.stream.shutdown().await;
+        measures::smtp_ended(match &ending {
+            Ok(()) => "closed",
+            Err(Ending::Gone) => "gone",
+            Err(Ending::Failed(_)) => "failed",
+            Err(Ending::TooSlow) => "too_slow",
+            Err(Ending::Shutdown) => "shutdown",
+        });
         match ending {
             Ok(()) => tracing::debug!("an SMTP conversation ended"),
             Err(error) => {
@@ -195,6 +204,9 @@ impl Connection {
     }
 
     fn say(&mut self, reply: &Reply) {
+        if let Some(status) = reply.refusal() {
+            measures::smtp_refusal(status);
+        }
         reply.write(&mut self.replies);
     }
 

@@ -23,6 +23,11 @@ impl Reply {
         self.code
     }
 
+    /// The enhanced status code with which it refuses something, if it does.
+    pub(super) fn refusal(&self) -> Option<&'static str> {
+        (self.code >= 400).then_some(self.enhanced)
+    }
+
     /// Writes the reply at the end of `out`.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let last = self.lines.len().saturating_sub(1);

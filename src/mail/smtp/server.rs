@@ -16,7 +16,7 @@ use super::{
     limits::{END_TIME_MAX, IN_FLIGHT_BYTES_MAX, SmtpLimits},
     reply::Reply,
 };
-use crate::{domain::clock::Clock, mail::reception::Reception};
+use crate::{domain::clock::Clock, mail::reception::Reception, measures};
 
 /// How long to wait after a failed accept: most often the process has no file handles left, and some are given back
 /// soon.
@@ -102,5 +102,6 @@ fn send_away(stream: TcpStream, limits: &SmtpLimits) {
     Reply::too_many_connections(limits).write(&mut words);
     // A std stream writes at once or not at all, while tokio's would first wait to hear that it can.
     let said = stream.into_std().and_then(|mut stream| stream.write_all(&words));
+    measures::smtp_ended("sent_away");
     tracing::warn!(told = said.is_ok(), "sent an SMTP connection away: too many at once");
 }
