@@ -5,6 +5,7 @@ mod backup;
 mod bridge;
 #[path = "../../examples/audit_check/check.rs"]
 mod check;
+mod doctor;
 mod doctored;
 mod exporting;
 mod noticing;

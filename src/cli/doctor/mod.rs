@@ -142,8 +142,11 @@ impl Doctor {
         let warnings = checks.iter().filter(|check| check.state == State::Warning).count();
         match (failed, warnings) {
             (0, 0) => Ok(()),
-            (0, _) => Err(Box::new(Uneasy(format!("{warnings} warnings; each line says what to do")))),
-            _ => Err(format!("{failed} checks failed; each line says what to do").into()),
+            (0, _) => {
+                let says = format!("{}; each line says what to do", counted(warnings, "warning", "warnings"));
+                Err(Box::new(Uneasy(says)))
+            }
+            _ => Err(format!("{}; each line says what to do", counted(failed, "check failed", "checks failed")).into()),
         }
     }
 }
@@ -292,6 +295,10 @@ fn weigh(root: &Path) -> (u64, u64) {
         }
     }
     (files, bytes)
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 fn size(bytes: u64) -> String {
