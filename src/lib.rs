@@ -127,7 +127,7 @@
 //!
 //! [`mail::domains::Domains`] alone knows: those of the settings, and those that the API added, which are rows in `mail.db`.
 //! Whoever takes mail in, sends it or makes a mailbox asks it. [`mail::closing`] erases the account in small transactions, after
-//! a note that has the next keeper go on with it; the bell wing's log and record stay.
+//! a note that has the next keeper go on with it, until what waited for an operator is ended too; the bell wing's log and record stay.
 //!
 //! ## The operator's pages
 //!

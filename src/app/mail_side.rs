@@ -8,10 +8,10 @@ use url::Url;
 
 use super::{StartError, data_dir::DataDir, listeners::MailListeners, notices::MailWays, retention, tokens};
 use crate::{
-    bell::oversight::Oversight,
+    bell::oversight::{CLOSED, Oversight},
     config::{Config, MailAuth, RelayTls},
     domain::{address::Address, clock::Clock, event::EventKind, secret::Secret},
-    http,
+    http::{self, health::Vitals},
     ids::{Entropy, Ids},
     mail::{
         self,
@@ -40,7 +40,7 @@ use crate::{
         },
     },
     reach::SystemNames,
-    store::mail::MailStore,
+    store::{mail::MailStore, oversight::Decider},
 };
 
 /// The local part of the mailbox that a new service has, at each first of its domains.
@@ -108,7 +108,7 @@ impl MailSide {
             .resolving(Arc::new(SystemNames));
         let domains = Domains::open(store.clone(), &config.mail.domains).await?;
         let closing = Closing { store: store.clone(), domains: domains.clone(), clock: clock.clone() };
-        closing.take_up().await?;
+        closing.take_up(oversight.end_what_waits(&Decider::House, CLOSED)).await?;
         let mailrooms = Mailrooms::new(store.clone(), ids.clone(), clock.clone(), domains.clone());
         let registry = Registry::new(
             store.clone(),
@@ -268,11 +268,14 @@ impl MailSide {
         self,
         sockets: MailListeners,
         (proof, base): (Secret, String),
+        vitals: Arc<dyn Vitals>,
         parts: &TaskTracker,
         shutdown: &CancellationToken,
     ) {
         let Self { api, oversight, reception, worker, sender, retention, limits, clock, allowed_hosts, .. } = self;
-        let routes = http::v1::router(api, oversight, &allowed_hosts).merge(http::proof::router(proof, base));
+        let routes = http::v1::router(api, oversight, &allowed_hosts)
+            .merge(http::proof::router(proof, base))
+            .merge(http::health::probes(vitals));
         parts.spawn(http::listen::serve("api", sockets.api, routes, shutdown.clone()));
         let (room, time) = (reception.clone(), clock.clone());
         parts.spawn(smtp::serve(sockets.smtp, room, limits.clone(), time, shutdown.clone()));

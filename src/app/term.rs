@@ -121,6 +121,17 @@ impl Term {
         let mut errands = hosted(config).map(|api| agent_side::upstream(bell, api, Authority::House)).transpose()?;
         let (pause, paused) = (paused.clone(), paused.subscribe());
         parts.spawn(watch_the_pause(resident.oversight.clone(), pause, clock.clone(), shutdown.clone()));
+        let vitals_with = |mail: Option<Arc<MailStore>>| -> Arc<dyn Vitals> {
+            Arc::new(HouseVitals {
+                dir: dir.clone(),
+                bell: bell.store.clone(),
+                mail,
+                oversight: resident.oversight.clone(),
+                clock: clock.clone(),
+                epoch,
+                free_bytes_min: config.mail.free_bytes_min,
+            })
+        };
         if hosted(config).is_none() {
             let sockets = listeners.mail.ok_or(StartError::NoApiToken)?;
             let base = format!("http://{}", reachable(&sockets.api).map_err(StartError::Socket)?);
@@ -151,7 +162,8 @@ impl Term {
             own_secrets::settle(bell, &mail.api()).await?;
             parts.spawn(own_secrets::keep(bell.clone(), mail.api(), shutdown.clone()));
             parts.spawn(watch_the_term(mail.store(), clock.clone(), superseded.clone(), shutdown.clone()));
-            mail.open_doors(sockets, (proof.clone(), base), &parts, &shutdown);
+            let vitals = vitals_with(Some(mail.store()));
+            mail.open_doors(sockets, (proof.clone(), base), vitals, &parts, &shutdown);
             let api = MailApi { base: watch::channel(Some(Url::clone(&url))).1, key: approvals };
             errands = Some(agent_side::upstream(bell, api, Authority::House)?);
             resident.api_at.send_replace(Some(url));
@@ -173,15 +185,7 @@ impl Term {
         parts.spawn(forgetting.run(shutdown.clone()));
         let gate = Arc::new(Roll::new(store.clone(), clock.clone(), limits(config)));
         parts.spawn(gate.clone().watch(shutdown.clone()));
-        let vitals: Arc<dyn Vitals> = Arc::new(HouseVitals {
-            dir: dir.clone(),
-            bell: store,
-            mail: mail_store,
-            oversight: resident.oversight.clone(),
-            clock: clock.clone(),
-            epoch,
-            free_bytes_min: config.mail.free_bytes_min,
-        });
+        let vitals = vitals_with(mail_store);
         let probes = || http::health::probes(vitals.clone());
         let (server, closing) = (resident.server.clone(), shutdown.clone());
         parts.spawn(async move {
@@ -190,7 +194,10 @@ impl Term {
             server.tasks_over().await;
         });
         let mcp = http::mcp::router(resident.server.clone(), gate, reach(config), shutdown.clone()).merge(probes());
-        let mut hooks = http::hooks::router(Arc::new(intake)).merge(probes());
+        let (intake, ending) = (Arc::new(intake), shutdown.clone());
+        let counting = intake.clone();
+        parts.spawn(async move { counting.keep_counts(ending).await });
+        let mut hooks = http::hooks::router(intake).merge(probes());
         hooks = hooks.merge(http::proof::of_the_receiver(proof.clone(), format!("http://{hooks_at}")));
         if let Some(tracking) = tracking {
             hooks = hooks.merge(http::opens::router(tracking));

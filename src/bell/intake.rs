@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
     certificates::{Certificates, Unchecked},
     fetch::{Fetch, FetchError},
@@ -144,6 +146,11 @@ impl Intake {
             clock,
             read_letter,
         }
+    }
+
+    /// Sees to it that each count of refused requests is written within a second, until `shutdown`.
+    pub async fn keep_counts(&self, shutdown: CancellationToken) {
+        self.refusals.keep(&*self.clock, shutdown).await;
     }
 
     /// The clock that limits are measured on.

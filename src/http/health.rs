@@ -1,7 +1,7 @@
 //! Whether the house stands: `/livez` (the process answers), `/readyz` (it can do its work), and `/metrics`.
 //!
 //! The listeners that others reach answer the first two in a word, for a proxy or an orchestrator in front of them; the
-//! operator's says why, and has the numbers. The API's has `/health`.
+//! operator's says why, and has the numbers. The API's has `/health` besides, as MultiMail's has.
 
 use std::sync::Arc;
 

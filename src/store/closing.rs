@@ -16,6 +16,8 @@ pub trait Closing: Send + Sync + 'static {
     async fn begin_closing(&self, now: UnixMillis) -> Result<(), StoreError>;
     /// Whether it is, and was not closed yet.
     async fn is_closing(&self) -> Result<bool, StoreError>;
-    /// Erases a bounded number of rows of each sort, in one transaction; false once nothing was left, and then it is closed.
+    /// Erases a bounded number of rows of each sort, in one transaction; false once nothing was left.
     async fn erase_some(&self) -> Result<bool, StoreError>;
+    /// Notes that it is closed.
+    async fn end_closing(&self) -> Result<(), StoreError>;
 }

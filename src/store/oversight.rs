@@ -122,6 +122,8 @@ pub enum Decider {
     Console(String),
     /// Asked by elicitation, behind the token of this name.
     Elicitation(String),
+    /// The house itself, which goes on with what somebody had decided before.
+    House,
 }
 
 impl fmt::Display for Decider {
@@ -131,6 +133,7 @@ impl fmt::Display for Decider {
             Self::Api(key) => write!(f, "rest:{key}"),
             Self::Console(session) => write!(f, "console:{session}"),
             Self::Elicitation(principal) => write!(f, "elicitation:{principal}"),
+            Self::House => f.write_str("house"),
         }
     }
 }

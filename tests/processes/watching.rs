@@ -10,7 +10,11 @@ use mailbell::{
 };
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    process::Command,
+};
 
 use crate::support::{Agent, BINARY, SOURCE_SECRET, add_source, http, mail, post, run, serve, until};
 
@@ -35,6 +39,17 @@ async fn measured(ready: &Value) -> (String, BTreeMap<String, f64>) {
     assert_eq!(status, 200, "{text}");
     let numbers = numbers(&text);
     (text, numbers)
+}
+
+/// Asks for two recipients who are not taken, and says goodbye.
+async fn refused(smtp: &str) {
+    let mut stream = TcpStream::connect(smtp).await.expect("connected");
+    let asks = "EHLO test\r\nMAIL FROM:<ann@customer.test>\r\nRCPT TO:<planted@mailbell.test>\r\n\
+        RCPT TO:<planted@customer.test>\r\nQUIT\r\n";
+    stream.write_all(asks.as_bytes()).await.expect("sent");
+    let mut said = String::new();
+    stream.read_to_string(&mut said).await.expect("read to its end");
+    assert!(said.contains("550 5.1.1") && said.contains("550 5.7.1") && said.contains("\r\n221 "), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +78,9 @@ async fn the_numbers_tell_what_happened_and_nothing_of_whose_it_was() {
         let answer = client.post(url).header(multimail::HEADER, "00").body("{}").send().await.expect("answered");
         assert_eq!(answer.status(), status);
     }
-    assert!(mail(ready["smtp"].as_str().expect("an address"), "planted-subject").await);
+    let smtp = ready["smtp"].as_str().expect("an address");
+    assert!(mail(smtp, "planted-subject").await);
+    refused(smtp).await;
     let wait = json!({ "consumer": "planted@consumer.test", "event_types": ["inbound"], "kinds": ["inbound"], "timeout_secs": 20 });
     let refused = agent.call("wait_for_event", wait).await;
     assert!(refused.is_err(), "a consumer is named in other characters");
@@ -71,9 +88,10 @@ async fn the_numbers_tell_what_happened_and_nothing_of_whose_it_was() {
     assert_eq!(waited["events"].as_array().map(Vec::len), Some(1));
 
     let counted = |numbers: &BTreeMap<String, f64>, name: &str| numbers.get(&format!("mailbell_{name}")).copied();
-    until("the webhook to be recorded", async || {
+    until("the webhook to be recorded, and the sessions to end", async || {
         let (_, numbers) = measured(&ready).await;
         counted(&numbers, "webhook_posts_total{result=\"delivered\"}") == Some(1.0)
+            && counted(&numbers, "smtp_sessions") == Some(0.0)
     })
     .await;
     let (text, numbers) = measured(&ready).await;
@@ -87,6 +105,11 @@ async fn the_numbers_tell_what_happened_and_nothing_of_whose_it_was() {
         ("ingest_requests_total{source=\"test\",result=\"unauthenticated\"}", 1.0),
         ("ingest_requests_total{source=\"unknown\",result=\"unknown_source\"}", 2.0),
         ("mail_in_total{result=\"stored\"}", 1.0),
+        ("smtp_sessions", 0.0),
+        ("smtp_sessions_ended_total{result=\"closed\"}", 1.0),
+        ("smtp_sessions_ended_total{result=\"gone\"}", 1.0),
+        ("smtp_refusals_total{status=\"5.1.1\"}", 1.0),
+        ("smtp_refusals_total{status=\"5.7.1\"}", 1.0),
         ("log_tail", 1.0),
         ("term", 1.0),
         ("paused", 0.0),
@@ -117,7 +140,7 @@ async fn the_numbers_tell_what_happened_and_nothing_of_whose_it_was() {
 async fn a_house_that_cannot_write_says_so_and_still_lives() {
     let home = tempfile::tempdir().expect("a directory");
     let (_house, ready) = serve(home.path(), &[]).await;
-    for listener in ["console", "hooks", "mcp"] {
+    for listener in ["console", "hooks", "mcp", "api"] {
         for path in ["/livez", "/readyz"] {
             assert_eq!(get(&ready[listener], path).await, (200, "{\"status\":\"ok\"}".to_owned()), "{listener} {path}");
         }

@@ -54,6 +54,8 @@ const CODE_HOLDS: Duration = Duration::from_hours(24);
 const SOURCE: &str = "mailbell";
 /// Characters of an operator's note, or of why an action failed.
 const NOTE_CHARS_MAX: usize = 500;
+/// The note on what waited when the account was closed.
+pub const CLOSED: &str = "the account was closed";
 
 /// What oversight is made of.
 pub struct Parts {
@@ -278,7 +280,7 @@ impl Oversight {
         &*self.parts.clock
     }
 
-    /// Says no to all that waits, because what it is about is gone.
+    /// Says no to all that waits, because what it is about is gone. Done again, it does nothing more.
     pub async fn end_what_waits(&self, by: &Decider, note: &str) -> Result<(), StoreError> {
         for state in [ActionState::Scheduled, ActionState::Pending] {
             for action in self.actions(Some(state), PENDING_MAX, false).await? {

@@ -12,9 +12,9 @@ use super::{
     input::{JsonBody, Query},
 };
 use crate::{
-    bell::oversight::Oversight,
+    bell::oversight::{CLOSED, Oversight},
     domain::{clock::UnixMillis, office::DAY_MILLIS},
-    mail::api::{AccountChange, Api, ApiError},
+    mail::api::{AccountChange, Api},
     store::oversight::Decider,
 };
 
@@ -90,9 +90,8 @@ pub(super) async fn close(
     Extension(oversight): Extension<Arc<Oversight>>,
     Caller(key): Caller,
 ) -> Result<Done<Gone>, Failure> {
-    api.close_account(&key).await?;
-    let by = Decider::Api(key.name);
-    oversight.end_what_waits(&by, "the account was closed").await.map_err(ApiError::from)?;
+    let by = Decider::Api(key.name.clone());
+    api.close_account(&key, async move { oversight.end_what_waits(&by, CLOSED).await }).await?;
     Ok(gone())
 }
 

@@ -3,11 +3,14 @@
 use std::sync::Mutex;
 
 use super::{Api, ApiError, must};
-use crate::domain::{
-    address::Address,
-    clock::UnixMillis,
-    key::{ApiKey, KeyScope},
-    office::{Account, DAY_MILLIS, Usage, UsageDay},
+use crate::{
+    domain::{
+        address::Address,
+        clock::UnixMillis,
+        key::{ApiKey, KeyScope},
+        office::{Account, DAY_MILLIS, Usage, UsageDay},
+    },
+    mail::closing::Ends,
 };
 
 /// Days that one answer counts, at most: a leap year and the day it ends on.
@@ -108,11 +111,12 @@ impl Api {
         Ok(self.office.put_account(&account).await?)
     }
 
-    /// Closes the account; answers when nothing of it is left. Once begun it goes on, whether or not the caller waits.
-    pub async fn close_account(&self, key: &ApiKey) -> Result<(), ApiError> {
+    /// Closes the account; answers when nothing of it is left, and `ends` is done: what others keep of it. Once begun it goes
+    /// on, whether or not the caller waits.
+    pub async fn close_account(&self, key: &ApiKey, ends: impl Ends + 'static) -> Result<(), ApiError> {
         must(key, KeyScope::Admin)?;
         let closing = self.closing.clone();
-        let closed = tokio::spawn(async move { closing.close().await }).await;
+        let closed = tokio::spawn(async move { closing.close(ends).await }).await;
         let closed = closed.map_err(|error| {
             tracing::error!(%error, "closing the account failed; it goes on at the next start");
             ApiError::Broken

@@ -113,9 +113,6 @@ async fn erase_some(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
     }
     let keys = sqlx::query(KEYS).bind(ROWS_MAX).bind(ApiKey::OF_THE_HOUSE).execute(&mut *conn).await;
     erased += keys.map_err(failed("end an account's keys"))?.rows_affected();
-    if erased == 0 {
-        sqlx::query(END).execute(conn).await.map_err(failed("note that an account is closed"))?;
-    }
     Ok(erased > 0)
 }
 
@@ -138,5 +135,15 @@ impl Closing for MailStore {
 
     async fn erase_some(&self) -> Result<bool, StoreError> {
         self.database.writer.write(move |conn| Box::pin(erase_some(conn))).await
+    }
+
+    async fn end_closing(&self) -> Result<(), StoreError> {
+        let write = self.database.writer.write(move |conn| {
+            Box::pin(async move {
+                let ended = sqlx::query(END).execute(conn).await;
+                ended.map(drop).map_err(failed("note that an account is closed"))
+            })
+        });
+        write.await
     }
 }
