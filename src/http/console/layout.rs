@@ -119,7 +119,7 @@ pub(super) fn button(visit: &Visit, path: &str, words: &str, fields: &[(&str, &s
 pub(super) fn table(name: &str, heads: &[&str], rows: &[Markup]) -> Markup {
     html! {
         @if rows.is_empty() {
-            p.quiet { "Nothing here." }
+            p.quiet { (name) ": nothing here." }
         } @else {
             div.wide tabindex="0" role="region" aria-label=(name) {
                 table {

@@ -21,7 +21,8 @@ const KEEP_MARK: &str =
     "INSERT INTO notice_marks (what, mark) VALUES (?1, ?2) ON CONFLICT (what) DO UPDATE SET mark = ?2";
 const NOTE: &str = "INSERT INTO notices (target, fact, kind, notice, made_at) VALUES (?, ?, ?, ?, ?) \
      ON CONFLICT (target, fact) DO NOTHING";
-const TARGETS_WAITING: &str = "SELECT target, count(*) AS waiting FROM notices WHERE letter IS NULL GROUP BY target";
+const TARGETS_WAITING: &str = "SELECT target, count(*) AS waiting FROM notices INDEXED BY notices_waiting \
+     WHERE letter IS NULL GROUP BY target";
 const NOTICES_WAITING: &str =
     "SELECT n, notice, made_at FROM notices WHERE target = ? AND letter IS NULL ORDER BY n LIMIT ?";
 const LETTERS_SINCE: &str = "SELECT count(*) FROM notice_letters WHERE target = ? AND made_at > ?";
@@ -37,18 +38,24 @@ const END_LETTER: &str = "UPDATE notice_letters SET state = ?2, failure = ?3, en
 const FORGET_NOTICES: &str = "DELETE FROM notices WHERE letter IN \
      (SELECT id FROM notice_letters WHERE state <> 'waiting' AND ended_at < ?)";
 const FORGET_LETTERS: &str = "DELETE FROM notice_letters WHERE state <> 'waiting' AND ended_at < ?";
-const DROP_NOTICES: &str = "DELETE FROM notices WHERE letter IS NULL AND target NOT LIKE 'mailbox:%' \
+const DROP_NOTICES: &str = "DELETE FROM notices INDEXED BY notices_waiting WHERE letter IS NULL AND target NOT LIKE 'mailbox:%' \
      AND target NOT IN (SELECT value FROM json_each(?))";
-const DROP_LETTERS: &str = "UPDATE notice_letters SET state = 'given_up', failure = 'operator.notify names it no more', \
+const DROP_LETTERS: &str = "UPDATE notice_letters INDEXED BY notice_letters_due SET state = 'given_up', failure = 'operator.notify names it no more', \
      ended_at = due_at WHERE state = 'waiting' AND target NOT LIKE 'mailbox:%' \
      AND target NOT IN (SELECT value FROM json_each(?))";
 const DROP_MARKS: &str = "DELETE FROM notice_marks";
-const STANDING: &str = "SELECT t.target, \
+/// From one target to the next, however much each was told.
+const STANDING: &str = "WITH RECURSIVE noted (target) AS (SELECT min(target) FROM notices \
+     UNION ALL SELECT (SELECT min(target) FROM notices WHERE target > noted.target) FROM noted WHERE noted.target IS NOT NULL), \
+     written (target) AS (SELECT min(target) FROM notice_letters \
+     UNION ALL SELECT (SELECT min(target) FROM notice_letters WHERE target > written.target) FROM written \
+     WHERE written.target IS NOT NULL) SELECT t.target, \
      (SELECT count(*) FROM notices n LEFT JOIN notice_letters l ON l.id = n.letter \
       WHERE n.target = t.target AND (n.letter IS NULL OR l.state = 'waiting')) AS waiting, \
      (SELECT max(ended_at) FROM notice_letters l WHERE l.target = t.target AND l.state = 'told') AS told_at, \
      (SELECT max(ended_at) FROM notice_letters l WHERE l.target = t.target AND l.state = 'given_up') AS given_up_at, \
-     f.failure, f.state FROM (SELECT target FROM notices UNION SELECT target FROM notice_letters) t \
+     f.failure, f.state FROM (SELECT target FROM noted WHERE target IS NOT NULL UNION SELECT target FROM written \
+     WHERE target IS NOT NULL) t \
      LEFT JOIN notice_letters f ON f.id = (SELECT id FROM notice_letters l WHERE l.target = t.target \
        AND l.failure IS NOT NULL ORDER BY made_at DESC LIMIT 1) ORDER BY t.target";
 const LETTER_OF: &str = "SELECT l.state, l.failure FROM notices n JOIN notice_letters l ON l.id = n.letter \

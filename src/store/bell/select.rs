@@ -19,12 +19,8 @@ use crate::{
     store::log::Order,
 };
 
-/// The columns whose index goes on with the kind, and those indexes.
-const BESIDE_KIND: [(&str, &str); 2] = [("mailbox", "events_mailbox"), ("domain", "events_domain")];
-
-fn is_beside_kind(column: &str) -> bool {
-    BESIDE_KIND.iter().any(|(beside, _)| *beside == column)
-}
+/// The columns whose index goes on with the kind.
+const BESIDE_KIND: [&str; 2] = ["mailbox", "domain"];
 
 /// A value for a `?`.
 #[derive(Debug, Clone)]
@@ -107,7 +103,7 @@ impl Select<'_> {
         let given = given(self.filter);
         let arms: Vec<&[EventKind]> = match given.first() {
             // Few events have it, whatever their kinds.
-            Some((column, _)) if !is_beside_kind(column) => vec![self.kinds],
+            Some((column, _)) if !BESIDE_KIND.contains(column) => vec![self.kinds],
             Some(_) if self.kinds.is_empty() => EventKind::ALL.chunks(1).collect(),
             None if self.kinds.is_empty() => vec![self.kinds],
             _ => self.kinds.chunks(1).collect(),
@@ -135,12 +131,12 @@ impl Select<'_> {
         text.push_str("SELECT ");
         text.push_str(self.columns);
         text.push_str(" FROM events e");
-        if let ([(column, _), ..], [_]) = (given, kinds)
-            && let Some((_, index)) = BESIDE_KIND.iter().find(|(beside, _)| beside == column)
+        // Between two places the planner takes the kind's index even so, and the whole log's events of that kind with it.
+        if let ([_], Some((column, _))) = (kinds, given.first())
+            && BESIDE_KIND.contains(column)
         {
-            // Without statistics, the planner takes the index of the kind alone for as good.
-            text.push_str(" INDEXED BY ");
-            text.push_str(index);
+            text.push_str(" INDEXED BY events_");
+            text.push_str(column);
         }
         text.push_str(" WHERE e.seq > ?");
         binds.push(Bind::Int(self.after.0));
@@ -154,7 +150,7 @@ impl Select<'_> {
             text.push_str(" = ?");
             binds.push(Bind::Text((*value).to_owned()));
             if let [kind] = kinds
-                && is_beside_kind(column)
+                && BESIDE_KIND.contains(column)
             {
                 text.push_str(" AND e.kind = ?");
                 binds.push(Bind::Text(kind.as_str().to_owned()));

@@ -24,3 +24,6 @@ END;
 CREATE TRIGGER received_weight_of_removed_file AFTER DELETE ON received_files BEGIN
     UPDATE received_weight SET file_bytes = file_bytes - octet_length(OLD.bytes);
 END;
+
+-- What was told is forgotten by when that was.
+CREATE INDEX notice_letters_ended ON notice_letters (ended_at) WHERE ended_at IS NOT NULL;
