@@ -7,7 +7,7 @@ use crate::domain::{
     clock::UnixMillis,
     id::{MailboxId, MessageId},
     message::MessageSummary,
-    office::{Account, Contact, MailboxSettings, Usage, UsageDay},
+    office::{Account, Contact, MailboxSettings, UsageDay},
 };
 
 /// What became of a new contact.
@@ -50,8 +50,8 @@ pub trait Office: Send + Sync + 'static {
     async fn count_calls(&self, day: i64, calls: u64) -> Result<(), StoreError>;
     /// What was used from `from` until before `to`, by day; days without anything are left out.
     async fn usage(&self, from: UnixMillis, to: UnixMillis) -> Result<Vec<UsageDay>, StoreError>;
-    /// What was used since ever.
-    async fn usage_in_all(&self) -> Result<Usage, StoreError>;
+    /// The bytes of all messages as they came or went out.
+    async fn stored_bytes(&self) -> Result<u64, StoreError>;
 
     /// What was called spam, in every mailbox, the newest first, older than `before`.
     async fn spam(&self, before: Option<&MessageId>, limit: u32) -> Result<Vec<MessageSummary>, StoreError>;

@@ -61,7 +61,7 @@ pub(super) struct Updated {
 
 pub(super) async fn show(State(api): State<Arc<Api>>, Caller(key): Caller) -> Result<Done<Account>, Failure> {
     let mailboxes = api.mailboxes(&key).await?.len();
-    let (account, month, ever) = api.account(&key).await?;
+    let (account, month, stored_bytes) = api.account(&key).await?;
     let scopes = key.scopes.iter().map(|scope| scope.as_str()).collect();
     Ok(Answer(Account {
         id: "local",
@@ -74,7 +74,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Caller(key): Caller) -> Re
         emails_sent_this_month: month.sent,
         max_mailboxes: None,
         mailboxes,
-        storage_used_bytes: ever.bytes,
+        storage_used_bytes: stored_bytes,
         max_storage_bytes: None,
         is_active: true,
         sending_disabled: false,

@@ -76,13 +76,13 @@ impl Api {
         }
     }
 
-    /// What the account is called, what was used of it this month, and since ever.
-    pub async fn account(&self, key: &ApiKey) -> Result<(Account, Usage, Usage), ApiError> {
+    /// What the account is called, what was used of it this month, and how many bytes its mail has in all.
+    pub async fn account(&self, key: &ApiKey) -> Result<(Account, Usage, u64), ApiError> {
         must(key, KeyScope::Read)?;
         let now = self.clock.now();
         let month = self.office.usage(month_of(now), now.plus(std::time::Duration::from_millis(1))).await?;
         let month = month.into_iter().map(|day: UsageDay| day.usage).sum();
-        Ok((self.office.account().await?, month, self.office.usage_in_all().await?))
+        Ok((self.office.account().await?, month, self.office.stored_bytes().await?))
     }
 
     /// Changes what the account is called.

@@ -14,6 +14,8 @@ use crate::{
     store::{StoreError, failed, suppressions::Suppressions},
 };
 
+/// Sorts after every id. With `OR`, SQLite would walk all pages before the one that is asked for.
+const AFTER_ALL: &str = "~";
 const COLUMNS: &str = "id, address, reason, note, mailbox_id, message_id, created_at";
 
 fn read(row: &SqliteRow) -> Result<Suppression, StoreError> {
@@ -82,9 +84,9 @@ impl Suppressions for MailStore {
 
     async fn suppressions(&self, before: Option<&str>, limit: u32) -> Result<Vec<Suppression>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM suppression WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2"
+            "SELECT {COLUMNS} FROM suppression WHERE id < ?1 ORDER BY id DESC LIMIT ?2"
         )))
-        .bind(before)
+        .bind(before.unwrap_or(AFTER_ALL))
         .bind(limit)
         .fetch_all(&self.database.readers)
         .await

@@ -36,7 +36,7 @@ const COUNTS: &str = "SELECT (SELECT count(*) FROM delivery WHERE state = 'pendi
      (SELECT count(*) FROM line WHERE failing_since IS NOT NULL) AS failing, \
      (SELECT count(*) FROM recipient WHERE due_at IS NOT NULL) AS queued, \
      (SELECT min(due_at) FROM recipient WHERE due_at IS NOT NULL) AS due_at, \
-     (SELECT count(*) FROM suppression) AS suppressions";
+     (SELECT suppressions FROM weight) AS suppressions";
 
 impl MailTally {
     /// How long before `now` that was, in whole seconds; 0 for never and for later.

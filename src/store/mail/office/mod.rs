@@ -14,7 +14,7 @@ use crate::{
         clock::UnixMillis,
         id::{MailboxId, MessageId},
         message::MessageSummary,
-        office::{Account, Contact, MailboxSettings, Usage, UsageDay},
+        office::{Account, Contact, MailboxSettings, UsageDay},
     },
     store::{
         StoreError,
@@ -91,8 +91,8 @@ impl Office for MailStore {
         usage::by_day(&self.database.readers, from, to).await
     }
 
-    async fn usage_in_all(&self) -> Result<Usage, StoreError> {
-        usage::in_all(&self.database.readers).await
+    async fn stored_bytes(&self) -> Result<u64, StoreError> {
+        usage::stored_bytes(&self.database.readers).await
     }
 
     async fn spam(&self, before: Option<&MessageId>, limit: u32) -> Result<Vec<MessageSummary>, StoreError> {

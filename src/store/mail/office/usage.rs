@@ -15,6 +15,7 @@ use crate::{
 const COUNT: &str = "INSERT INTO api_calls (day, calls) VALUES (?1, ?2) \
                      ON CONFLICT (day) DO UPDATE SET calls = calls + ?2";
 const CALLS: &str = "SELECT day, calls FROM api_calls WHERE day >= ?1 AND day <= ?2";
+const BYTES: &str = "SELECT message_bytes FROM weight";
 const MAIL: &str = "SELECT direction, received_at / 86400000 AS day, count(*) AS count, sum(size_bytes) AS bytes \
      FROM message INDEXED BY message_usage \
      WHERE direction IN ('inbound', 'outbound') AND received_at >= ?1 AND received_at < ?2 GROUP BY direction, day";
@@ -52,7 +53,7 @@ pub(super) async fn by_day(
     Ok(days.into_iter().map(|(day, usage)| UsageDay { day, usage }).collect())
 }
 
-pub(super) async fn in_all(readers: &SqlitePool) -> Result<Usage, StoreError> {
-    let days = by_day(readers, UnixMillis(0), UnixMillis(i64::MAX)).await?;
-    Ok(days.into_iter().map(|day| day.usage).sum())
+pub(super) async fn stored_bytes(readers: &SqlitePool) -> Result<u64, StoreError> {
+    let bytes: i64 = sqlx::query_scalar(BYTES).fetch_one(readers).await.map_err(failed("weigh the mail"))?;
+    Ok(u64::try_from(bytes).unwrap_or(0))
 }
