@@ -29,29 +29,30 @@ use crate::support::{bell::inbound, clock::TestClock, house::house_in};
 const OPERATOR: &str = "mb_operator_of_the_console";
 /// What every page keeps to, in bytes.
 const PAGE_BYTES_MAX: usize = 100_000;
-const PAGES: [&str; 8] = ["now", "approvals", "webhooks", "suppressions", "quarantine", "audit", "charts", "settings"];
+pub(crate) const PAGES: [&str; 8] =
+    ["now", "approvals", "webhooks", "suppressions", "quarantine", "audit", "charts", "settings"];
 
-struct Console {
-    house: House,
+pub(crate) struct Console {
+    pub(crate) house: House,
     clock: TestClock,
     at: String,
-    client: Client,
-    _dir: tempfile::TempDir,
+    pub(crate) client: Client,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 /// Who is in: the door, and the cookie that goes behind it.
-struct In {
+pub(crate) struct In {
     door: String,
     cookie: String,
 }
 
 impl Console {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let (dir, clock) = (tempfile::tempdir().unwrap(), TestClock::default());
         let house = house_in(dir.path(), Vec::new(), clock.clone()).await;
         let at = house.addresses().console.clone().unwrap();
         let client = Client::builder().no_proxy().tls_certs_only([]).redirect(Policy::none()).build().unwrap();
-        let console = Self { house, clock, at, client, _dir: dir };
+        let console = Self { house, clock, at, client, dir };
         console.put_operator(OPERATOR).await;
         console
     }
@@ -82,7 +83,7 @@ impl Console {
         self.post("/login", &[("code", code)]).send().await.unwrap()
     }
 
-    async fn log_in(&self) -> In {
+    pub(crate) async fn log_in(&self) -> In {
         let answer = self.enter(&self.code().await).await;
         assert_eq!(answer.status(), 303);
         let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
@@ -94,7 +95,7 @@ impl Console {
         In { door, cookie: cookie.to_owned() }
     }
 
-    async fn see(&self, who: &In, page: &str) -> (u16, String) {
+    pub(crate) async fn see(&self, who: &In, page: &str) -> (u16, String) {
         let path = format!("{}/{page}", who.door);
         let answer = self.ask(Method::GET, &path).header("cookie", &who.cookie).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())

@@ -24,4 +24,5 @@ pub mod receiver;
 pub mod relay;
 pub mod smtp_peer;
 pub mod stable;
+pub mod statements;
 pub mod wire;
