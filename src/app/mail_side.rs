@@ -102,7 +102,7 @@ impl MailSide {
             oversight,
         } = inside;
         let store = Arc::new(MailStore::open(&dir.mail_db(), disk_failed).await?);
-        let blobs = Blobs::open(&dir.blobs()).map_err(StartError::Blobs)?;
+        let blobs = Blobs::open(&dir.blobs(), store.clone()).map_err(StartError::Blobs)?;
         let owed = Arc::new(Notify::new());
         let targets = Targets::new(&config.webhooks.allow_hosts, config.api.addr.0.ip().is_loopback())
             .resolving(Arc::new(SystemNames));

@@ -1,6 +1,7 @@
-//! The raw bytes of messages, as files named by their SHA-256: `blobs/ab/abcdef…`.
+//! The raw bytes of messages, named by their SHA-256: small ones lie in `mail.db`, larger ones in files, `blobs/ab/abcdef…`.
 //!
-//! A file appears under its name whole and on disk, or not at all: it is written under `blobs/tmp`, synced, renamed,
+//! Small ones are stored in the transaction of their message, whose commit many share, and go with the last message that has
+//! them. A file appears under its name whole and on disk, or not at all: it is written under `blobs/tmp`, synced, renamed,
 //! and its directory synced, before any row names it. Two messages with the same bytes share a file. It is removed a day
 //! after the last message that had it is gone, never sooner.
 
@@ -14,23 +15,32 @@ use std::{
 
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 
-use crate::{domain::clock::UnixMillis, signing::digest::sha256};
+use crate::{
+    domain::clock::UnixMillis,
+    signing::digest::sha256,
+    store::mailroom::{Raw, RawMail},
+};
+
+/// Messages of at most so many bytes lie in the database: below some 100 KB SQLite writes and reads them faster than files,
+/// which cost two `fsync`s each. More would crowd the rows out of its cache and its log.
+pub const IN_DATABASE_BYTES_MAX: usize = 64 * 1024;
 
 /// Where files are written before they have their name.
 const UNFINISHED: &str = "tmp";
 
-/// A directory of raw messages; clones share it.
-#[derive(Debug, Clone)]
+/// The raw messages; clones share them.
+#[derive(Clone)]
 pub struct Blobs {
     root: Arc<Path>,
+    database: Arc<dyn RawMail>,
     /// Read by who writes a file, written by who removes one: bytes that come again are never taken away under their row.
     in_use: Arc<RwLock<()>>,
 }
 
 impl Blobs {
     /// Opens or creates the directory at `root`, and removes what a crash left unfinished in it. Only the keeper of the
-    /// data directory may do so.
-    pub fn open(root: &Path) -> io::Result<Self> {
+    /// data directory may do so. What is small is looked for in `database`.
+    pub fn open(root: &Path, database: Arc<dyn RawMail>) -> io::Result<Self> {
         let unfinished = root.join(UNFINISHED);
         match fs::remove_dir_all(&unfinished) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -38,20 +48,25 @@ impl Blobs {
         }
         fs::create_dir_all(&unfinished)?;
         File::open(root)?.sync_all()?;
-        Ok(Self { root: root.into(), in_use: Arc::default() })
+        Ok(Self { root: root.into(), database, in_use: Arc::default() })
     }
 
-    /// Writes `bytes` and answers with their name once they are on disk. Bytes that are there already are left alone.
-    pub async fn put(&self, bytes: Arc<Vec<u8>>) -> io::Result<String> {
-        let Self { root, in_use } = self.clone();
-        run_blocking(move || {
+    /// Makes `bytes` ready to be stored with their message. Where they are large, they are in a file on disk when this answers;
+    /// a file that is there already is left alone.
+    pub async fn put(&self, bytes: Arc<Vec<u8>>) -> io::Result<Raw> {
+        let size_bytes = bytes.len() as u64;
+        if bytes.len() <= IN_DATABASE_BYTES_MAX {
+            return Ok(Raw { name: hex::encode(sha256(&bytes)), size_bytes, bytes: Some(bytes) });
+        }
+        let Self { root, in_use, .. } = self.clone();
+        let name = run_blocking(move || {
             let _in_use = in_use.read().unwrap_or_else(PoisonError::into_inner);
             put(&root, &bytes)
-        })
-        .await
+        });
+        Ok(Raw { name: name.await?, size_bytes, bytes: None })
     }
 
-    /// The names on the shelf of `prefix`, one of 256, that were put there long enough before `now` for their message to be stored.
+    /// The names of the files on the shelf of `prefix`, one of 256, that were put there long enough before `now` for their message to be stored.
     pub async fn settled(&self, prefix: u8, now: UnixMillis) -> io::Result<Vec<String>> {
         let directory = self.root.join(hex::encode([prefix]));
         run_blocking(move || {
@@ -71,9 +86,9 @@ impl Blobs {
         .await
     }
 
-    /// Removes those of `names` that have not been put there again in the meantime.
+    /// Removes the files of `names` that have not been put there again in the meantime.
     pub async fn remove_settled(&self, names: Vec<String>, now: UnixMillis) -> io::Result<()> {
-        let Self { root, in_use } = self.clone();
+        let Self { root, in_use, .. } = self.clone();
         run_blocking(move || {
             for name in names {
                 let path = path(&root, &name)?;
@@ -90,7 +105,11 @@ impl Blobs {
     /// The bytes called `name`.
     pub async fn get(&self, name: &str) -> io::Result<Vec<u8>> {
         let path = path(&self.root, name)?;
-        run_blocking(move || fs::read(path)).await
+        match self.database.raw(name).await {
+            Ok(Some(bytes)) => Ok(bytes),
+            Ok(None) => run_blocking(move || fs::read(path)).await,
+            Err(error) => Err(io::Error::other(error)),
+        }
     }
 }
 
@@ -142,34 +161,63 @@ fn put(root: &Path, bytes: &[u8]) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreError;
+
+    struct Nothing;
+
+    #[async_trait::async_trait]
+    impl RawMail for Nothing {
+        async fn raw(&self, _: &str) -> Result<Option<Vec<u8>>, StoreError> {
+            Ok(None)
+        }
+    }
+
+    fn open(root: &Path) -> Blobs {
+        Blobs::open(root, Arc::new(Nothing)).expect("opened")
+    }
+
+    fn large(filler: u8) -> Arc<Vec<u8>> {
+        Arc::new(vec![filler; IN_DATABASE_BYTES_MAX + 1])
+    }
 
     #[tokio::test]
-    async fn bytes_are_kept_once_under_their_digest_and_read_back() {
+    async fn large_messages_are_kept_once_under_their_digest_and_read_back() {
         let dir = tempfile::tempdir().expect("a directory");
-        let blobs = Blobs::open(&dir.path().join("blobs")).expect("opened");
-        let bytes = Arc::new(b"hello".to_vec());
-        let name = blobs.put(bytes.clone()).await.expect("written");
-        assert_eq!(name, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
-        assert_eq!(blobs.put(bytes.clone()).await.expect("written again"), name);
-        assert_eq!(blobs.get(&name).await.expect("read"), *bytes);
-        assert_eq!(fs::read_dir(dir.path().join("blobs/tmp")).expect("listed").count(), 0);
+        let blobs = open(dir.path());
+        let bytes = large(b'x');
+        let raw = blobs.put(bytes.clone()).await.expect("written");
+        assert_eq!(raw.name, hex::encode(sha256(&bytes)));
+        assert!(raw.bytes.is_none(), "they are in a file");
+        assert_eq!(blobs.put(bytes.clone()).await.expect("written again").name, raw.name);
+        assert_eq!(blobs.get(&raw.name).await.expect("read"), *bytes);
+        assert_eq!(fs::read_dir(dir.path().join(&raw.name[..2])).expect("a shelf").count(), 1);
+        assert_eq!(fs::read_dir(dir.path().join("tmp")).expect("listed").count(), 0);
+    }
+
+    #[tokio::test]
+    async fn small_messages_touch_no_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let raw = open(dir.path()).put(Arc::new(b"hello".to_vec())).await.expect("made ready");
+        assert_eq!(raw.name, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
+        assert_eq!((raw.size_bytes, raw.bytes.as_deref()), (5, Some(&b"hello".to_vec())));
+        assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1, "tmp alone");
     }
 
     #[tokio::test]
     async fn what_a_crash_left_unfinished_is_removed_and_the_rest_stays() {
         let dir = tempfile::tempdir().expect("a directory");
-        let blobs = Blobs::open(dir.path()).expect("opened");
-        let name = blobs.put(Arc::new(b"kept".to_vec())).await.expect("written");
+        let kept = large(b'k');
+        let name = open(dir.path()).put(kept.clone()).await.expect("written").name;
         fs::write(dir.path().join("tmp/half"), b"ha").expect("written");
-        let blobs = Blobs::open(dir.path()).expect("opened again");
+        let blobs = open(dir.path());
         assert!(!dir.path().join("tmp/half").exists());
-        assert_eq!(blobs.get(&name).await.expect("read"), b"kept");
+        assert_eq!(blobs.get(&name).await.expect("read"), *kept);
     }
 
     #[tokio::test]
     async fn a_name_that_is_no_digest_reaches_no_file() {
         let dir = tempfile::tempdir().expect("a directory");
-        let blobs = Blobs::open(dir.path()).expect("opened");
+        let blobs = open(dir.path());
         for name in ["", "..", "../../etc/passwd", &"A".repeat(64)] {
             let refused = blobs.get(name).await.expect_err("refused");
             assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{name}");

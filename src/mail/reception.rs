@@ -32,7 +32,7 @@ use crate::{
     measures,
     store::{
         self, StoreError,
-        mailroom::{Mailroom, NewMessage},
+        mailroom::{Mailroom, NewMessage, Raw},
         outbox::{Outbox, Tell},
     },
 };
@@ -265,17 +265,17 @@ impl Reception {
                 _ => None,
             }
         };
-        let (blob, (reading, report), verdict) =
+        let (kept, (reading, report), verdict) =
             tokio::join!(self.with.blobs.put(raw.clone()), self.read(raw.clone()), judging);
         let read = Read { reading, verdict };
-        let blob = blob.map_err(|error| match error.kind() {
+        let raw = kept.map_err(|error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Refusal::NoSpace,
             _ => Refusal::NotWritten(error),
         })?;
         let now = self.with.clock.now();
         let mut new = Vec::with_capacity(envelope.recipients.len());
         for mailbox in &envelope.recipients {
-            let mut message = self.message(mailbox, envelope, &read, &blob, raw.len() as u64, now);
+            let mut message = self.message(mailbox, envelope, &read, &raw, now);
             if let Some(report) = &report {
                 let returned = Returned {
                     outbox: &*self.with.outbox,
@@ -331,8 +331,7 @@ impl Reception {
         mailbox: &Mailbox,
         envelope: &Envelope,
         Read { reading, verdict }: &Read,
-        blob: &str,
-        size_bytes: u64,
+        raw: &Raw,
         now: UnixMillis,
     ) -> NewMessage {
         let id = MessageId::new(self.with.ids.next("em_"));
@@ -379,8 +378,7 @@ impl Reception {
         };
         NewMessage {
             message: Message { summary, text: reading.text.clone(), notes, verdict: verdict.clone() },
-            blob: blob.to_owned(),
-            size_bytes,
+            raw: raw.clone(),
             internet_id: reading.internet_id.clone(),
             references: threading::ancestors(&reading.in_reply_to, &reading.references),
             envelope_from: envelope.from.clone(),

@@ -1,6 +1,6 @@
 //! The mailroom's rows: mailboxes, messages, threads and tags.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -11,15 +11,31 @@ use crate::domain::{
     message::{Mailbox, Message, MessagePage, MessageSummary},
 };
 
+/// The raw bytes of a message that is to be stored.
+#[derive(Debug, Clone)]
+pub struct Raw {
+    /// Their SHA-256 in hexadecimal, by which they are found again.
+    pub name: String,
+    /// How many they are.
+    pub size_bytes: u64,
+    /// They themselves, to be stored in the message's transaction; none where they are in a file, which is on disk already.
+    pub bytes: Option<Arc<Vec<u8>>>,
+}
+
+/// Raw bytes that were stored in their message's transaction.
+#[async_trait]
+pub trait RawMail: Send + Sync + 'static {
+    /// The bytes of that name; none where they are in a file, or nowhere.
+    async fn raw(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
 /// A message ready to be stored in one mailbox.
 #[derive(Debug, Clone)]
 pub struct NewMessage {
     /// The message; the store may put it into another thread than the one named here.
     pub message: Message,
-    /// Its raw bytes' SHA-256 in hexadecimal: the name of its file, which is on disk already.
-    pub blob: String,
-    /// The size of the raw bytes.
-    pub size_bytes: u64,
+    /// Its raw bytes.
+    pub raw: Raw,
     /// Its own Message-ID, without angle brackets.
     pub internet_id: Option<String>,
     /// The Message-IDs it answers or refers to, the nearest first.
@@ -66,7 +82,7 @@ pub trait Mailroom: Send + Sync + 'static {
     async fn message(&self, mailbox: &MailboxId, id: &MessageId) -> Result<Option<Message>, StoreError>;
     /// The mailbox that a message is in.
     async fn mailbox_of(&self, id: &MessageId) -> Result<Option<MailboxId>, StoreError>;
-    /// The name of the file with a message's raw bytes.
+    /// The name of a message's raw bytes.
     async fn blob_of(&self, mailbox: &MailboxId, id: &MessageId) -> Result<Option<String>, StoreError>;
     /// Marks a message read; false if there is none.
     async fn mark_read(&self, mailbox: &MailboxId, id: &MessageId) -> Result<bool, StoreError>;

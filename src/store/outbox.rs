@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{StoreError, mailroom::NewMessage};
+use super::{
+    StoreError,
+    mailroom::{NewMessage, Raw},
+};
 use crate::domain::{
     address::Address,
     clock::UnixMillis,
@@ -31,10 +34,8 @@ pub const LIMITED_SPAN: Duration = Duration::from_hours(1);
 pub struct NewOutbound {
     /// The message as its mailbox shows it; the store may put it into another thread than the one named here.
     pub message: Message,
-    /// The name of the file with its raw bytes, which is on disk already.
-    pub blob: String,
-    /// The size of those.
-    pub size_bytes: u64,
+    /// Its raw bytes.
+    pub raw: Raw,
     /// Its Message-ID, without angle brackets.
     pub internet_id: String,
     /// The Message-IDs it answers, the nearest first.
@@ -110,7 +111,7 @@ pub struct Due {
     pub sent: Sent,
     /// Its mailbox.
     pub mailbox: Mailbox,
-    /// The name of the file with its raw bytes.
+    /// The name of its raw bytes.
     pub blob: String,
     /// Those due.
     pub recipients: Vec<DueRecipient>,
@@ -243,10 +244,8 @@ pub enum Cancelled {
 pub struct Edit {
     /// The message as its mailbox shows it, of the same id and thread.
     pub message: Message,
-    /// The name of the file with its new raw bytes.
-    pub blob: String,
-    /// The size of those.
-    pub size_bytes: u64,
+    /// Its new raw bytes.
+    pub raw: Raw,
     /// Recipients that no header names.
     pub bcc: Vec<String>,
     /// Everybody it is for.

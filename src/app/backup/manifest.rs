@@ -31,7 +31,7 @@ pub struct Manifest {
     pub mail_schema: Option<i64>,
     /// Messages.
     pub messages: i64,
-    /// Raw messages: each lies in a file that its SHA-256 names.
+    /// Raw messages in files that their SHA-256 names; `mail.db` has the small ones.
     pub raw_mail: RawMail,
     /// Whether secrets are in it.
     pub with_secrets: bool,

@@ -103,7 +103,7 @@ impl Doctor {
         }
         let (files, bytes) = weigh(&dir.blobs());
         checks.push(
-            Check::ok("raw mail", format!("{files} messages, {}", size(bytes)))
+            Check::ok("raw mail", format!("{files} messages in files, {}", size(bytes)))
                 .with(json!({ "files": files, "bytes": bytes })),
         );
         // Opened for its key, it would bring an older schema up to date.

@@ -17,6 +17,7 @@ use crate::{
         markdown, mime,
         tracking::with_image,
     },
+    store::mailroom::Raw,
 };
 
 /// Recipients of one message, as the service documents it.
@@ -108,11 +109,10 @@ pub(super) struct Making {
     pub(super) at: UnixMillis,
 }
 
-/// A message whose bytes are on disk.
+/// A message and its raw bytes.
 pub(super) struct Made {
     pub(super) message: Message,
-    pub(super) blob: String,
-    pub(super) size_bytes: u64,
+    pub(super) raw: Raw,
 }
 
 impl Submission {
@@ -124,9 +124,8 @@ impl Submission {
         // Base64 and HTML of megabytes take their time.
         let composing = tokio::task::spawn_blocking(move || composed(making, image.as_deref(), bytes_max));
         let (raw, message) = composing.await.map_err(|_| SubmitError::Compose)??;
-        let size_bytes = raw.len() as u64;
-        let blob = self.with.blobs.put(Arc::new(raw)).await?;
-        Ok(Made { message, blob, size_bytes })
+        let raw = self.with.blobs.put(Arc::new(raw)).await?;
+        Ok(Made { message, raw })
     }
 
     /// The tracking image that the message is to carry, if it is. All recipients get the same bytes, so the image tells who

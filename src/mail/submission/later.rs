@@ -124,8 +124,7 @@ impl Submission {
             .outbox
             .edit(Edit {
                 message: made.message,
-                blob: made.blob,
-                size_bytes: made.size_bytes,
+                raw: made.raw,
                 bcc,
                 recipients: people.all,
                 due_at: due,

@@ -239,8 +239,7 @@ impl Submission {
             .outbox
             .submit(NewOutbound {
                 message: made.message,
-                blob: made.blob,
-                size_bytes: made.size_bytes,
+                raw: made.raw,
                 internet_id,
                 references,
                 token,

@@ -33,11 +33,19 @@ pub async fn messages(path: &Path) -> Result<i64, StoreError> {
     sqlx::query_scalar("SELECT count(*) FROM message").fetch_one(&mut conn).await.map_err(failed(DOING))
 }
 
-/// The names of the raw messages that messages of the copy at `path` have, each once, in order.
+/// The schema that brought the table of raw messages.
+const RAW_SINCE: i64 = 16;
+
+/// The names of the raw messages in files that messages of the copy at `path` have, each once, in order.
 pub async fn raw_mail(path: &Path) -> Result<Vec<String>, StoreError> {
     let mut conn = look_into(path).await?;
-    let names = sqlx::query_scalar("SELECT DISTINCT blob FROM message ORDER BY blob").fetch_all(&mut conn);
-    names.await.map_err(failed(DOING))
+    // A copy of an earlier schema has them all in files.
+    let names = if sqlite::version(&mut conn).await? < RAW_SINCE {
+        "SELECT DISTINCT blob FROM message ORDER BY blob"
+    } else {
+        "SELECT DISTINCT blob FROM message m WHERE NOT EXISTS (SELECT 1 FROM raw WHERE raw.name = m.blob) ORDER BY blob"
+    };
+    sqlx::query_scalar(names).fetch_all(&mut conn).await.map_err(failed(DOING))
 }
 
 /// Whether a message of the database at `path`, which others use, has the raw message `name`.

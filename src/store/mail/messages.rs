@@ -2,13 +2,16 @@
 
 use sqlx::{Executor, FromRow, Row as _, Sqlite, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
-use super::{mailboxes, rows, telling, threads};
+use super::{mailboxes, raw, rows, telling, threads};
 use crate::{
     domain::{
         id::{MailboxId, MessageId, ThreadId},
         message::Message,
     },
-    store::{StoreError, failed, mailroom::NewMessage},
+    store::{
+        StoreError, failed,
+        mailroom::{NewMessage, Raw},
+    },
 };
 
 const INSERT: &str = "INSERT INTO message (id, mailbox_id, thread_id, direction, status, sender, sender_name, \
@@ -44,10 +47,11 @@ pub(super) async fn store(conn: &mut SqliteConnection, new: &[NewMessage]) -> Re
     Ok(found)
 }
 
-/// Puts a message's row in.
+/// Puts a message's row in, and its raw bytes.
 pub(super) async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread: &ThreadId) -> Result<(), StoreError> {
     let Message { summary, text, notes, verdict } = &new.message;
     let sender = format!("{}\n{}", summary.from, summary.from_name.as_deref().unwrap_or("")).to_lowercase();
+    raw::keep(conn, &new.raw).await?;
     sqlx::query(INSERT)
         .bind(summary.id.as_str())
         .bind(summary.mailbox_id.as_str())
@@ -66,8 +70,8 @@ pub(super) async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread
         .bind(rows::to_attachments(&summary.attachments))
         .bind(new.internet_id.as_deref())
         .bind(&new.envelope_from)
-        .bind(&new.blob)
-        .bind(i64::try_from(new.size_bytes).unwrap_or(i64::MAX))
+        .bind(&new.raw.name)
+        .bind(i64::try_from(new.raw.size_bytes).unwrap_or(i64::MAX))
         .bind(rows::to_list(notes))
         .bind(sender)
         .bind(summary.subject.to_lowercase())
@@ -87,13 +91,9 @@ pub(super) async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread
 }
 
 /// Puts another form of a message of ours in the place of the one before, which nobody has been sent yet.
-pub(super) async fn rewrite(
-    conn: &mut SqliteConnection,
-    message: &Message,
-    blob: &str,
-    size_bytes: u64,
-) -> Result<(), StoreError> {
+pub(super) async fn rewrite(conn: &mut SqliteConnection, message: &Message, raw: &Raw) -> Result<(), StoreError> {
     let Message { summary, text, .. } = message;
+    raw::keep(conn, raw).await?;
     sqlx::query(
         "UPDATE message SET recipients = ?2, cc = ?3, subject = ?4, snippet = ?5, blob = ?6, size_bytes = ?7,
                             subject_folded = ?8, text = ?9 WHERE id = ?1",
@@ -103,8 +103,8 @@ pub(super) async fn rewrite(
     .bind(rows::to_list(&summary.cc))
     .bind(&summary.subject)
     .bind(&summary.snippet)
-    .bind(blob)
-    .bind(i64::try_from(size_bytes).unwrap_or(i64::MAX))
+    .bind(&raw.name)
+    .bind(i64::try_from(raw.size_bytes).unwrap_or(i64::MAX))
     .bind(summary.subject.to_lowercase())
     .bind(text)
     .execute(conn)
@@ -156,7 +156,7 @@ pub(super) async fn mailbox_of<'e>(
     Ok(found.map(MailboxId::new))
 }
 
-/// The name of the file with a message's raw bytes.
+/// The name of a message's raw bytes.
 pub(super) async fn blob_of(
     readers: &SqlitePool,
     mailbox: &MailboxId,

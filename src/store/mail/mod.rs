@@ -15,6 +15,7 @@ mod opens;
 mod outbox;
 mod pauses;
 pub mod raw_copy;
+mod raw;
 mod recipients;
 mod record;
 mod retention;
@@ -58,6 +59,7 @@ pub async fn survey(path: &Path) -> Result<Survey, StoreError> {
         ("delivery", Some("created_at")),
         ("attempt", Some("at")),
         ("suppression", None),
+        ("raw", None),
     ];
     survey::survey(path, known, &tables).await
 }

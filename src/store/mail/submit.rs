@@ -28,8 +28,7 @@ pub(super) async fn submit(conn: &mut SqliteConnection, new: &NewOutbound) -> Re
     }
     let stored = NewMessage {
         message: new.message.clone(),
-        blob: new.blob.clone(),
-        size_bytes: new.size_bytes,
+        raw: new.raw.clone(),
         internet_id: Some(new.internet_id.clone()),
         references: new.references.clone(),
         envelope_from: new.envelope_from.to_string(),
@@ -196,7 +195,7 @@ pub(super) async fn edit(conn: &mut SqliteConnection, edit: &Edit) -> Result<Edi
     if let Some(too_many) = over_limit(conn, &planned, &summary.thread_id).await? {
         return Ok(Edited::TooMany(too_many));
     }
-    messages::rewrite(conn, &edit.message, &edit.blob, edit.size_bytes).await?;
+    messages::rewrite(conn, &edit.message, &edit.raw).await?;
     sqlx::query("UPDATE outbound SET bcc = ?2 WHERE message_id = ?1")
         .bind(summary.id.as_str())
         .bind(rows::to_list(&edit.bcc))

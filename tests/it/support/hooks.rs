@@ -95,7 +95,7 @@ impl Hooks {
         let submission = Submission::new(submission::Parts {
             outbox: stored.clone(),
             mailroom: mailroom.clone(),
-            blobs: Blobs::open(&directory.path().join("blobs")).expect("opens"),
+            blobs: Blobs::open(&directory.path().join("blobs"), stored.clone()).expect("opens"),
             ids: ids.clone(),
             clock: shared.clone(),
             domains: domains.clone(),
@@ -116,7 +116,7 @@ impl Hooks {
             suppressions: stored.clone(),
             office: stored.clone(),
             mailroom,
-            blobs: Blobs::open(&directory.path().join("blobs")).expect("opens"),
+            blobs: Blobs::open(&directory.path().join("blobs"), stored.clone()).expect("opens"),
             opens: stored.clone(),
             deliveries: stored.clone(),
             registry,

@@ -107,7 +107,7 @@ impl Mail {
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let ids = Arc::new(Ids::new(shared.clone(), Arc::new(Counting::default())));
         let store = Arc::new(MailStore::open(&dir.path().join("mail.db"), CancellationToken::new()).await.unwrap());
-        let blobs = Blobs::open(&dir.path().join("blobs")).unwrap();
+        let blobs = Blobs::open(&dir.path().join("blobs"), store.clone()).unwrap();
         let space = Arc::new(Space(AtomicU64::new(u64::MAX)));
         let stored = Arc::new(Notify::new());
         let domains = vec!["mailbell.test".to_owned(), "second.test".to_owned()];

@@ -112,7 +112,7 @@ impl Post {
         let ids = Arc::new(Ids::new(shared.clone(), Arc::new(Counting::starting_at(generation << 32))));
         std::fs::write(dir.join(format!("opened-{generation}")), "").unwrap();
         let store = Arc::new(MailStore::open(&dir.join("mail.db"), CancellationToken::new()).await.unwrap());
-        let blobs = Blobs::open(&dir.join("blobs")).unwrap();
+        let blobs = Blobs::open(&dir.join("blobs"), store.clone()).unwrap();
         let domains = vec!["mailbell.test".to_owned(), "Bücher.test".to_owned()];
         let domains = Domains::open(store.clone(), &domains).await.unwrap();
         let closing = Closing { store: store.clone(), domains: domains.clone(), clock: shared.clone() };
@@ -314,7 +314,7 @@ impl Post {
 
     pub async fn raw(&self, mailbox: &MailboxId, id: &MessageId) -> String {
         let blob = self.store.blob_of(mailbox, id).await.unwrap().unwrap();
-        let raw = Blobs::open(&self.dir.join("blobs")).unwrap().get(&blob).await.unwrap();
+        let raw = Blobs::open(&self.dir.join("blobs"), self.store.clone()).unwrap().get(&blob).await.unwrap();
         String::from_utf8(raw).unwrap()
     }
 }
