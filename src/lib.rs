@@ -73,9 +73,9 @@
 //!
 //! ## One event's journey
 //!
-//! A mail comes in by SMTP or LMTP. [`mail::reception`] writes the raw bytes to a file named by their SHA-256, reads the MIME, and in
-//! one transaction stores the message, finds its thread and owes an `inbound` event to every webhook that wants it. Only
-//! then does the peer read `250`.
+//! A mail comes in by SMTP or LMTP. [`mail::reception`] reads the MIME, and in one transaction, whose commit many share, stores the
+//! message with its raw bytes ([`mail::blobs`]; large ones are in a file first), finds its thread and owes an `inbound` event to
+//! every webhook that wants it. Only then does the peer read `250`.
 //!
 //! [`mail::webhooks`] claims the line (one endpoint, one mailbox), signs the stored bytes and posts them, for 24 hours of
 //! running time before they become a dead letter. [`http::hooks`] takes raw bytes; the source's dialect in [`bell::sources`]

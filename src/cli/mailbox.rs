@@ -27,7 +27,7 @@ pub(super) enum Mailbox {
     List(List),
     /// Have a mailbox's messages carry tracking images, or no longer
     TrackOpens(TrackOpens),
-    /// Remove a mailbox and the messages in it; their raw files stay under blobs/
+    /// Remove a mailbox and the messages in it; the files of large ones under blobs/ follow within a day or so
     Remove(Remove),
 }
 

@@ -1,6 +1,6 @@
 //! The mail wing's use cases: a mail service that speaks the MultiMail API, with webhooks of its own.
 //!
-//! A message's way in: [`smtp`] speaks SMTP or LMTP with the peer, [`reception`] writes the raw bytes ([`blobs`]), reads
+//! A message's way in: [`smtp`] speaks SMTP or LMTP with the peer, [`reception`] keeps the raw bytes ([`blobs`]), reads
 //! them ([`mime`], [`html`], [`threading`]), asks whether they are from whom they say ([`verdict`]), and stores rows and
 //! events in one transaction; only then is the peer told `250`. In the same transaction the event is owed to every webhook
 //! that wants it, and [`webhooks`] delivers it. [`api`] is what stands behind `/v1`, [`keys`] who may call it. [`quoted`]

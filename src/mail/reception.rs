@@ -1,10 +1,10 @@
 //! Takes a message in: to disk, read, into rows with its events, and only then acknowledged.
 //!
 //! When [`Reception::receive`] answers with a receipt, the raw bytes and the rows are on disk, and the process may be
-//! killed at any instruction after it. When it answers with a refusal, no row tells of the message; its raw file may
+//! killed at any instruction after it. When it answers with a refusal, no row tells of the message; the file of a large one may
 //! have stayed, which nobody sees and a second try uses.
 
-use std::{collections::BTreeMap, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, net::IpAddr, panic::catch_unwind, sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, Semaphore};
 
@@ -39,9 +39,14 @@ use crate::{
 
 /// Messages that are read at once: reading is work for a processor, and these machines have few.
 const READING_AT_ONCE_MAX: usize = 4;
-/// How long reading a message may take. It takes a fraction of a second for any message there is; this guards the
+/// Messages of at most so many bytes are read where they came in: that takes less time than to hand them to another thread
+/// and back, whatever is in them.
+const READ_HERE_BYTES_MAX: usize = 16 * 1024;
+/// How long reading a larger message may take. It takes a fraction of a second for any message there is; this guards the
 /// conversation against one that there is not yet. The message is then stored unread.
 const READING_TIME_MAX: Duration = Duration::from_secs(20);
+/// What is noted of a message whose reading failed.
+const UNREADABLE: &str = "the message could not be read; its raw bytes are kept";
 /// The local part that every domain must take mail for (RFC 5321 section 4.5.1).
 const POSTMASTER: &str = "postmaster";
 
@@ -137,7 +142,7 @@ pub enum Refusal {
     /// The disk has too little room left, or none.
     #[error("insufficient system storage; try again later")]
     NoSpace,
-    /// The raw bytes could not be written.
+    /// The file of a large message could not be written.
     #[error("could not write the message to disk")]
     NotWritten(#[source] io::Error),
     /// The rows could not be written.
@@ -250,7 +255,7 @@ impl Reception {
         Ok(Receipt { messages })
     }
 
-    /// Does all of [`Reception::receive`] but the last step: the raw bytes are on disk, the rows are made and not stored.
+    /// Does all of [`Reception::receive`] but the last step: a file is on disk where it takes one, the rows are made and not stored.
     /// For whoever stores them together with rows of their own.
     pub async fn prepare(&self, envelope: &Envelope, raw: Vec<u8>) -> Result<Vec<NewMessage>, Refusal> {
         self.make(None, envelope, raw).await
@@ -301,9 +306,15 @@ impl Reception {
         self.reporters.iter().map(String::as_str).filter(|domain| verdict.dkim_passes(domain)).collect()
     }
 
-    /// Reads a message on a thread where that may take its time.
+    /// Reads a message; a large one on a thread where that may take its time.
     async fn read(&self, raw: Arc<Vec<u8>>) -> (Reading, Option<Report>) {
         let unread = |note: &str| (Reading { notes: vec![note.to_owned()], ..Reading::default() }, None);
+        if raw.len() <= READ_HERE_BYTES_MAX {
+            return catch_unwind(|| (mime::read(&raw), reports::read(&raw))).unwrap_or_else(|_| {
+                tracing::error!("reading a message failed; it is stored unread");
+                unread(UNREADABLE)
+            });
+        }
         let working = async {
             let slot = self.reading.clone().acquire_owned().await;
             tokio::task::spawn_blocking(move || {
@@ -317,7 +328,7 @@ impl Reception {
         tokio::select! {
             read = working => read.unwrap_or_else(|error| {
                 tracing::error!(%error, "reading a message failed; it is stored unread");
-                unread("the message could not be read; its raw bytes are kept")
+                unread(UNREADABLE)
             }),
             () = self.with.clock.sleep(READING_TIME_MAX) => {
                 tracing::error!("reading a message took too long; it is stored unread");

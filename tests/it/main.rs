@@ -35,6 +35,7 @@ mod mail_listing;
 mod mail_lmtp;
 mod mail_odd;
 mod mail_opens;
+mod mail_raw;
 mod mail_reception;
 mod mail_smtp;
 mod mail_smtp_limits;

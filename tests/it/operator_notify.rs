@@ -25,6 +25,7 @@ use mailbell::{
 };
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -268,7 +269,7 @@ async fn an_address_is_written_to_as_a_program_writes_from_a_mailbox_that_is_nob
         !read.to_string().contains("> recipient: ann@"),
         "no word of what came back from the operator's own address"
     );
-    let raw = raw_with(told.dir.path(), "[mailbell] hard bounce");
+    let raw = raw_with(told.dir.path(), "[mailbell] hard bounce").await;
     assert!(raw.contains("Auto-Submitted: auto-generated\r\n") && !raw.contains("text/html"), "{raw}");
 
     // No list shows the mailbox, no agent hears of its letters.
@@ -388,9 +389,9 @@ fn everything() -> mailbell::store::log::PageRequest {
 }
 
 /// The raw message that has these words in it.
-fn raw_with(dir: &Path, words: &str) -> String {
-    let shelves = fs::read_dir(dir.join("blobs")).unwrap().flatten();
-    let files = shelves.flat_map(|shelf| fs::read_dir(shelf.path()).into_iter().flatten().flatten());
-    let mut texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
+async fn raw_with(dir: &Path, words: &str) -> String {
+    let mut conn = SqliteConnection::connect(&format!("sqlite://{}", dir.join("mail.db").display())).await.unwrap();
+    let all: Vec<Vec<u8>> = sqlx::query_scalar("SELECT bytes FROM raw").fetch_all(&mut conn).await.unwrap();
+    let mut texts = all.into_iter().filter_map(|bytes| String::from_utf8(bytes).ok());
     texts.find(|text| text.contains(words)).expect("it is on disk")
 }

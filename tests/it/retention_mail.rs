@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use mailbell::{
     domain::clock::Clock as _,
-    mail::retention::Retention,
+    mail::{blobs::IN_DATABASE_BYTES_MAX, retention::Retention},
     store::{
         deliveries::State,
         mailroom::Mailroom as _,
@@ -48,13 +48,21 @@ async fn blob(mail: &Mail, address: &str) -> String {
     mail.store.blob_of(&mailbox, &id).await.unwrap().unwrap()
 }
 
+/// Too large for the database.
+fn large(subject: &str) -> String {
+    format!(
+        "From: a@a.test\r\nSubject: {subject}\r\n\r\n{}",
+        "a line of a letter\r\n".repeat(IN_DATABASE_BYTES_MAX / 20)
+    )
+}
+
 #[tokio::test]
 async fn raw_messages_of_a_removed_mailbox_go_and_shared_ones_stay() {
     let mail = Mail::start().await;
     let mut peer = SmtpPeer::hello(mail.addr).await;
-    peer.deliver(&[OTHER], "From: a@a.test\r\nSubject: alone\r\n\r\nx").await;
+    peer.deliver(&[OTHER], &large("alone")).await;
     let alone = blob(&mail, OTHER).await;
-    peer.deliver(&[AGENT], "From: a@a.test\r\nSubject: kept\r\n\r\nx").await;
+    peer.deliver(&[AGENT], &large("kept")).await;
     let kept = blob(&mail, AGENT).await;
     mail.rooms.remove(&mail.mailbox(OTHER).await.id).await.unwrap();
     sweep(&mail, KEEP).await;

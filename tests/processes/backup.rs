@@ -13,7 +13,9 @@ use std::{
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post as taking};
 use serde_json::{Value, json};
 
-use crate::support::{Agent, SOURCE_SECRET, add_source, http, mail, post, published, run, run_badly, serve, until};
+use crate::support::{
+    Agent, SOURCE_SECRET, add_source, http, mail, mail_with, post, published, run, run_badly, serve, until,
+};
 
 /// Deliveries that the endpoint saw, and whether it takes any.
 #[derive(Default)]
@@ -204,7 +206,8 @@ async fn a_restore_refuses_what_it_would_spoil_or_cannot_trust_and_leaves_nothin
     let (dir, backup) = (home.path().join("house"), home.path().join("backup"));
     fs::create_dir(&dir).expect("made");
     let (house, ready) = serve(&dir, &[]).await;
-    assert!(mail(ready["smtp"].as_str().expect("an address"), "one").await);
+    let large = "a line of a letter that is too large for mail.db\r\n".repeat(2_000);
+    assert!(mail_with(ready["smtp"].as_str().expect("an address"), "one", &large).await.is_some());
     until("its event", async || told(&dir).await.len() == 1).await;
     let place = backup.to_str().expect("UTF-8").to_owned();
     run(&dir, &["backup", &place], "").await;

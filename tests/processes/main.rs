@@ -8,6 +8,7 @@ mod check;
 mod doctor;
 mod doctored;
 mod exporting;
+mod killed_mail;
 mod noticing;
 mod reference;
 mod silence;

@@ -185,12 +185,18 @@ pub async fn keeps(dir: &Path, pid: u32) {
 
 /// Hands one mail to `smtp`; true is a 250 after its final dot.
 pub async fn mail(smtp: &str, subject: &str) -> bool {
+    mail_with(smtp, subject, "Hello").await.is_some()
+}
+
+/// Hands one mail with that text to `smtp`; answers with the id of what was stored.
+pub async fn mail_with(smtp: &str, subject: &str, text: &str) -> Option<String> {
     let spoken = async {
         let stream = TcpStream::connect(smtp).await.ok()?;
         let (from, mut to) = stream.into_split();
         let mut lines = BufReader::new(from).lines();
-        let letter = format!("From: ann@customer.test\r\nSubject: {subject}\r\n\r\nHello\r\n.");
+        let letter = format!("From: ann@customer.test\r\nSubject: {subject}\r\n\r\n{text}\r\n.");
         let commands = ["EHLO test", "MAIL FROM:<ann@customer.test>", "RCPT TO:<agent@mailbell.test>", "DATA", &letter];
+        let mut said = String::new();
         for command in [""].iter().chain(&commands) {
             if !command.is_empty() {
                 to.write_all(format!("{command}\r\n").as_bytes()).await.ok()?;
@@ -201,13 +207,14 @@ pub async fn mail(smtp: &str, subject: &str) -> bool {
                     if !line.starts_with(['2', '3']) {
                         return None;
                     }
+                    said = line;
                     break;
                 }
             }
         }
-        Some(())
+        said.split_whitespace().find(|word| word.starts_with("em_")).map(str::to_owned)
     };
-    tokio::time::timeout(Duration::from_secs(5), spoken).await.ok().flatten().is_some()
+    tokio::time::timeout(Duration::from_secs(5), spoken).await.ok().flatten()
 }
 
 /// Runs a command that must succeed; answers with its stdout.

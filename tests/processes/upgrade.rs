@@ -3,13 +3,19 @@
 //! The fixtures are made of what a house of today wrote: its rows, without the columns and tables that a schema did not have yet,
 //! in databases made by the migrations up to that one.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
+use mailbell::{
+    domain::id::MessageId,
+    mail::blobs::Blobs,
+    store::{mail::MailStore, mailroom::Mailroom as _},
+};
 use serde_json::{Value, json};
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection, migrate::Migrator,
     sqlite::SqliteConnectOptions,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{Agent, add_source, http, mail, post, published, run, serve, until};
 
@@ -51,6 +57,32 @@ async fn as_it_was(all: &Migrator, version: i64, today: &Path, to: &Path) {
         }
     }
     conn.close().await.expect("closed");
+}
+
+/// The schema that brought raw messages into `mail.db`; until then each was a file.
+const RAW_SINCE: i64 = 16;
+
+/// Puts the raw messages of `today` where they lay before that schema.
+async fn raw_as_it_was(today: &Path, blobs: &Path) {
+    let options = SqliteConnectOptions::new().filename(today).read_only(true);
+    let mut conn = options.connect().await.expect("opened");
+    let raw: Vec<(String, Vec<u8>)> =
+        sqlx::query_as("SELECT name, bytes FROM raw").fetch_all(&mut conn).await.expect("raw messages");
+    assert!(raw.len() >= 3, "small mail lies in the database");
+    for (name, bytes) in raw {
+        fs::create_dir_all(blobs.join(&name[..2])).expect("a shelf");
+        fs::write(blobs.join(&name[..2]).join(&name), bytes).expect("written");
+    }
+}
+
+/// The raw bytes of a message, wherever they lie.
+async fn raw_of(dir: &Path, id: &str) -> Vec<u8> {
+    let store = Arc::new(MailStore::open(&dir.join("mail.db"), CancellationToken::new()).await.expect("opened"));
+    let blobs = Blobs::open(&dir.join("blobs"), store.clone()).expect("opened");
+    let id = MessageId::new(id);
+    let mailbox = store.mailbox_of(&id).await.expect("read").expect("it is there");
+    let blob = store.blob_of(&mailbox, &id).await.expect("read").expect("it is there");
+    blobs.get(&blob).await.expect("its bytes are there")
 }
 
 fn copy_all(from: &Path, to: &Path) {
@@ -103,7 +135,11 @@ async fn an_upgrade_from_each_earlier_schema_keeps_every_event_and_message() {
         as_it_was(&of_bell, bell, &today.join("bell.db"), &dir.join("bell.db")).await;
         as_it_was(&of_mail, mail, &today.join("mail.db"), &dir.join("mail.db")).await;
 
-        let (_house, _) = serve(&dir, &[]).await;
+        if mail < RAW_SINCE {
+            raw_as_it_was(&today.join("mail.db"), &dir.join("blobs")).await;
+        }
+
+        let (mut house, _) = serve(&dir, &[]).await;
         let found = events(&dir).await;
         // What was still owed may come on top.
         assert_eq!(found[..kept.len().min(found.len())], kept, "from schemas {bell} and {mail}");
@@ -117,5 +153,11 @@ async fn an_upgrade_from_each_earlier_schema_keeps_every_event_and_message() {
         let agent = Agent::start(&dir).await;
         let waited = agent.insist("wait_for_event", json!({ "timeout_secs": 20, "limit": 1, "consumer": "new" })).await;
         assert_eq!(waited["events"][0]["event_id"], kept[0]["event_id"], "from schemas {bell} and {mail}");
+        drop(agent);
+        house.kill().await;
+        for id in &messages {
+            let raw = raw_of(&dir, id).await;
+            assert!(raw.ends_with(b"Hello\r\n"), "{id}, from schemas {bell} and {mail}");
+        }
     }
 }

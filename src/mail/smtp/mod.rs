@@ -19,7 +19,7 @@
 //! # What is put before a message
 //!
 //! The raw bytes that are stored are `Return-Path` and `Received` (RFC 5321 section 4.4), then the message byte for
-//! byte as sent, dots unstuffed. It names no recipient, so that mailboxes can share the file and none learns of
+//! byte as sent, dots unstuffed. It names no recipient, so that mailboxes can share the bytes and none learns of
 //! another.
 
 mod connection;

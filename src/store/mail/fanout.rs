@@ -8,6 +8,13 @@ use crate::{
     store::{StoreError, failed},
 };
 
+/// Owes a delivery, in one round trip. The line that it joins: an idle one falls due at once; a waiting or failing one keeps
+/// its time.
+const OWE: &str = "INSERT INTO line (endpoint, mailbox, due_at) VALUES (?1, ?2, ?3)
+     ON CONFLICT (endpoint, mailbox, replays) DO UPDATE SET due_at = coalesce(due_at, excluded.due_at);
+     INSERT INTO delivery (line_id, webhook_id, event_id, event_type, created_at, body)
+     SELECT id, ?4, ?5, ?6, ?3, ?7 FROM line WHERE endpoint = ?1 AND mailbox = ?2 AND replays = 0";
+
 /// Owes `event`, which happened to `mailbox`, to every enabled webhook whose scope and kinds it falls under; answers how
 /// many those are. Callers ring the worker after their commit, never before.
 pub(super) async fn fan_out(
@@ -17,20 +24,17 @@ pub(super) async fn fan_out(
 ) -> Result<u32, StoreError> {
     let mut owed = 0;
     for webhook in wanting(conn, mailbox, event).await? {
-        let line = line_of(conn, &webhook, mailbox, event).await?;
-        sqlx::query(
-            "INSERT INTO delivery (line_id, webhook_id, event_id, event_type, created_at, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )
-        .bind(line)
-        .bind(webhook.id.as_str())
-        .bind(event.event_id.as_str())
-        .bind(event.detail.kind().as_str())
-        .bind(event.timestamp.0)
-        .bind(payload::body(event, &webhook.id, webhook.vocabulary))
-        .execute(&mut *conn)
-        .await
-        .map_err(failed("owe an event to a webhook"))?;
+        sqlx::query(OWE)
+            .bind(webhook.endpoint.to_string())
+            .bind(mailbox.address.as_str())
+            .bind(event.timestamp.0)
+            .bind(webhook.id.as_str())
+            .bind(event.event_id.as_str())
+            .bind(event.detail.kind().as_str())
+            .bind(payload::body(event, &webhook.id, webhook.vocabulary))
+            .execute(&mut *conn)
+            .await
+            .map_err(failed("owe an event to a webhook"))?;
         owed += 1;
     }
     Ok(owed)
@@ -57,24 +61,4 @@ async fn wanting(conn: &mut SqliteConnection, mailbox: &Mailbox, event: &NewEven
         }
     }
     Ok(wanting)
-}
-
-/// The line that the delivery joins. An idle one falls due at once; a waiting or failing one keeps its time.
-async fn line_of(
-    conn: &mut SqliteConnection,
-    webhook: &Webhook,
-    mailbox: &Mailbox,
-    event: &NewEvent,
-) -> Result<i64, StoreError> {
-    sqlx::query_scalar(
-        "INSERT INTO line (endpoint, mailbox, due_at) VALUES (?1, ?2, ?3)
-         ON CONFLICT (endpoint, mailbox, replays) DO UPDATE SET due_at = coalesce(due_at, excluded.due_at)
-         RETURNING id",
-    )
-    .bind(webhook.endpoint.to_string())
-    .bind(mailbox.address.as_str())
-    .bind(event.timestamp.0)
-    .fetch_one(conn)
-    .await
-    .map_err(failed("find the line of a delivery"))
 }

@@ -2,11 +2,11 @@
 
 use sqlx::{Executor, FromRow, Row as _, Sqlite, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
-use super::{mailboxes, raw, rows, telling, threads};
+use super::{raw, rows, telling, threads};
 use crate::{
     domain::{
         id::{MailboxId, MessageId, ThreadId},
-        message::Message,
+        message::{Mailbox, Message},
     },
     store::{
         StoreError, failed,
@@ -14,25 +14,32 @@ use crate::{
     },
 };
 
-const INSERT: &str = "INSERT INTO message (id, mailbox_id, thread_id, direction, status, sender, sender_name, \
+/// All that a message brings, in one round trip: between the thread that writes the database and its caller lies a hand-over,
+/// which costs as much as a row. Its raw bytes (?25) where they are in no file, its thread's names (?26, a list), its row, and
+/// its verdict (?27) if it has one.
+const INSERT: &str = "INSERT INTO raw (name, bytes) SELECT ?18, ?25 WHERE ?25 IS NOT NULL ON CONFLICT DO NOTHING;
+     INSERT INTO thread_name (mailbox_id, internet_id, thread_id) SELECT ?2, value, ?3 FROM json_each(?26) WHERE TRUE
+     ON CONFLICT DO NOTHING;
+     INSERT INTO message (id, mailbox_id, thread_id, direction, status, sender, sender_name, \
      recipients, cc, subject, snippet, received_at, auto, attachment_count, attachments, internet_id, envelope_from, \
      blob, size_bytes, notes, sender_folded, subject_folded, text, report) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)";
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24);
+     INSERT INTO verdict (seq, verdict) SELECT last_insert_rowid(), ?27 WHERE ?27 IS NOT NULL";
+/// A mailbox, and the thread there that has the nearest of the names in ?2, a list.
+const PLACE: &str = "SELECT id, address, display_name, created_at, \
+     (SELECT t.thread_id FROM json_each(?2) n CROSS JOIN thread_name t \
+      WHERE t.mailbox_id = ?1 AND t.internet_id = n.value ORDER BY n.key LIMIT 1) AS thread_id \
+     FROM mailbox WHERE id = ?1";
 const MAILBOX_OF: &str = "SELECT mailbox_id FROM message WHERE id = ?1";
 const BLOB_OF: &str = "SELECT blob FROM message WHERE id = ?1 AND mailbox_id = ?2";
 const MARK_READ: &str = "UPDATE message SET status = 'read' WHERE id = ?1 AND mailbox_id = ?2 AND status = 'unread'";
-const INSERT_VERDICT: &str = "INSERT INTO verdict (seq, verdict) VALUES (last_insert_rowid(), ?1)";
 const SEQ_OF: &str = "SELECT seq FROM message WHERE id = ?1 AND mailbox_id = ?2";
 
 /// Stores the messages of one handing-over, each in its thread, and owes their events.
 pub(super) async fn store(conn: &mut SqliteConnection, new: &[NewMessage]) -> Result<Vec<ThreadId>, StoreError> {
     let mut found = Vec::with_capacity(new.len());
     for one in new {
-        let mailbox = mailboxes::by_id(&mut *conn, &one.message.summary.mailbox_id)
-            .await?
-            .ok_or(sqlx::Error::RowNotFound)
-            .map_err(failed("store a message in a mailbox that is no longer there"))?;
-        let thread = threads::place(conn, one).await?;
+        let (mailbox, thread) = place(conn, one).await?;
         insert(conn, one, &thread).await?;
         let mut tells = one.tells.clone();
         for tell in &mut tells {
@@ -47,11 +54,27 @@ pub(super) async fn store(conn: &mut SqliteConnection, new: &[NewMessage]) -> Re
     Ok(found)
 }
 
-/// Puts a message's row in, and its raw bytes.
+/// The mailbox of a new message, and its thread: the one that is known there, or else the new one that it brings along.
+async fn place(conn: &mut SqliteConnection, new: &NewMessage) -> Result<(Mailbox, ThreadId), StoreError> {
+    const DOING: &str = "store a message in a mailbox that is no longer there";
+    let Message { summary, .. } = &new.message;
+    let row: SqliteRow = sqlx::query(PLACE)
+        .bind(summary.mailbox_id.as_str())
+        .bind(threads::names(new))
+        .fetch_one(conn)
+        .await
+        .map_err(failed(DOING))?;
+    let known: Option<String> = row.try_get("thread_id").map_err(failed(DOING))?;
+    let mailbox = rows::MailboxRow::from_row(&row).map_err(failed(DOING))?.read()?;
+    Ok((mailbox, known.map_or_else(|| summary.thread_id.clone(), ThreadId::new)))
+}
+
+/// Puts a message's row in, with its raw bytes, the names that it gives to its thread, and its verdict.
 pub(super) async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread: &ThreadId) -> Result<(), StoreError> {
     let Message { summary, text, notes, verdict } = &new.message;
     let sender = format!("{}\n{}", summary.from, summary.from_name.as_deref().unwrap_or("")).to_lowercase();
-    raw::keep(conn, &new.raw).await?;
+    let verdict =
+        verdict.as_ref().map(|verdict| serde_json::to_string(verdict).expect("words and domains are always JSON"));
     sqlx::query(INSERT)
         .bind(summary.id.as_str())
         .bind(summary.mailbox_id.as_str())
@@ -77,17 +100,13 @@ pub(super) async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread
         .bind(summary.subject.to_lowercase())
         .bind(text)
         .bind(summary.report)
-        .execute(&mut *conn)
+        .bind(new.raw.bytes.as_deref().map(Vec::as_slice))
+        .bind(threads::names(new))
+        .bind(verdict)
+        .execute(conn)
         .await
-        .map_err(failed("store a message"))?;
-    if let Some(verdict) = verdict {
-        sqlx::query(INSERT_VERDICT)
-            .bind(serde_json::to_string(verdict).expect("words and domains are always JSON"))
-            .execute(conn)
-            .await
-            .map_err(failed("store the verdict on a message"))?;
-    }
-    Ok(())
+        .map(drop)
+        .map_err(failed("store a message"))
 }
 
 /// Puts another form of a message of ours in the place of the one before, which nobody has been sent yet.

@@ -16,6 +16,22 @@ use crate::{
 const GONE: &str =
     "the endpoint is gone: it answered 410; once it is back, `mailbell webhook enable ID` goes on with what is owed";
 
+/// Notes an attempt, and forgets the oldest of many.
+const NOTE: &str =
+    "INSERT OR REPLACE INTO attempt (delivery_seq, number, at, status, fault, duration_millis, response_bytes)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
+     DELETE FROM attempt WHERE delivery_seq = ?1 AND number <= ?8;
+     UPDATE delivery SET last_attempt_at = ?3 WHERE seq = ?1";
+/// The same of one that was delivered, even if it was given up in the meantime: the endpoint has it. Its line works, and
+/// where its worker stays, it is leased for longer.
+const DELIVERED: &str =
+    "INSERT OR REPLACE INTO attempt (delivery_seq, number, at, status, fault, duration_millis, response_bytes)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
+     DELETE FROM attempt WHERE delivery_seq = ?1 AND number <= ?8;
+     UPDATE delivery SET last_attempt_at = ?3, state = 'delivered' WHERE seq = ?1;
+     UPDATE line SET failures = 0, failing_since = NULL, failed_at = NULL, failed_status = NULL, failed_fault = NULL,
+                     lease_boot = coalesce(?10, lease_boot), lease_until = coalesce(?11, lease_until) WHERE id = ?9";
+
 pub(super) async fn record(
     conn: &mut SqliteConnection,
     owed: &Owed,
@@ -32,13 +48,16 @@ pub(super) async fn record(
     if held.is_none() {
         return Ok(Recorded::Stale);
     }
-    note(conn, owed, attempt).await?;
+    if !matches!(verdict, Verdict::Delivered) {
+        note(conn, owed, attempt, NOTE, None).await?;
+    }
     match verdict {
         Verdict::Delivered => {
-            finish(conn, owed).await?;
-            worked(conn, owed.line).await?;
-            if let Some(next) = go_on(conn, owed, stay).await? {
-                return Ok(next);
+            note(conn, owed, attempt, DELIVERED, stay).await?;
+            if stay.is_some()
+                && let Some(next) = head(conn, owed.line, &owed.token).await?
+            {
+                return Ok(Recorded::Next(Box::new(next)));
             }
             rest(conn, owed.line, attempt.at).await?;
         }
@@ -72,45 +91,31 @@ async fn go_on(conn: &mut SqliteConnection, owed: &Owed, stay: Option<&Stay>) ->
     Ok(head(conn, owed.line, &owed.token).await?.map(|next| Recorded::Next(Box::new(next))))
 }
 
-async fn note(conn: &mut SqliteConnection, owed: &Owed, attempt: &Attempt) -> Result<(), StoreError> {
+/// Notes an attempt in one round trip, by [`NOTE`] or [`DELIVERED`].
+async fn note(
+    conn: &mut SqliteConnection,
+    owed: &Owed,
+    attempt: &Attempt,
+    how: &'static str,
+    stay: Option<&Stay>,
+) -> Result<(), StoreError> {
     let (status, fault) = split(&attempt.answer);
-    sqlx::query(
-        "INSERT OR REPLACE INTO attempt (delivery_seq, number, at, status, fault, duration_millis, response_bytes)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )
-    .bind(owed.seq)
-    .bind(attempt.number)
-    .bind(attempt.at.0)
-    .bind(status)
-    .bind(fault)
-    .bind(attempt.duration_millis)
-    .bind(i64::try_from(attempt.response_bytes).unwrap_or(i64::MAX))
-    .execute(&mut *conn)
-    .await
-    .map_err(failed("store an attempt"))?;
-    sqlx::query("DELETE FROM attempt WHERE delivery_seq = ?1 AND number <= ?2")
+    sqlx::query(how)
         .bind(owed.seq)
-        .bind(i64::from(attempt.number) - i64::from(ATTEMPTS_KEPT_MAX))
-        .execute(&mut *conn)
-        .await
-        .map_err(failed("forget a delivery's oldest attempts"))?;
-    sqlx::query("UPDATE delivery SET last_attempt_at = ?2 WHERE seq = ?1")
-        .bind(owed.seq)
+        .bind(attempt.number)
         .bind(attempt.at.0)
+        .bind(status)
+        .bind(fault)
+        .bind(attempt.duration_millis)
+        .bind(i64::try_from(attempt.response_bytes).unwrap_or(i64::MAX))
+        .bind(i64::from(attempt.number) - i64::from(ATTEMPTS_KEPT_MAX))
+        .bind(owed.line)
+        .bind(stay.map(|stay| stay.boot.boot_id.as_str()))
+        .bind(stay.map(|stay| stay.boot.millis + stay.lease_millis))
         .execute(conn)
         .await
-        .map_err(failed("store when a delivery was tried"))?;
-    Ok(())
-}
-
-/// Delivered, even if it was given up in the meantime: the endpoint has it.
-async fn finish(conn: &mut SqliteConnection, owed: &Owed) -> Result<(), StoreError> {
-    sqlx::query("UPDATE delivery SET state = 'delivered' WHERE seq = ?1")
-        .bind(owed.seq)
-        .execute(conn)
-        .await
-        .map_err(failed("mark a delivery delivered"))?;
-    Ok(())
+        .map(drop)
+        .map_err(failed("store an attempt"))
 }
 
 async fn extend(conn: &mut SqliteConnection, owed: &Owed, stay: &Stay) -> Result<(), StoreError> {
@@ -152,19 +157,6 @@ async fn next_is_expired(conn: &mut SqliteConnection, line: i64) -> Result<bool,
     .fetch_one(conn)
     .await
     .map_err(failed("look at the next head of a line"))
-}
-
-/// The line works.
-async fn worked(conn: &mut SqliteConnection, line: i64) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE line SET failures = 0, failing_since = NULL, failed_at = NULL, failed_status = NULL, failed_fault = NULL
-         WHERE id = ?1",
-    )
-    .bind(line)
-    .execute(conn)
-    .await
-    .map_err(failed("note that a line works"))?;
-    Ok(())
 }
 
 /// The line has failed once more.

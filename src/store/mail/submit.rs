@@ -45,7 +45,6 @@ pub(super) async fn submit(conn: &mut SqliteConnection, new: &NewOutbound) -> Re
     if let Some(too_many) = over_limit(conn, &planned, &thread).await? {
         return Ok(Submitted::TooMany(too_many));
     }
-    let thread = threads::place(conn, &stored).await?;
     messages::insert(conn, &stored, &thread).await?;
     sqlx::query(
         "INSERT INTO outbound (message_id, mailbox_id, token, bcc, idempotency_key, answers, digest, created_at,

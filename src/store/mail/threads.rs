@@ -24,50 +24,30 @@ const INTERNET_ID_BYTES_MAX: usize = 998;
 /// Messages that one look at a thread shows.
 const THREAD_MESSAGES_MAX: u32 = 500;
 
-const FIND: &str = "SELECT thread_id FROM thread_name WHERE mailbox_id = ?1 AND internet_id = ?2";
-const NAME: &str = "INSERT INTO thread_name (mailbox_id, internet_id, thread_id) VALUES (?1, ?2, ?3) \
-                    ON CONFLICT DO NOTHING";
+/// The thread that has the nearest of the names in ?2, a list.
+const FIND: &str = "SELECT t.thread_id FROM json_each(?2) n CROSS JOIN thread_name t \
+                    WHERE t.mailbox_id = ?1 AND t.internet_id = n.value ORDER BY n.key LIMIT 1";
 
 /// The thread that a new message belongs to, if it is known here: that of the nearest ancestor.
 pub(super) async fn find(conn: &mut SqliteConnection, new: &NewMessage) -> Result<Option<ThreadId>, StoreError> {
-    for name in names(new) {
-        let found: Option<String> = sqlx::query_scalar(FIND)
-            .bind(new.message.summary.mailbox_id.as_str())
-            .bind(name)
-            .fetch_optional(&mut *conn)
-            .await
-            .map_err(failed("find a message's thread"))?;
-        if let Some(found) = found {
-            return Ok(Some(ThreadId::new(found)));
-        }
-    }
-    Ok(None)
+    let found: Option<String> = sqlx::query_scalar(FIND)
+        .bind(new.message.summary.mailbox_id.as_str())
+        .bind(names(new))
+        .fetch_optional(conn)
+        .await
+        .map_err(failed("find a message's thread"))?;
+    Ok(found.map(ThreadId::new))
 }
 
-/// Puts a new message into its thread: the one that is known here, or else the new one that it brings along.
-pub(super) async fn place(conn: &mut SqliteConnection, new: &NewMessage) -> Result<ThreadId, StoreError> {
-    let mailbox = &new.message.summary.mailbox_id;
-    let thread = find(conn, new).await?.unwrap_or_else(|| new.message.summary.thread_id.clone());
-    for name in names(new) {
-        sqlx::query(NAME)
-            .bind(mailbox.as_str())
-            .bind(name)
-            .bind(thread.as_str())
-            .execute(&mut *conn)
-            .await
-            .map_err(failed("name a thread"))?;
-    }
-    Ok(thread)
-}
-
-/// The names to look up, the surest first: ancestors from the nearest, then its own, by which a copy of a message, or
-/// an answer that came before it, is found.
-fn names(new: &NewMessage) -> Vec<&str> {
+/// The names to look up, and to give to its thread, as a JSON list: the surest first. Ancestors from the nearest, then its
+/// own, by which a copy of a message, or an answer that came before it, is found.
+pub(super) fn names(new: &NewMessage) -> String {
     let ancestors = new.references.iter().take(REFERENCES_MAX).map(String::as_str);
-    ancestors
+    let names: Vec<&str> = ancestors
         .chain(new.internet_id.as_deref())
         .filter(|name| !name.is_empty() && name.len() <= INTERNET_ID_BYTES_MAX)
-        .collect()
+        .collect();
+    serde_json::Value::from(names).to_string()
 }
 
 /// The messages of a thread, the oldest first.

@@ -76,7 +76,7 @@ pub struct Mail {
     pub stored: Arc<Notify>,
     pub shutdown: CancellationToken,
     pub serving: JoinHandle<()>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// The limits that most stories need not reach.
@@ -133,8 +133,7 @@ impl Mail {
         let (also, time) = (room.clone(), shared.clone());
         tokio::spawn(smtp::serve_lmtp(lmtp_listener, also, limits.clone(), time, shutdown.clone()));
         let serving = tokio::spawn(smtp::serve(listener, room, limits, shared, shutdown.clone()));
-        let mail =
-            Self { addr, lmtp, ids, clock, store, rooms, domains, blobs, space, stored, shutdown, serving, _dir: dir };
+        let mail = Self { addr, lmtp, ids, clock, store, rooms, domains, blobs, space, stored, shutdown, serving, dir };
         for address in ["agent@mailbell.test", "other@mailbell.test"] {
             mail.add(address).await;
         }
@@ -194,6 +193,12 @@ impl Mail {
             base: "https://img.test/base/".parse().unwrap(),
             stored: self.stored.clone(),
         }))
+    }
+
+    /// The files with raw messages.
+    pub fn files(&self) -> usize {
+        let shelves = std::fs::read_dir(self.dir.path().join("blobs")).unwrap().flatten();
+        shelves.map(|shelf| std::fs::read_dir(shelf.path()).unwrap().count()).sum()
     }
 
     /// Adds a mailbox.
