@@ -57,6 +57,21 @@ async fn every_kind_of_failure_is_retried_at_its_moment_until_the_endpoint_recov
 }
 
 #[tokio::test]
+async fn a_delivery_ends_the_failures_of_its_line_for_what_comes_behind_it() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    let replies = [Reply::Status(500), Reply::Status(204), Reply::Status(500), Reply::Status(204)];
+    let receiver = Receiver::answering(hooks.clock.clone(), replies).await;
+    hooks.register(&receiver.url()).await;
+    let began = hooks.clock.now();
+    for event in ["evt_1", "evt_2"] {
+        hooks.happen(&mailbox("ann@mailbell.test"), event).await;
+    }
+    while hooks.go_on().await {}
+    let after: Vec<_> = receiver.hits().iter().map(|hit| (hit.at.0 - began.0) / 1000).collect();
+    assert_eq!(after, [0, 5, 5, 10], "the second begins with the shortest wait again");
+}
+
+#[tokio::test]
 async fn an_endpoint_that_hangs_is_given_its_time_and_no_more() {
     let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
     let receiver = Receiver::answering(hooks.clock.clone(), [Reply::Hang, Reply::Status(200)]).await;

@@ -10,10 +10,10 @@ use crate::{
 
 /// Owes a delivery, in one round trip. The line that it joins: an idle one falls due at once; a waiting or failing one keeps
 /// its time.
-const OWE: &str = "INSERT INTO line (endpoint, mailbox, due_at) VALUES (?1, ?2, ?3)
+const OWE: &str = "INSERT INTO line (endpoint, mailbox, due_at) VALUES ($1, $2, $3)
      ON CONFLICT (endpoint, mailbox, replays) DO UPDATE SET due_at = coalesce(due_at, excluded.due_at);
      INSERT INTO delivery (line_id, webhook_id, event_id, event_type, created_at, body)
-     SELECT id, ?4, ?5, ?6, ?3, ?7 FROM line WHERE endpoint = ?1 AND mailbox = ?2 AND replays = 0";
+     SELECT id, $4, $5, $6, $3, $7 FROM line WHERE endpoint = $1 AND mailbox = $2 AND replays = 0";
 
 /// Owes `event`, which happened to `mailbox`, to every enabled webhook whose scope and kinds it falls under; answers how
 /// many those are. Callers ring the worker after their commit, never before.

@@ -15,16 +15,19 @@ use crate::{
 };
 
 /// All that a message brings, in one round trip: between the thread that writes the database and its caller lies a hand-over,
-/// which costs as much as a row. Its raw bytes (?25) where they are in no file, its thread's names (?26, a list), its row, and
-/// its verdict (?27) if it has one.
-const INSERT: &str = "INSERT INTO raw (name, bytes) SELECT ?18, ?25 WHERE ?25 IS NOT NULL ON CONFLICT DO NOTHING;
-     INSERT INTO thread_name (mailbox_id, internet_id, thread_id) SELECT ?2, value, ?3 FROM json_each(?26) WHERE TRUE
+/// which costs as much as a row. Its raw bytes ($25) where they are in no file, its thread's names ($26, a list), its row, and
+/// its verdict ($27) if it has one.
+///
+/// Parameters of several statements at once are written `$1`: of `?27`, SQLite takes the 26 before it for parameters, too, and
+/// sqlx then may bind none of them.
+const INSERT: &str = "INSERT INTO raw (name, bytes) SELECT $18, $25 WHERE $25 IS NOT NULL ON CONFLICT DO NOTHING;
+     INSERT INTO thread_name (mailbox_id, internet_id, thread_id) SELECT $2, value, $3 FROM json_each($26) WHERE TRUE
      ON CONFLICT DO NOTHING;
      INSERT INTO message (id, mailbox_id, thread_id, direction, status, sender, sender_name, \
      recipients, cc, subject, snippet, received_at, auto, attachment_count, attachments, internet_id, envelope_from, \
      blob, size_bytes, notes, sender_folded, subject_folded, text, report) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24);
-     INSERT INTO verdict (seq, verdict) SELECT last_insert_rowid(), ?27 WHERE ?27 IS NOT NULL";
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24);
+     INSERT INTO verdict (seq, verdict) SELECT last_insert_rowid(), $27 WHERE $27 IS NOT NULL";
 /// A mailbox, and the thread there that has the nearest of the names in ?2, a list.
 const PLACE: &str = "SELECT id, address, display_name, created_at, \
      (SELECT t.thread_id FROM json_each(?2) n CROSS JOIN thread_name t \

@@ -16,21 +16,22 @@ use crate::{
 const GONE: &str =
     "the endpoint is gone: it answered 410; once it is back, `mailbell webhook enable ID` goes on with what is owed";
 
-/// Notes an attempt, and forgets the oldest of many.
+/// Notes an attempt, and forgets the oldest of many. Its parameters are written `$1`, as wherever several statements go
+/// together.
 const NOTE: &str =
     "INSERT OR REPLACE INTO attempt (delivery_seq, number, at, status, fault, duration_millis, response_bytes)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
-     DELETE FROM attempt WHERE delivery_seq = ?1 AND number <= ?8;
-     UPDATE delivery SET last_attempt_at = ?3 WHERE seq = ?1";
+     VALUES ($1, $2, $3, $4, $5, $6, $7);
+     DELETE FROM attempt WHERE delivery_seq = $1 AND number <= $8;
+     UPDATE delivery SET last_attempt_at = $3 WHERE seq = $1";
 /// The same of one that was delivered, even if it was given up in the meantime: the endpoint has it. Its line works, and
 /// where its worker stays, it is leased for longer.
 const DELIVERED: &str =
     "INSERT OR REPLACE INTO attempt (delivery_seq, number, at, status, fault, duration_millis, response_bytes)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
-     DELETE FROM attempt WHERE delivery_seq = ?1 AND number <= ?8;
-     UPDATE delivery SET last_attempt_at = ?3, state = 'delivered' WHERE seq = ?1;
+     VALUES ($1, $2, $3, $4, $5, $6, $7);
+     DELETE FROM attempt WHERE delivery_seq = $1 AND number <= $8;
+     UPDATE delivery SET last_attempt_at = $3, state = 'delivered' WHERE seq = $1;
      UPDATE line SET failures = 0, failing_since = NULL, failed_at = NULL, failed_status = NULL, failed_fault = NULL,
-                     lease_boot = coalesce(?10, lease_boot), lease_until = coalesce(?11, lease_until) WHERE id = ?9";
+                     lease_boot = coalesce($10, lease_boot), lease_until = coalesce($11, lease_until) WHERE id = $9";
 
 pub(super) async fn record(
     conn: &mut SqliteConnection,
