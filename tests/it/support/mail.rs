@@ -133,7 +133,7 @@ impl Mail {
         let (also, time) = (room.clone(), shared.clone());
         tokio::spawn(smtp::serve_lmtp(lmtp_listener, also, limits.clone(), time, shutdown.clone()));
         let serving = tokio::spawn(smtp::serve(listener, room, limits, shared, shutdown.clone()));
-        let mail = Self { addr, lmtp, ids, clock, store, rooms, domains, blobs, space, stored, shutdown, serving, dir };
+        let mail = Self { addr, lmtp, clock, ids, store, rooms, domains, blobs, space, stored, shutdown, serving, dir };
         for address in ["agent@mailbell.test", "other@mailbell.test"] {
             mail.add(address).await;
         }
