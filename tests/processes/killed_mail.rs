@@ -43,7 +43,7 @@ struct Tally {
 async fn hand_over(tally: Arc<Tally>, smtp: watch::Receiver<String>) {
     while !tally.over.load(Ordering::Relaxed) {
         let n = tally.made.fetch_add(1, Ordering::Relaxed);
-        let lines = if n.is_multiple_of(LARGE_EACH) { IN_DATABASE_BYTES_MAX / 20 } else { n % 200 };
+        let lines = if n.is_multiple_of(LARGE_EACH) { IN_DATABASE_BYTES_MAX / 20 + 1 } else { n % 200 };
         let text = format!("{}the last line of mail {n}", "a line of a letter\r\n".repeat(lines));
         let addr = smtp.borrow().clone();
         match mail_with(&addr, &format!("mail {n}"), &text).await {
@@ -52,6 +52,13 @@ async fn hand_over(tally: Arc<Tally>, smtp: watch::Receiver<String>) {
             None => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
+}
+
+/// How many were answered `250`: small ones, and large ones.
+fn taken(tally: &Tally) -> (usize, usize) {
+    let answered = tally.answered.lock().expect("not poisoned");
+    let large = answered.values().filter(|text| text.len() > IN_DATABASE_BYTES_MAX).count();
+    (answered.len() - large, large)
 }
 
 async fn told(dir: &Path) -> Vec<String> {
@@ -71,8 +78,14 @@ async fn every_mail_that_was_answered_250_is_there_with_its_raw_bytes() {
     let peers: Vec<_> = (0..PEERS).map(|_| tokio::spawn(hand_over(tally.clone(), smtp.clone()))).collect();
     let mut chance = StdRng::seed_from_u64(9);
     for _ in 0..KILLS {
+        let before = taken(&tally);
+        until("mail of both sorts since the last kill", async || {
+            let now = taken(&tally);
+            now.0 > before.0 && now.1 > before.1
+        })
+        .await;
         // The moment of the kill is what is random here; nothing is waited for.
-        tokio::time::sleep(Duration::from_millis(chance.random_range(50..500))).await;
+        tokio::time::sleep(Duration::from_millis(chance.random_range(0..100))).await;
         house.kill().await;
         let (next, ready) = serve(&dir, &[]).await;
         house = next;
