@@ -108,7 +108,7 @@ impl MailSide {
             .resolving(Arc::new(SystemNames));
         let domains = Domains::open(store.clone(), &config.mail.domains).await?;
         let closing = Closing { store: store.clone(), domains: domains.clone(), clock: clock.clone() };
-        closing.take_up(oversight.end_what_waits(&Decider::House, CLOSED)).await?;
+        Box::pin(closing.take_up(oversight.end_what_waits(&Decider::House, CLOSED))).await?;
         let mailrooms = Mailrooms::new(store.clone(), ids.clone(), clock.clone(), domains.clone());
         let registry = Registry::new(
             store.clone(),

@@ -153,7 +153,7 @@ impl Term {
                 approvals: &approvals,
                 oversight: resident.oversight.clone(),
             };
-            let mail = MailSide::open(inside).await?;
+            let mail = Box::pin(MailSide::open(inside)).await?;
             mail.furnish(api_token, &own_secret).await?;
             tracking = Some(mail.tracking());
             mail_ways = Some(mail.ways());
