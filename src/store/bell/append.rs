@@ -5,15 +5,15 @@
 //! that fails is handed over again post by post, so that a poisonous one fails alone.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, LazyLock},
 };
 
 use futures::future::join_all;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::SqliteConnection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::{arrivals, audit::Auditor, events, received::bringing, removed::Removed, sql};
+use super::{arrivals, audit::Auditor, events, known::Known, received::bringing, sql};
 use crate::{
     domain::{
         clock::UnixMillis,
@@ -37,19 +37,23 @@ const QUEUE_MAX: usize = 4096;
 /// What the messages that wait bring may weigh together, in KiB: 64 MiB, five of the largest.
 const MESSAGES_KIB_MAX: u32 = 64 << 10;
 /// Posts that share a commit at most: beyond it a batch gains little and its first poster waits long.
-const BATCH_MAX: usize = 256;
+pub(super) const BATCH_MAX: usize = 256;
 /// Turns of the runtime without a new post that end the gathering of a batch: enough for a request that has come to look
 /// its source up, which takes a thread or two.
 const EMPTY_TURNS_MAX: u32 = 8;
-/// Rows per statement, the largest first. A few fixed sizes, because a new text misses the statement cache.
-pub(super) const CHUNKS: [usize; 4] = [64, 16, 4, 1];
+/// Rows per statement: so many, or a multiple of it, or what is left below it. So two statements take any batch of
+/// [`BATCH_MAX`] rows, and their texts are few enough to stay prepared.
+const CHUNK: usize = 16;
 
-static INSERTS: LazyLock<[String; CHUNKS.len()]> = LazyLock::new(|| CHUNKS.map(sql::log::insert_events));
+/// The text for each number of rows that a statement may insert: 1 to 16, then 32, 48 and so on.
+pub(super) static INSERTS: LazyLock<Vec<String>> =
+    LazyLock::new(|| (1..=CHUNK).chain((CHUNK * 2..=BATCH_MAX).step_by(CHUNK)).map(sql::log::insert_events).collect());
 
-/// The text that inserts rows by the largest chunk that `rows` fill, with its number of rows.
-fn chunk(rows: usize) -> (usize, &'static str) {
-    let place = CHUNKS.iter().position(|chunk| *chunk <= rows).unwrap_or(CHUNKS.len() - 1);
-    (CHUNKS[place], INSERTS[place].as_str())
+/// How many of `rows` rows the next statement inserts, and its text.
+pub(super) fn chunk(rows: usize) -> (usize, &'static str) {
+    let whole = rows.min(BATCH_MAX) / CHUNK;
+    let (len, place) = if whole == 0 { (rows, rows - 1) } else { (whole * CHUNK, CHUNK + whole - 2) };
+    (len, INSERTS[place].as_str())
 }
 
 /// What one poster brings: taken whole or not at all.
@@ -250,22 +254,72 @@ async fn insert(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Result<Vec<
 async fn insert_alike(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Result<Vec<Vec<Ingested>>, StoreError> {
     let origins = origins(conn, posts).await?;
     let told = arrivals::told(conn, posts, &origins).await?;
-    let ids = posts.iter().flat_map(|post| {
+    let known = known(conn, posts, &origins).await?;
+    let mut fresh = Vec::new();
+    let mut seen = HashSet::new();
+    let mut fates = Vec::new();
+    for post in posts {
         let origin = origins[&post.source];
-        post.events().map(move |event| (origin, event.event_id.as_str().to_owned()))
-    });
-    let ids: Vec<_> = ids.collect();
-    let removed = Removed::of(conn, ids).await?;
-    let rows: Vec<_> = posts
-        .iter()
-        .flat_map(|post| post.rows.iter().map(|row| (origins[&post.source], &**post, row)))
-        .filter(|(origin, post, row)| {
-            removed.place(*origin, &row.event).is_none() && told.standing(*origin, post.auth, &row.event).is_none()
-        })
-        .collect();
+        for row in &post.rows {
+            let before = known.place(origin, &row.event).or_else(|| told.standing(origin, post.auth, &row.event));
+            fates.push(match before {
+                Some(seq) => Fate::Before(seq),
+                // The same again in this batch is a duplicate of what is not inserted yet.
+                None if known.holds(origin, &row.event) || !seen.insert((origin, row.event.event_id.as_str())) => {
+                    Fate::Held(origin)
+                }
+                None => {
+                    fresh.push((origin, &**post, row));
+                    Fate::Fresh
+                }
+            });
+        }
+    }
+    let mut fates = fates.into_iter();
+    let mut seqs = insert_fresh(conn, &fresh).await?.into_iter();
+    let mut endings = Vec::with_capacity(posts.len());
+    for post in posts {
+        let mut ingested = Vec::with_capacity(post.rows.len());
+        for (EventRow { event, .. }, fate) in post.rows.iter().zip(&mut fates) {
+            ingested.push(match fate {
+                Fate::Before(seq) => Ingested::Duplicate(seq),
+                Fate::Held(origin) => compared(conn, origin, event).await?,
+                Fate::Fresh => Ingested::Fresh(seqs.next().expect("a place for each row")),
+            });
+        }
+        endings.push(ingested);
+    }
+    Ok(endings)
+}
 
-    let mut fresh: HashMap<i64, HashMap<String, i64>> = HashMap::new();
-    let mut rest = rows.as_slice();
+/// What is to become of an event.
+enum Fate {
+    /// It was told before, and was here, or is here as told in another way.
+    Before(Seq),
+    /// One of its id and of the source of this number is in the log.
+    Held(i64),
+    /// It is inserted.
+    Fresh,
+}
+
+async fn known(
+    conn: &mut SqliteConnection,
+    posts: &[Arc<Post>],
+    origins: &HashMap<SourceName, i64>,
+) -> Result<Known, StoreError> {
+    let mut known = Known::default();
+    for (source, origin) in origins {
+        let of_source = posts.iter().filter(|post| post.source == *source);
+        let ids: Vec<&str> = of_source.flat_map(|post| post.events()).map(|event| event.event_id.as_str()).collect();
+        known.add(conn, *origin, &ids).await?;
+    }
+    Ok(known)
+}
+
+/// Inserts events that are not in the log, each with the number of its source; answers with their places, in order.
+async fn insert_fresh(conn: &mut SqliteConnection, rows: &[(i64, &Post, &EventRow)]) -> Result<Vec<Seq>, StoreError> {
+    let mut seqs = Vec::with_capacity(rows.len());
+    let mut rest = rows;
     while !rest.is_empty() {
         let (len, text) = chunk(rest.len());
         let (now, later) = rest.split_at(len);
@@ -293,36 +347,13 @@ async fn insert_alike(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Resul
                 .bind(event.provider_kind.as_deref())
                 .bind(detail);
         }
-        for row in query.fetch_all(&mut *conn).await.map_err(failed("append to the event log"))? {
-            let (seq, origin, id) = inserted(&row).map_err(failed("append to the event log"))?;
-            fresh.entry(origin).or_default().insert(id, seq);
-        }
+        let done = query.execute(&mut *conn).await.map_err(failed("append to the event log"))?;
+        // Under the write lock, one statement's places follow each other.
+        let last = done.last_insert_rowid();
+        let first = last - i64::try_from(len).unwrap_or(0) + 1;
+        seqs.extend((first..=last).map(Seq));
     }
-
-    let mut endings = Vec::with_capacity(posts.len());
-    for post in posts {
-        let origin = origins[&post.source];
-        let mut ingested = Vec::with_capacity(post.rows.len());
-        for EventRow { event, .. } in &post.rows {
-            let known = removed.place(origin, event).or_else(|| told.standing(origin, post.auth, event));
-            if let Some(seq) = known {
-                ingested.push(Ingested::Duplicate(seq));
-                continue;
-            }
-            // Taken out, so that the same event again in this batch is a duplicate.
-            let seq = fresh.get_mut(&origin).and_then(|ids| ids.remove(event.event_id.as_str()));
-            ingested.push(match seq {
-                Some(seq) => Ingested::Fresh(Seq(seq)),
-                None => compared(conn, origin, event).await?,
-            });
-        }
-        endings.push(ingested);
-    }
-    Ok(endings)
-}
-
-fn inserted(row: &sqlx::sqlite::SqliteRow) -> Result<(i64, i64, String), sqlx::Error> {
-    Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
+    Ok(seqs)
 }
 
 async fn origins(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Result<HashMap<SourceName, i64>, StoreError> {

@@ -52,7 +52,6 @@ async fn store() -> (tempfile::TempDir, BellStore) {
 async fn every_statement_is_prepared() {
     let (_directory, store) = store().await;
     let mut conn = store.database.readers.acquire().await.expect("a connection");
-    let inserts = append::CHUNKS.map(sql::log::insert_events);
     for text in sql::ALL
         .iter()
         .copied()
@@ -60,10 +59,23 @@ async fn every_statement_is_prepared() {
         .chain(received::sql::ALL)
         .chain(super::notices::ALL)
         .copied()
-        .chain(inserts.iter().map(String::as_str))
+        .chain(append::INSERTS.iter().map(String::as_str))
     {
         let prepared = (&mut *conn).prepare(AssertSqlSafe(text).into_sql_str()).await;
         assert!(prepared.is_ok(), "{text}\n{:?}", prepared.err());
+    }
+}
+
+#[test]
+fn two_statements_take_any_batch() {
+    for rows in 1..=append::BATCH_MAX {
+        let (mut left, mut statements) = (rows, 0);
+        while left > 0 {
+            let (len, text) = append::chunk(left);
+            assert_eq!(text.matches("(?").count(), len);
+            (left, statements) = (left - len, statements + 1);
+        }
+        assert!(statements <= 2, "{rows} rows take {statements} statements");
     }
 }
 

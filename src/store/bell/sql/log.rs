@@ -15,13 +15,17 @@ pub(in super::super) const ADD_ORIGIN: &str = "INSERT INTO origins (name) VALUES
 /// The events that tell of one of a JSON list of messages that it came in, and whether an API's list told it.
 pub(in super::super) const ARRIVED: &str = "SELECT e.origin, e.message_id, e.seq, e.auth = 'api' FROM json_each(?) j \
      CROSS JOIN events e INDEXED BY events_message ON e.message_id = j.value WHERE e.kind = 'inbound'";
-/// Inserts `rows` events, skipping those whose id is known, and answers with those that were not skipped.
+/// Those of a JSON list of ids (`?2`) of a source (`?1`) that are known: each with the place it was removed from, or none
+/// where it is in the log.
+pub(in super::super) const KNOWN: &str = "SELECT j.value, r.seq FROM json_each(?2) j \
+     LEFT JOIN removed_ids r ON r.origin = ?1 AND r.event_id = j.value \
+     LEFT JOIN events e ON e.origin = ?1 AND e.event_id = j.value WHERE r.seq IS NOT NULL OR e.seq IS NOT NULL";
+/// Inserts `rows` events.
 pub(in super::super) fn insert_events(rows: usize) -> String {
     let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     format!(
         "INSERT INTO events (origin, event_id, kind, mailbox, domain, message_id, thread_id, action_id, timestamp, \
-         received_at, auth, provider_kind, detail) VALUES {row}{} \
-         ON CONFLICT (origin, event_id) DO NOTHING RETURNING seq, origin, event_id",
+         received_at, auth, provider_kind, detail) VALUES {row}{}",
         format!(", {row}").repeat(rows - 1)
     )
 }
@@ -49,6 +53,7 @@ pub(super) const ALL: &[&str] = &[
     ORIGIN,
     ADD_ORIGIN,
     ARRIVED,
+    KNOWN,
     RECEIVED_AT,
     UNPLACED,
     PLACE,

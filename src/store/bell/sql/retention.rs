@@ -12,8 +12,6 @@ pub(in super::super) const KEEP_IDS: &str = "INSERT INTO removed_ids (origin, ev
 pub(in super::super) const REMOVE_EVENTS: &str = "DELETE FROM events WHERE seq <= ?";
 /// What is parked stays, for the operator to settle.
 pub(in super::super) const REMOVE_CLAIMS: &str = "DELETE FROM claims WHERE seq <= ? AND state <> 'parked'";
-pub(in super::super) const REMOVED: &str = "SELECT r.origin, r.event_id, r.seq FROM json_each(?) j CROSS JOIN removed_ids r \
-     ON r.origin = json_extract(j.value, '$[0]') AND r.event_id = json_extract(j.value, '$[1]')";
 pub(in super::super) const FORGET_IDS: &str = "DELETE FROM removed_ids WHERE (origin, event_id) IN \
      (SELECT origin, event_id FROM removed_ids WHERE removed_at < ? LIMIT ?)";
 pub(in super::super) const FORGET_QUARANTINE: &str =
@@ -31,7 +29,6 @@ pub(super) const ALL: &[&str] = &[
     KEEP_IDS,
     REMOVE_EVENTS,
     REMOVE_CLAIMS,
-    REMOVED,
     FORGET_IDS,
     FORGET_QUARANTINE,
     OLDEST_AUDIT,
