@@ -9,7 +9,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use super::waiting::{WaitError, Waited};
 use crate::{
-    domain::{clock::Clock, consumer::LeaseToken, cursor::Cursor, id::ConsumerName},
+    domain::{clock::Clock, consumer::LeaseToken, id::ConsumerName},
     store::leases::{Claim, ClaimError, Claimed, Consumers},
     wake::{Bell, Topic},
 };
@@ -75,9 +75,11 @@ impl Leased {
     }
 
     /// Makes it the waiter's answer: from here on the lease is the waiter's.
-    pub(super) fn accept(mut self, token: &LeaseToken, head: Cursor) -> Waited {
+    pub(super) fn accept(mut self, token: &LeaseToken) -> Waited {
         self.undo = None;
-        let Claimed { events, backlog, gap, .. } = std::mem::take(&mut self.claimed);
+        let claimed = &mut self.claimed;
+        let (events, backlog) = (std::mem::take(&mut claimed.events), std::mem::take(&mut claimed.backlog));
+        let (gap, head) = (claimed.gap, claimed.head.clone());
         Waited {
             lease_token: (!events.is_empty()).then(|| token.clone()),
             events,

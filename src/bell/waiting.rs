@@ -207,7 +207,6 @@ impl Waiting {
         topics.push(Topic::Consumer(claim.consumer.clone()));
         let mut ear = self.bell.listen(topics);
         loop {
-            let head = self.head_cursor().await?;
             let claimed = tokio::select! {
                 biased;
                 () = cancelled.cancelled() => return Err(WaitError::Cancelled),
@@ -215,7 +214,7 @@ impl Waiting {
             };
             let next_expiry = claimed.next_expiry();
             if claimed.is_news() {
-                return Ok(claimed.accept(&claim.token, head));
+                return Ok(claimed.accept(&claim.token));
             }
             let next_expiry = async {
                 match next_expiry {
@@ -228,7 +227,7 @@ impl Waiting {
                 () = cancelled.cancelled() => return Err(WaitError::Cancelled),
                 () = ear.rung() => {}
                 () = next_expiry => {}
-                () = &mut over => return Ok(Waited { timed_out: true, ..claimed.accept(&claim.token, head) }),
+                () = &mut over => return Ok(Waited { timed_out: true, ..claimed.accept(&claim.token) }),
             }
         }
     }
@@ -244,6 +243,8 @@ impl Waiting {
         let mut extent = self.log.extent().await?;
         let mut after = placed(position, &extent)?;
         let gap = extent.gap(after);
+        // A ring mostly brings a match; only one that brings none makes it worth while to measure the log.
+        let mut rung = false;
         loop {
             let page = PageRequest {
                 filter: request.filter.clone(),
@@ -252,7 +253,11 @@ impl Waiting {
                 order: Order::Ascending,
                 limit: request.limit,
             };
-            let events = self.log.page(&page).await?;
+            let mut events = self.log.page(&page).await?;
+            if rung && events.is_empty() {
+                extent = self.log.extent().await?;
+                events = self.log.page(&page).await?;
+            }
             // Without a match, the next look goes on from what was the head before this one.
             after = events.last().map_or(after.max(extent.head), |event| event.seq);
             let waited = Waited {
@@ -270,7 +275,7 @@ impl Waiting {
                 () = ear.rung() => {}
                 () = &mut over => return Ok(Waited { timed_out: true, ..waited }),
             }
-            extent = self.log.extent().await?;
+            rung = true;
         }
     }
 

@@ -8,7 +8,7 @@ use super::StoreError;
 use crate::domain::{
     clock::{Moment, UnixMillis},
     consumer::{Gap, Held, Holder, LeaseToken, LeasedEvent, Settled, Settlement, Start},
-    cursor::Seq,
+    cursor::{Cursor, Seq},
     event::{EventFilter, EventKind},
     id::{ActionId, ConsumerName, EventId, MessageId},
 };
@@ -37,8 +37,10 @@ pub struct Claim {
 }
 
 /// What a worker gets.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
+    /// The log's head before this claim looked.
+    pub head: Cursor,
     /// The oldest matching events that nobody holds, now leased under the claim's token; none if there are none.
     pub events: Vec<LeasedEvent>,
     /// What remains unsettled after this, leased or not, by kind; counted to [`BACKLOG_MAX`].

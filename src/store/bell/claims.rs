@@ -20,14 +20,14 @@ use crate::{
     domain::{
         clock::{BootTime, Moment, UnixMillis},
         consumer::{Gap, Held, KINDS_BY_DEFAULT, LeaseToken, Settled, Settlement, Start},
-        cursor::Seq,
+        cursor::{Cursor, Seq},
         event::{EventFilter, EventKind},
         id::{ActionId, ConsumerName, EventId, MessageId},
     },
     store::{
         StoreError, failed,
         leases::{BACKLOG_MAX, Claim, ClaimError, Claimed, Consumers},
-        log::{EventLog as _, Extent},
+        log::Extent,
     },
 };
 
@@ -75,24 +75,32 @@ fn sorted(kinds: &[EventKind]) -> Vec<EventKind> {
 #[async_trait]
 impl Consumers for BellStore {
     async fn claim(&self, claim: &Claim, now: Moment) -> Result<Claimed, ClaimError> {
-        let extent = self.extent().await?;
-        let consumer = match self.consumer(&claim.consumer).await? {
-            Some(consumer) => consumer,
-            None => self.add_consumer(claim, &extent).await?,
+        let mut reader = self.database.readers.acquire().await.map_err(failed("claim events"))?;
+        let row = sqlx::query(sql::claims::CONSUMER_IN_LOG).bind(claim.consumer.as_str()).fetch_optional(&mut *reader);
+        let (consumer, extent) = if let Some(row) = row.await.map_err(failed("read a consumer"))? {
+            let (tail, head) = (row.try_get(4), row.try_get(5));
+            let (tail, head) = (tail.map_err(failed("measure the log"))?, head.map_err(failed("measure the log"))?);
+            (Consumer::read(&row)?, Extent { log: self.log_id.clone(), head: Seq(head), tail: Seq(tail) })
+        } else {
+            let extent = sqlx::query_as(sql::log::EXTENT).fetch_one(&mut *reader).await;
+            let (tail, head): (i64, i64) = extent.map_err(failed("measure the log"))?;
+            let extent = Extent { log: self.log_id.clone(), head: Seq(head), tail: Seq(tail) };
+            (self.add_consumer(claim, &extent).await?, extent)
         };
         // A consumer owns what it was made with: kinds that are named later would be waited for in vain.
         consumer.owned(&EventFilter { kinds: claim.kinds.clone(), ..EventFilter::default() })?;
         let filter = consumer.owned(&claim.filter)?;
         let gap = self.pass_gap(&consumer, &extent).await?;
 
-        let look = self.look(&consumer, &filter, claim.claimant(&now.boot)).await?;
+        let look = self.look(&mut reader, &consumer, &filter, claim.claimant(&now.boot), extent.head).await?;
+        // Others read meanwhile.
+        drop(reader);
         let Taken { events, parked, .. } =
             if look { self.lease(&consumer, filter, claim, &now).await? } else { Taken::default() };
         let mut reader = self.database.readers.acquire().await.map_err(failed("count a backlog"))?;
-        let backlog = backlog(&mut reader, &consumer, BACKLOG_MAX).await?;
-        drop(reader);
-        let next_expiry_millis = self.next_expiry(&consumer, &now.boot).await?;
-        Ok(Claimed { events, backlog, gap, next_expiry_millis, parked })
+        let Left { backlog, next_expiry_millis } = left(&mut reader, &consumer, BACKLOG_MAX, &now.boot).await?;
+        let head = Cursor { log: extent.log, seq: extent.head };
+        Ok(Claimed { head, events, backlog, gap, next_expiry_millis, parked })
     }
 
     async fn unclaim(&self, token: &LeaseToken, now: UnixMillis) -> Result<(), StoreError> {
@@ -198,29 +206,25 @@ impl BellStore {
         raised.await.map(|()| Some(gap))
     }
 
-    /// Whether there is anything to claim.
+    /// Whether there is anything to claim. `head` is that of the log at an earlier moment.
     async fn look(
         &self,
+        conn: &mut SqliteConnection,
         consumer: &Consumer,
         filter: &EventFilter,
         claimant: Claimant<'_>,
+        head: Seq,
     ) -> Result<bool, StoreError> {
-        let mut conn = self.database.readers.acquire().await.map_err(failed("look for events"))?;
-        let (head,): (i64,) = {
-            let (_, head): (i64, i64) =
-                sqlx::query_as(sql::log::EXTENT).fetch_one(&mut *conn).await.map_err(failed("measure the log"))?;
-            (head,)
-        };
         let after = consumer.low_water.max(self.frontiers.reached(consumer.id, filter));
-        if !never_claimed(&mut conn, consumer.id, filter, after, "e.seq", 1, Some(claimant)).await?.is_empty() {
+        if !never_claimed(conn, consumer.id, filter, after, "e.seq", 1, Some(claimant)).await?.is_empty() {
             return Ok(true);
         }
         // Those that wait behind their thread still have to be come back to.
-        if never_claimed(&mut conn, consumer.id, filter, after, "e.seq", 1, None).await?.is_empty() {
+        if never_claimed(conn, consumer.id, filter, after, "e.seq", 1, None).await?.is_empty() {
             // The head was read before, so every event up to it was looked at.
-            self.frontiers.reach(consumer.id, filter, Seq(head));
+            self.frontiers.reach(consumer.id, filter, head);
         }
-        let freed = freed(consumer.id, filter, claimant, 1).query().fetch_optional(&mut *conn).await;
+        let freed = freed(consumer.id, filter, claimant, 1).query().fetch_optional(conn).await;
         Ok(freed.map_err(failed("look for returned events"))?.is_some())
     }
 
@@ -249,37 +253,41 @@ impl BellStore {
         self.frontiers.reach(consumer, &filter, taken.reached);
         Ok(taken)
     }
-
-    async fn next_expiry(&self, consumer: &Consumer, now: &BootTime) -> Result<Option<i64>, StoreError> {
-        let deadline = sqlx::query_scalar::<_, Option<i64>>(sql::claims::NEXT_EXPIRY)
-            .bind(consumer.id)
-            .bind(&now.boot_id)
-            .bind(now.millis);
-        let deadline = deadline.fetch_one(&self.database.readers).await.map_err(failed("read lease deadlines"))?;
-        Ok(deadline.map(|deadline| deadline - now.millis))
-    }
 }
 
-/// How many events of each kind the consumer has before it, counted up to `max`.
-pub(super) async fn backlog(
+/// What a consumer has before it.
+#[derive(Default)]
+pub(super) struct Left {
+    /// How many events of each kind that has any.
+    pub(super) backlog: BTreeMap<EventKind, u64>,
+    /// When the next of its leases or pauses is over, in milliseconds from now.
+    pub(super) next_expiry_millis: Option<i64>,
+}
+
+/// What the consumer has before it, of each kind counted up to `max`.
+pub(super) async fn left(
     conn: &mut SqliteConnection,
     consumer: &Consumer,
     max: u64,
-) -> Result<BTreeMap<EventKind, u64>, StoreError> {
-    let mut backlog = BTreeMap::new();
-    for kind in &consumer.kinds {
-        let count = sqlx::query_scalar::<_, i64>(sql::claims::BACKLOG)
-            .bind(consumer.id)
-            .bind(kind.as_str())
-            .bind(i64::try_from(max).unwrap_or(i64::MAX))
-            .bind(consumer.id);
-        let count = count.fetch_one(&mut *conn).await.map_err(failed("count a backlog"))?;
-        let requeued = sqlx::query_scalar::<_, i64>(sql::claims::REQUEUED).bind(consumer.id).bind(kind.as_str());
-        let requeued = requeued.bind(consumer.id).fetch_one(&mut *conn).await;
-        let count = count + requeued.map_err(failed("count what was re-queued"))?;
+    now: &BootTime,
+) -> Result<Left, StoreError> {
+    let kinds: Vec<&str> = consumer.kinds.iter().map(|kind| kind.as_str()).collect();
+    let rows: Vec<(String, i64, Option<i64>)> = sqlx::query_as(sql::claims::LEFT)
+        .bind(consumer.id)
+        .bind(&now.boot_id)
+        .bind(now.millis)
+        .bind(serde_json::to_string(&kinds).expect("a list of words is JSON"))
+        .bind(i64::try_from(max).unwrap_or(i64::MAX))
+        .fetch_all(conn)
+        .await
+        .map_err(failed("count a backlog"))?;
+    let mut left = Left::default();
+    for (kind, (word, count, deadline)) in consumer.kinds.iter().zip(rows) {
+        debug_assert_eq!(kind.as_str(), word, "a list is read in its order");
         if count > 0 {
-            backlog.insert(*kind, count.unsigned_abs());
+            left.backlog.insert(*kind, count.unsigned_abs());
         }
+        left.next_expiry_millis = deadline.map(|deadline| deadline - now.millis);
     }
-    Ok(backlog)
+    Ok(left)
 }

@@ -5,7 +5,6 @@ use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use super::{
     BellStore,
     audit::Auditor,
-    claims::Consumer,
     events,
     select::{Claimant, Select, freed, narrowing, unclaimed},
     settle::raise_returns,
@@ -78,24 +77,51 @@ pub(super) struct Taken {
     pub(super) reached: Seq,
 }
 
+/// Where a consumer is in the log.
+struct Place {
+    low_water: Seq,
+    head: Seq,
+    /// Whether anything of it is leased or waits for a retry.
+    open: bool,
+}
+
+impl Place {
+    async fn of(conn: &mut SqliteConnection, consumer: i64) -> Result<Self, StoreError> {
+        let (low_water, head, open): (i64, i64, bool) = sqlx::query_as(sql::claims::REACHED)
+            .bind(consumer)
+            .fetch_one(conn)
+            .await
+            .map_err(failed("read how far a consumer is"))?;
+        Ok(Self { low_water: Seq(low_water), head: Seq(head), open })
+    }
+}
+
 impl Lease {
     /// Leases what there is.
     pub(super) async fn take(&self, conn: &mut SqliteConnection) -> Result<Taken, StoreError> {
         let Self { consumer, filter, claim, now, reached, auditor } = self;
-        // First, so that they no longer hold their threads up.
-        let parked = self.park_spent(conn).await?;
         // Read anew: rows below a mark that has risen since are gone, and their events would look like new ones.
-        let row = sqlx::query(sql::claims::CONSUMER_BY_ID).bind(consumer).fetch_one(&mut *conn).await;
-        let low_water = Consumer::read(&row.map_err(failed("read a consumer"))?)?.low_water;
-        let (_, head): (i64, i64) =
-            sqlx::query_as(sql::log::EXTENT).fetch_one(&mut *conn).await.map_err(failed("measure the log"))?;
+        let mut place = Place::of(conn, *consumer).await?;
+        // What is open may be spent, or may be had again. For a worker that has settled all it had, which is one that waits,
+        // there is no more to ask than what is new.
+        let open = place.open;
+        let mut parked = Vec::new();
+        if open {
+            // First, so that they no longer hold their threads up.
+            parked = self.park_spent(conn).await?;
+            place = Place::of(conn, *consumer).await?;
+        }
+        let Place { low_water, head, .. } = place;
         let claimant = claim.claimant(&now.boot);
         let after = low_water.max(*reached);
         let new =
             never_claimed(conn, *consumer, filter, after, sql::log::EVENT_COLUMNS, claim.limit, Some(claimant)).await?;
-        let freed = freed(*consumer, filter, claimant, claim.limit).query().fetch_all(&mut *conn).await;
-        let freed = freed.map_err(failed("look for returned events"))?;
-        let mut events: Vec<Event> = new.iter().chain(&freed).map(events::event).collect::<Result<_, _>>()?;
+        let mut freed_rows = Vec::new();
+        if open {
+            let freed = freed(*consumer, filter, claimant, claim.limit).query().fetch_all(&mut *conn).await;
+            freed_rows = freed.map_err(failed("look for returned events"))?;
+        }
+        let mut events: Vec<Event> = new.iter().chain(&freed_rows).map(events::event).collect::<Result<_, _>>()?;
         events.sort_unstable_by_key(|event| event.seq);
         events.truncate(usize::try_from(claim.limit).unwrap_or(usize::MAX));
 
@@ -127,10 +153,19 @@ impl Lease {
             };
             auditor.record(conn, now.wall, &entry).await?;
         }
-        let left = never_claimed(conn, *consumer, filter, after, "e.seq", 1, None).await?;
-        let left: Option<i64> =
-            left.first().map(|row| row.try_get(0)).transpose().map_err(failed("read an event's place"))?;
-        Ok(Taken { events: leased, parked, reached: Seq(left.map_or(head, |seq| seq - 1)) })
+        let reached = if open {
+            let left = never_claimed(conn, *consumer, filter, after, "e.seq", 1, None).await?;
+            let left: Option<i64> =
+                left.first().map(|row| row.try_get(0)).transpose().map_err(failed("read an event's place"))?;
+            left.map_or(head, |seq| Seq(seq - 1))
+        } else {
+            // Nothing stood in the way of any, so these are all there are, or the first of them.
+            match leased.last() {
+                Some(last) if leased.len() >= usize::try_from(claim.limit).unwrap_or(usize::MAX) => last.event.seq,
+                _ => head,
+            }
+        };
+        Ok(Taken { events: leased, parked, reached })
     }
 
     async fn park_spent(&self, conn: &mut SqliteConnection) -> Result<Vec<Seq>, StoreError> {

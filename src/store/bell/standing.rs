@@ -6,7 +6,7 @@ use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     BellStore,
-    claims::{Consumer, backlog},
+    claims::{Consumer, left},
     lease::never_claimed,
     settle::{drop_below_mark, parked_by_word, raise_returns},
     sql,
@@ -119,7 +119,7 @@ async fn standing(conn: &mut SqliteConnection, consumer: Consumer, now: &Moment)
         .await
         .map_err(failed("count what is parked"))?;
     Ok(Standing {
-        lag: backlog(conn, &consumer, LAG_MAX).await?,
+        lag: left(conn, &consumer, LAG_MAX, &now.boot).await?.backlog,
         oldest_received_at: oldest(conn, &consumer).await?,
         name: consumer.name,
         kinds: consumer.kinds,

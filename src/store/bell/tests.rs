@@ -257,12 +257,12 @@ async fn every_claim_walks_an_index_in_order() {
 async fn what_a_claim_asks_beside_walks_an_index_too() {
     let (_directory, store) = store().await;
     let asks = [
-        (sql::claims::NEXT_EXPIRY, 3),
         (sql::claims::HELD, 1),
         (sql::claims::HOLDING, 3),
         (sql::claims::TOKENS_OF_MESSAGE, 2),
         (sql::claims::LATER_WAITS, 3),
-        (sql::claims::REQUEUED, 3),
+        (sql::claims::REACHED, 1),
+        (sql::claims::CONSUMER_IN_LOG, 1),
         (sql::claims::FIRST_OPEN, 2),
         (sql::claims::NTH_CLAIM, 3),
         (sql::log::EVENT_BY_ID, 2),

@@ -92,7 +92,6 @@ impl BellStore {
             .fetch_all(&mut *conn)
             .await
             .map_err(failed("read what is new"))?;
-        let returns = self.returns().await?;
         if news.len() as u64 == u64::from(NEWS_MAX) {
             told.head = self.extent().await?.head;
             bell.ring_all();
@@ -102,7 +101,7 @@ impl BellStore {
                 bell.ring_event(mailbox.as_deref());
             }
         }
-        for (consumer, count) in returns {
+        for (consumer, count) in self.returns().await? {
             if told.returns.insert(consumer.clone(), count).unwrap_or(0) < count {
                 bell.ring(&Topic::Consumer(consumer));
             }

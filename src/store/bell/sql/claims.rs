@@ -2,6 +2,20 @@
 
 pub(in super::super) const CONSUMER: &str = "SELECT id, name, kinds, low_water FROM consumers WHERE name = ?";
 pub(in super::super) const CONSUMER_BY_ID: &str = "SELECT id, name, kinds, low_water FROM consumers WHERE id = ?";
+/// A consumer by name, with the log's tail and head.
+pub(in super::super) const CONSUMER_IN_LOG: &str = concat!(
+    "SELECT id, name, kinds, low_water, tail, ",
+    head!(),
+    " FROM consumers CROSS JOIN log WHERE name = ? AND only = 1"
+);
+/// How far a consumer (`?1`) is, the log's head, and whether anything of it is leased or waits for a retry.
+pub(in super::super) const REACHED: &str = concat!(
+    "SELECT n.low_water, ",
+    head!(),
+    ", EXISTS (SELECT 1 FROM claims c INDEXED BY claims_open WHERE c.consumer = n.id AND ",
+    open!(),
+    ") FROM consumers n CROSS JOIN log WHERE n.id = ? AND only = 1"
+);
 pub(in super::super) const ADD_CONSUMER: &str =
     "INSERT INTO consumers (name, kinds, low_water) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING";
 pub(in super::super) const RAISE_LOW_WATER: &str = "UPDATE consumers SET low_water = max(low_water, ?) WHERE id = ?";
@@ -42,21 +56,19 @@ pub(in super::super) const PARK_SPENT: &str = concat!(
     over!(),
     " RETURNING seq"
 );
-/// The earliest deadline of a consumer's live leases and pauses: consumer, boot, millis of now.
-pub(in super::super) const NEXT_EXPIRY: &str = concat!(
-    "SELECT min(c.lease_deadline_millis) FROM claims c INDEXED BY claims_open WHERE c.consumer = ? AND ",
+/// What a consumer (`?1`) has left of each of a JSON list of kinds (`?4`), with the earliest deadline of its live leases and
+/// pauses (boot `?2`, millis of now `?3`). Left are the unsettled ones of the first `?5` above the low-water mark, and the
+/// open ones below, where only what an operator re-queued is.
+pub(in super::super) const LEFT: &str = concat!(
+    "SELECT j.value, (SELECT count(*) FROM (SELECT e.seq AS seq FROM events e WHERE \
+     e.seq > (SELECT low_water FROM consumers WHERE id = ?1) AND e.kind = j.value ORDER BY e.seq LIMIT ?5) w WHERE NOT EXISTS \
+     (SELECT 1 FROM claims c WHERE c.consumer = ?1 AND c.seq = w.seq AND c.state IN ('acked', 'parked'))) \
+     + (SELECT count(*) FROM claims c INDEXED BY claims_open CROSS JOIN events e ON e.seq = c.seq WHERE c.consumer = ?1 AND ",
     open!(),
-    " AND c.lease_boot = ? AND c.lease_deadline_millis > ?"
-);
-/// How many of the first events of a kind above the low-water mark are unsettled: consumer, kind, at most, consumer.
-pub(in super::super) const BACKLOG: &str = "SELECT count(*) FROM (SELECT e.seq AS seq FROM events e WHERE \
-     e.seq > (SELECT low_water FROM consumers WHERE id = ?) AND e.kind = ? ORDER BY e.seq LIMIT ?) w WHERE NOT EXISTS \
-     (SELECT 1 FROM claims c WHERE c.consumer = ? AND c.seq = w.seq AND c.state IN ('acked', 'parked'))";
-/// How many of a kind are open below the low-water mark, where only what an operator re-queued is: consumer, kind, consumer.
-pub(in super::super) const REQUEUED: &str = concat!(
-    "SELECT count(*) FROM claims c INDEXED BY claims_open CROSS JOIN events e ON e.seq = c.seq WHERE c.consumer = ? AND ",
+    " AND e.kind = j.value AND c.seq <= (SELECT low_water FROM consumers WHERE id = ?1)), \
+     (SELECT min(c.lease_deadline_millis) FROM claims c INDEXED BY claims_open WHERE c.consumer = ?1 AND ",
     open!(),
-    " AND e.kind = ? AND c.seq <= (SELECT low_water FROM consumers WHERE id = ?)"
+    " AND c.lease_boot = ?2 AND c.lease_deadline_millis > ?3) FROM json_each(?4) j"
 );
 pub(in super::super) const HELD: &str = "SELECT c.consumer, c.seq, e.event_id, c.attempt, c.thread_id, c.holder FROM claims c INDEXED BY claims_token \
      CROSS JOIN events e ON e.seq = c.seq WHERE c.token = ? AND c.state = 'leased'";
@@ -166,6 +178,8 @@ pub(in super::super) const ACK_PARKED: &str =
 pub(super) const ALL: &[&str] = &[
     CONSUMER,
     CONSUMER_BY_ID,
+    CONSUMER_IN_LOG,
+    REACHED,
     ADD_CONSUMER,
     RAISE_LOW_WATER,
     RAISE_RETURNS,
@@ -173,9 +187,7 @@ pub(super) const ALL: &[&str] = &[
     FREED,
     LEASE,
     PARK_SPENT,
-    NEXT_EXPIRY,
-    BACKLOG,
-    REQUEUED,
+    LEFT,
     HELD,
     HOLDING,
     TOKENS_OF_MESSAGE,
