@@ -80,7 +80,7 @@
 //! [`mail::webhooks`] claims the line (one endpoint, one mailbox), signs the stored bytes and posts them, for 24 hours of
 //! running time before they become a dead letter. [`http::hooks`] takes raw bytes; the source's dialect in [`bell::sources`]
 //! checks the signature before anything parses the body (`Verified` is a type that only dialects can make), then turns it into domain words. [`bell::intake`] appends them to the
-//! log: posters that arrive together share one statement and one commit. After the commit, and never before, the answer is
+//! log: posters that arrive together share a statement or two and one commit. After the commit, and never before, the answer is
 //! 2xx and [`wake::Bell`] rings for the mailbox.
 //!
 //! [`bell::waiting`] has listened since before it looked, so the ring cannot fall between: it claims the event for its
