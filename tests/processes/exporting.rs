@@ -67,7 +67,8 @@ async fn raw_mail_is_exported_to_the_byte_and_no_message_twice() {
         .expect("listed")
         .map(|file| file.expect("a file").file_name().into_string().expect("UTF-8"))
         .collect();
-    (known.sort(), files.sort());
+    known.sort();
+    files.sort();
     assert_eq!(files, known);
     assert_eq!(run(&dir, &["export", "--raw", at], "").await, "", "nothing is new");
     let other = home.path().join("other");
