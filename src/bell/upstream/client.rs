@@ -24,6 +24,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// The whole of one try. An agent waits for it, so it stays well below the 60 s after which many clients give up.
 const TRY_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long to wait for an address that is not known: an heir is there within two seconds.
+const ADDRESS_WAIT: Duration = Duration::from_secs(3);
 /// Tries after the first: with the delays below they span about three seconds of somebody's restart.
 const RETRIES_MAX: usize = 3;
 /// The first delay between two tries.
@@ -124,8 +126,15 @@ impl Client {
         self.call(Method::POST, path, &[], Some(body), Repeat::Safe).await
     }
 
-    fn base(&self) -> Result<Url, UpstreamError> {
-        self.base.borrow().clone().ok_or(UpstreamError::NotReady)
+    /// Where the API is. Between two keepers, and when a process has just begun beside one, that is known in a moment.
+    async fn base(&self) -> Result<Url, UpstreamError> {
+        let mut base = self.base.clone();
+        tokio::select! {
+            biased;
+            known = base.wait_for(Option::is_some) => known.ok().and_then(|url| url.clone()),
+            () = self.clock.sleep(ADDRESS_WAIT) => None,
+        }
+        .ok_or(UpstreamError::NotReady)
     }
 
     /// One request, and its answer, whatever that is. `url` is at `base`.
@@ -170,8 +179,8 @@ impl Client {
         let mut tries = 0;
         loop {
             tries += 1;
-            // The address may have been published anew since the last try.
-            let base = self.base()?;
+            // It may have been published anew since the last try.
+            let base = self.base().await?;
             let mut request = self.http.request(method.clone(), at(&base, path, query)?);
             if let Some(body) = body {
                 request = request.json(body);
