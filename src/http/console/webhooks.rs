@@ -99,7 +99,7 @@ fn of_webhook(visit: &Visit, webhook: &Webhook, health: &Health) -> Markup {
         |act: &str, words: &str| button(visit, &format!("webhooks/{}/{act}", segment(webhook.id.as_str())), words, &[]);
     html! {
         tr {
-            th scope="row" { (webhook.id) }
+            th scope="row" { code { (webhook.id) } }
             td { (foreign(&webhook.endpoint.to_string())) @if let Some(description) = &webhook.description { br; span.quiet { (foreign(description)) } } }
             td { @for kind in &webhook.kinds { (kind) " " } }
             td {
