@@ -49,12 +49,10 @@ pub(super) async fn record(
     if held.is_none() {
         return Ok(Recorded::Stale);
     }
-    if !matches!(verdict, Verdict::Delivered) {
-        note(conn, owed, attempt, NOTE, None).await?;
-    }
+    let how = if matches!(verdict, Verdict::Delivered) { DELIVERED } else { NOTE };
+    note(conn, owed, attempt, how, stay).await?;
     match verdict {
         Verdict::Delivered => {
-            note(conn, owed, attempt, DELIVERED, stay).await?;
             if stay.is_some()
                 && let Some(next) = head(conn, owed.line, &owed.token).await?
             {
