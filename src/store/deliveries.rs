@@ -98,7 +98,25 @@ pub struct Owed {
     pub replay_of: Option<DeliveryId>,
     /// How often in a row the line has failed.
     pub failures: u32,
+    /// Whether the line has a failure on record, which a delivery that is made takes back.
+    pub failed: bool,
+    /// What goes along in the same post, in order. Only our own receiver takes several events at once.
+    pub along: Vec<Along>,
 }
+
+/// A delivery that is made for the first time, together with the head of its line, for the same webhook.
+#[derive(Debug, Clone)]
+pub struct Along {
+    /// Its place in the order of sending.
+    pub seq: i64,
+    /// The body, to the byte.
+    pub body: Vec<u8>,
+}
+
+/// Deliveries that go along in one post, beside the head: a batch that shares a commit at the other end.
+pub const ALONG_MAX: u32 = 63;
+/// What they weigh together, in bytes: half of what our receiver takes, so that the head has its place too.
+pub const ALONG_BYTES_MAX: u32 = 512 << 10;
 
 /// What came back from an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,11 +159,18 @@ pub enum Verdict {
 }
 
 /// How a worker stays with a line after a delivery that was made, or was given up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Stay {
+    /// How the lease runs on, where it would end too soon.
+    pub renewal: Option<Renewal>,
+}
+
+/// A lease that runs on.
+#[derive(Debug, Clone)]
+pub struct Renewal {
     /// The boot clock now.
     pub boot: BootTime,
-    /// How long the lease runs on.
+    /// How long it runs from now.
     pub lease_millis: i64,
 }
 

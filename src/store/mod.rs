@@ -18,6 +18,7 @@ pub mod leases;
 pub mod log;
 pub mod mail;
 pub mod mailroom;
+mod many;
 pub mod notices;
 pub mod office;
 pub mod opens;

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use mailbell::{
     domain::{clock::Clock as _, secret::Secret},
     mail::webhooks::{registry::NewWebhook, running::LOOK_EVERY},
-    store::deliveries::State,
+    store::deliveries::{Answer, State},
 };
+use serde_json::Value;
 
 use crate::support::{
     hooks::Hooks,
@@ -130,4 +131,59 @@ async fn our_own_receiver_is_found_where_it_listens_now() {
     hooks.happen(&ann, "evt_2").await;
     hooks.worker.run_until_idle().await;
     assert_eq!((first.event_ids(), second.event_ids()), (vec!["evt_1".into()], vec!["evt_2".into()]));
+}
+
+#[tokio::test]
+async fn our_own_receiver_takes_what_is_owed_together_and_a_failure_has_each_go_alone() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    let (_, secret) = hooks.register("self").await;
+    let (ann, ben) = (mailbox("ann@mailbell.test"), mailbox("ben@mailbell.test"));
+    for number in 0..70 {
+        hooks.happen(&ann, &format!("evt_{number:02}")).await;
+    }
+    hooks.happen(&ben, "evt_ben").await;
+    let ids = |hit: &Hit| match serde_json::from_slice(&hit.body).unwrap() {
+        Value::Array(events) => events.iter().map(|event| event["event_id"].as_str().unwrap().to_owned()).collect(),
+        event => vec![event["event_id"].as_str().unwrap().to_owned()],
+    };
+    // What fails together goes on one by one, whatever of it was to blame.
+    let failed = std::sync::atomic::AtomicBool::new(false);
+    let once = move |hit: &Hit| {
+        let together = hit.body.starts_with(b"[");
+        let fails = together && !failed.swap(true, std::sync::atomic::Ordering::Relaxed);
+        Reply::Status(if fails { 400 } else { 200 })
+    };
+    let receiver = Receiver::start(hooks.clock.clone(), once).await;
+    hooks.own.send_replace(Some(receiver.address()));
+    while hooks.go_on().await {}
+
+    let hits = receiver.hits();
+    assert!(hits.iter().all(|hit| hit.is_signed_with(&secret)));
+    let posts: Vec<_> = hits.iter().map(|hit| ids(hit)).filter(|ids| ids[0] != "evt_ben").collect();
+    let all: Vec<_> = (0..70).map(|number| format!("evt_{number:02}")).collect();
+    assert_eq!(posts[0], all[..64], "as many as go together");
+    assert!(posts[1..65].iter().all(|ids| ids.len() == 1), "one by one, after the failure");
+    assert_eq!(posts[65..], [all[64..].to_vec()], "and together again");
+    assert_eq!(posts[1..].concat(), all, "in order");
+    let deliveries = hooks.deliveries().await;
+    assert!(deliveries.iter().all(|delivery| delivery.state == State::Delivered));
+    let of = |id: &str| deliveries.iter().find(|delivery| delivery.event_id.as_str() == id).unwrap();
+    let statuses = |id: &str| of(id).tries.iter().map(|attempt| attempt.answer.clone()).collect::<Vec<_>>();
+    for id in ["evt_00", "evt_63"] {
+        assert_eq!(statuses(id), [Answer::Status(400), Answer::Status(200)], "{id}: both tries are on record");
+        assert_eq!(of(id).attempts, 2);
+    }
+    assert_eq!((of("evt_69").attempts, statuses("evt_69")), (1, vec![Answer::Status(200)]));
+}
+
+#[tokio::test]
+async fn others_get_each_event_alone() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    let receiver = Receiver::answering(hooks.clock.clone(), []).await;
+    hooks.register(&receiver.url()).await;
+    for number in 0..5 {
+        hooks.happen(&mailbox("ann@mailbell.test"), &format!("evt_{number}")).await;
+    }
+    hooks.worker.run_until_idle().await;
+    assert_eq!(receiver.event_ids(), ["evt_0", "evt_1", "evt_2", "evt_3", "evt_4"]);
 }

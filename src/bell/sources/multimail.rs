@@ -1,7 +1,7 @@
 //! MultiMail's webhooks, as the embedded service and the hosted one send them.
 //!
 //! Several spellings of the same thing are public: flat fields or a `data` envelope, and three vocabularies of event
-//! names. All are taken and end in [`payload`]. The signature over the body alone has no time of its own; a
+//! names. All are taken and end in [`payload`]. The embedded service puts several events into an array where many are owed. The signature over the body alone has no time of its own; a
 //! `webhook-signature` beside it (Standard Webhooks) gives it one.
 
 mod payload;
@@ -50,7 +50,7 @@ impl Dialect for MultiMail {
     }
 
     fn normalise(&self, verified: &Verified<'_>, _: &Settings) -> Result<Vec<NewEvent>, Malformed> {
-        payload::event(verified.body()).map(|event| vec![event])
+        payload::events(verified.body())
     }
 
     fn sample(&self, secret: &Secret, _: &Settings, now: UnixMillis) -> Option<RawRequest> {

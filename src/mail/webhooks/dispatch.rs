@@ -1,6 +1,6 @@
 //! One try: find the endpoint, sign, post, and say what came back.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::watch;
@@ -48,7 +48,7 @@ pub(super) struct Parcel<'a> {
     pub(super) secrets: &'a [Secret],
     pub(super) signature_format: SignatureFormat,
     pub(super) event_id: &'a EventId,
-    pub(super) body: &'a [u8],
+    pub(super) body: Cow<'a, [u8]>,
     /// Which try this is, from 1.
     pub(super) attempt: u32,
     /// The delivery that it repeats on demand.
@@ -62,11 +62,26 @@ impl<'a> Parcel<'a> {
             secrets: &owed.secrets,
             signature_format: owed.signature_format,
             event_id: &owed.event_id,
-            body: &owed.body,
+            body: body(owed),
             attempt: owed.attempt,
             replay_of: owed.replay_of.as_ref(),
         }
     }
+}
+
+/// One event's body as it is stored; several as a JSON array of theirs, which our own receiver takes.
+fn body(owed: &Owed) -> Cow<'_, [u8]> {
+    if owed.along.is_empty() {
+        return Cow::Borrowed(&owed.body);
+    }
+    let bodies = std::iter::once(&owed.body).chain(owed.along.iter().map(|along| &along.body));
+    let mut array = b"[".to_vec();
+    for (at, body) in bodies.enumerate() {
+        array.extend_from_slice(if at == 0 { b"" } else { b"," });
+        array.extend_from_slice(body);
+    }
+    array.push(b']');
+    Cow::Owned(array)
 }
 
 impl Dispatch {
@@ -91,7 +106,7 @@ impl Dispatch {
         let began = self.clock.boot_time();
         let posted = match self.target(parcel.endpoint) {
             Ok((url, reach)) => match headers(&parcel, at) {
-                Some(headers) => self.egress.post(&url, reach, headers, parcel.body.to_vec()).await,
+                Some(headers) => self.egress.post(&url, reach, headers, parcel.body.into_owned()).await,
                 None => Posted::Failed(Fault::Unsendable),
             },
             Err(fault) => Posted::Failed(fault),
@@ -122,7 +137,7 @@ impl Dispatch {
             secrets: std::slice::from_ref(secret),
             signature_format: SignatureFormat::Hex,
             event_id: &EventId::new(id),
-            body,
+            body: body.into(),
             attempt,
             replay_of: None,
         };
@@ -156,7 +171,7 @@ impl Dispatch {
 /// tried again.
 fn headers(parcel: &Parcel<'_>, at: UnixMillis) -> Option<HeaderMap> {
     let newest = parcel.secrets.first()?;
-    let digest = multimail::sign(newest, parcel.body);
+    let digest = multimail::sign(newest, &parcel.body);
     let prefixed = format!("{}{digest}", multimail::SPELLING_PREFIX);
     let signature = match parcel.signature_format {
         SignatureFormat::Hex => digest,
@@ -167,7 +182,7 @@ fn headers(parcel: &Parcel<'_>, at: UnixMillis) -> Option<HeaderMap> {
     let each: Vec<_> = parcel
         .secrets
         .iter()
-        .map(|secret| standard_webhooks::sign(secret, parcel.event_id.as_str(), timestamp_secs, parcel.body))
+        .map(|secret| standard_webhooks::sign(secret, parcel.event_id.as_str(), timestamp_secs, &parcel.body))
         .collect();
     let pairs = [
         (HeaderName::from_static(multimail::HEADER), signature),

@@ -241,7 +241,7 @@ impl Upkeep {
             secrets: &secrets,
             signature_format: webhook.signature_format,
             event_id: &event_id,
-            body: &body,
+            body: (&body).into(),
             attempt: 1,
             replay_of: None,
         };

@@ -24,13 +24,13 @@ use crate::{
     store::deliveries::{ClaimLines, ClaimedLines, Deliveries, Since},
 };
 
-/// Lines at work at once: what one process and its database take in their stride.
-const IN_FLIGHT_MAX: usize = 64;
+/// Lines at work at once, each with a connection: as many as share a commit, and every endpoint there may be has its turn.
+const IN_FLIGHT_MAX: usize = 256;
 /// Lines of one endpoint at work at once: mailboxes are independent, but a receiver should not be flooded.
 const IN_FLIGHT_PER_ENDPOINT_MAX: u32 = 8;
 /// Of these, lines of replays: whatever they meet, first sendings find room.
 const REPLAYS_PER_ENDPOINT_MAX: u32 = 2;
-/// How long a lease on a line runs. It is renewed with each delivery.
+/// How long a lease on a line runs. It is renewed before it would no longer outlast a try.
 pub const LEASE: Duration = Duration::from_secs(30);
 /// What a lease outlasts the timeout by at least: signing, the store's queue, a slow disk.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(10);
@@ -81,7 +81,7 @@ impl Worker {
             return Err(LeaseTooShort { lease });
         }
         let Parts { deliveries, dispatch, paused, bell, clock, ids, entropy } = parts;
-        let walker = Walker { deliveries, dispatch, paused, clock, entropy, lease_millis: millis(lease) };
+        let walker = Walker { deliveries, dispatch, paused, clock, entropy, lease };
         Ok(Self { walker: Arc::new(walker), bell, ids, looked: Mutex::new(None) })
     }
 
@@ -136,7 +136,12 @@ impl Worker {
 
     /// Starts as many lines as are due and allowed; answers how long nothing else will be due unless something happens.
     async fn launch(&self, flying: &mut JoinSet<()>) -> Option<Duration> {
+        // Those that ended meanwhile make room for more.
+        while let Some(walked) = flying.try_join_next() {
+            note(walked);
+        }
         let look = Look::now(&*self.walker.clock);
+        let leased_at = look.boot.clone();
         let claimed = match self.claim(look, IN_FLIGHT_MAX.saturating_sub(flying.len())).await {
             Ok(claimed) => claimed,
             Err(error) => {
@@ -149,7 +154,8 @@ impl Worker {
         };
         for owed in claimed.owed {
             let walker = self.walker.clone();
-            flying.spawn(async move { walker.walk(owed).await });
+            let leased_at = leased_at.clone();
+            flying.spawn(async move { walker.walk(owed, leased_at).await });
         }
         // From the clock as it is now: the claim has taken its time.
         let due = claimed.next_due_at.map(|at| at.0 - self.walker.clock.now().0);
@@ -170,7 +176,7 @@ impl Worker {
             others: !held_back,
             now: look.wall,
             boot: look.boot.clone(),
-            lease_millis: self.walker.lease_millis,
+            lease_millis: millis(self.walker.lease),
             since: Since {
                 // What is held back by a person is not given up for that.
                 ran_millis: if held_back { 0 } else { passed.ran },
@@ -185,7 +191,7 @@ impl Worker {
     }
 }
 
-fn millis(span: Duration) -> i64 {
+pub(super) fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 

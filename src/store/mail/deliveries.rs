@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{MailStore, fanout::fan_out, lines, record};
+use super::{MailStore, fanout::fan_out, lines, record::Record};
 use crate::{
     domain::{
         clock::UnixMillis,
@@ -111,14 +111,7 @@ impl Deliveries for MailStore {
         verdict: &Verdict,
         stay: Option<&Stay>,
     ) -> Result<Recorded, StoreError> {
-        // The body is not written again, and it is the one big part.
-        let owed = Owed { body: Vec::new(), ..owed.clone() };
-        let (attempt, verdict, stay) = (attempt.clone(), verdict.clone(), stay.cloned());
-        let write = self.database.writer.write(move |conn| {
-            let (owed, attempt, verdict, stay) = (owed.clone(), attempt.clone(), verdict.clone(), stay.clone());
-            Box::pin(async move { record::record(conn, &owed, &attempt, &verdict, stay.as_ref()).await })
-        });
-        write.await
+        self.recorder.record(Record::new(owed, attempt, verdict, stay)).await
     }
 
     async fn void_leases(&self) -> Result<(), StoreError> {

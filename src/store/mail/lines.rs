@@ -4,18 +4,14 @@ use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use ulid::Ulid;
 
 use super::{
+    heads::{Held, heads},
     running,
-    webhooks::{secrets, signature_format},
 };
 use crate::{
-    domain::{
-        clock::UnixMillis,
-        id::{DeliveryId, EventId, WebhookId},
-        secret::Secret,
-    },
+    domain::{clock::UnixMillis, id::DeliveryId},
     store::{
         StoreError,
-        deliveries::{ClaimLines, ClaimedLines, Owed},
+        deliveries::{ClaimLines, ClaimedLines},
         failed,
     },
 };
@@ -26,23 +22,20 @@ const FREE: &str = "(lease_token IS NULL OR lease_boot <> ?1 OR lease_until <= ?
 /// The last moment that a column can hold.
 const NEVER: i64 = i64::MAX;
 
-/// Both ask in the words of an index's condition, so that it is used.
+/// All ask in the words of an index's condition, so that it is used. `?1` is now, `?2` and `?3` are the boot and its clock.
 const NEXT_DUE: &str = "SELECT min(due_at) FROM line WHERE due_at IS NOT NULL AND due_at > ?1";
 const NEXT_EXPIRY: &str =
-    "SELECT min(lease_until) FROM line WHERE lease_token IS NOT NULL AND lease_boot = ?1 AND lease_until > ?2";
-const HEAD: &str = "UPDATE delivery SET attempts = attempts + 1
-         WHERE seq = (SELECT seq FROM delivery WHERE line_id = ?1 AND state = 'pending' AND paused = 0
-                      ORDER BY seq LIMIT 1)
-         RETURNING seq, webhook_id, event_id, attempts, created_at, body, replay_of,
-                   coalesce(expires_at <= (SELECT millis FROM running_time WHERE id = 1), FALSE) AS last,
-                   (SELECT o.created_at FROM delivery o WHERE o.seq = delivery.replay_of) AS replay_of_created_at,
-                   (SELECT endpoint FROM line WHERE id = ?1) AS endpoint,
-                   (SELECT failures FROM line WHERE id = ?1) AS failures,
-                   (SELECT signature_format FROM webhook WHERE webhook.id = webhook_id) AS signature_format";
+    "SELECT min(lease_until) FROM line WHERE lease_token IS NOT NULL AND lease_boot = ?2 AND lease_until > ?3";
 const NEXT_RETIREMENT: &str = "SELECT min(retires_at) FROM webhook_secret WHERE retires_at IS NOT NULL";
 const WAITING: &str = "SELECT EXISTS (SELECT 1 FROM delivery WHERE state = 'pending')";
 const SETTLE: &str = "UPDATE line SET due_at = NULL, failures = 0, failing_since = NULL
          WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE line_id = ?1 AND state = 'pending' AND paused = 0)";
+
+fn next_sql() -> String {
+    format!(
+        "SELECT ({NEXT_DUE}) AS due, ({NEXT_RETIREMENT}) AS retirement, ({NEXT_EXPIRY}) AS expiry, ({WAITING}) AS waiting"
+    )
+}
 
 fn endpoints_sql() -> String {
     format!(
@@ -124,38 +117,26 @@ pub(super) async fn claim(conn: &mut SqliteConnection, claim: &ClaimLines) -> Re
             }
         }
     }
-    let mut owed = Vec::with_capacity(lines.len());
-    for line in lines {
-        if let Some(head) = head(conn, line, &claim.token).await? {
-            owed.push(head);
-        } else {
-            // Nothing is pending after all: the line goes to rest instead of being asked for again and again.
-            settle(conn, line).await?;
-            release(conn, line).await?;
-        }
+    let held: Vec<_> = lines.iter().map(|line| Held { line: *line, token: &claim.token }).collect();
+    let owed = heads(conn, &held).await?;
+    for line in lines.into_iter().filter(|line| owed.iter().all(|owed| owed.line != *line)) {
+        // Nothing is pending after all: the line goes to rest instead of being asked for again and again.
+        settle(conn, line).await?;
+        release(conn, line).await?;
     }
-    let next_due_at: Option<i64> = sqlx::query_scalar(NEXT_DUE)
+    let next = sqlx::query(sqlx::AssertSqlSafe(next_sql()))
         .bind(claim.now.0)
-        .fetch_one(&mut *conn)
-        .await
-        .map_err(failed("find when the next line is due"))?;
-    let next_retirement: Option<i64> = sqlx::query_scalar(NEXT_RETIREMENT)
-        .fetch_one(&mut *conn)
-        .await
-        .map_err(failed("find when the next secret retires"))?;
-    let next_expiry: Option<i64> = sqlx::query_scalar(NEXT_EXPIRY)
         .bind(&claim.boot.boot_id)
         .bind(claim.boot.millis)
-        .fetch_one(&mut *conn)
+        .fetch_one(conn)
         .await
-        .map_err(failed("find when the next lease of a line runs out"))?;
-    let waiting: bool =
-        sqlx::query_scalar(WAITING).fetch_one(conn).await.map_err(failed("find whether anything is owed"))?;
+        .map_err(failed("find what falls due next"))?;
+    let moments = [next.get::<Option<i64>, _>("due"), next.get("retirement")];
     Ok(ClaimedLines {
         owed,
-        waiting,
-        next_due_at: next_due_at.into_iter().chain(next_retirement).min().map(UnixMillis),
-        next_expiry_millis: next_expiry.map(|until| until - claim.boot.millis),
+        waiting: next.get("waiting"),
+        next_due_at: moments.into_iter().flatten().min().map(UnixMillis),
+        next_expiry_millis: next.get::<Option<i64>, _>("expiry").map(|until| until - claim.boot.millis),
     })
 }
 
@@ -197,36 +178,6 @@ async fn lease(
         .map_err(failed("lease the lines of an endpoint"))
 }
 
-/// Begins an attempt at the oldest pending delivery of a line that `token` holds.
-pub(super) async fn head(conn: &mut SqliteConnection, line: i64, token: &str) -> Result<Option<Owed>, StoreError> {
-    let row =
-        sqlx::query(HEAD).bind(line).fetch_optional(&mut *conn).await.map_err(failed("take the head of a line"))?;
-    let Some(row) = row else { return Ok(None) };
-    let secrets = secrets(conn, row.get("webhook_id")).await?.into_iter().map(|(secret, _)| secret).collect();
-    owed(&row, line, token, secrets).map(Some)
-}
-
-fn owed(row: &SqliteRow, line: i64, token: &str, secrets: Vec<Secret>) -> Result<Owed, StoreError> {
-    let (seq, created_at): (i64, i64) = (row.get("seq"), row.get("created_at"));
-    let corrupt = |why| StoreError::Corrupt { table: "delivery", row: seq.to_string(), why };
-    Ok(Owed {
-        id: delivery_id(created_at, seq),
-        seq,
-        line,
-        token: token.to_owned(),
-        endpoint: row.get::<&str, _>("endpoint").parse().map_err(|_| corrupt("its endpoint is no URL"))?,
-        webhook: WebhookId::new(row.get::<String, _>("webhook_id")),
-        secrets,
-        signature_format: signature_format(row).ok_or_else(|| corrupt("its webhook has no signature format"))?,
-        event_id: EventId::new(row.get::<String, _>("event_id")),
-        body: row.get("body"),
-        attempt: row.get("attempts"),
-        last: row.get("last"),
-        replay_of: replay_of(row),
-        failures: row.get("failures"),
-    })
-}
-
 /// Makes dead letters of all that a webhook is still owed.
 pub(super) async fn give_up_all_of(conn: &mut SqliteConnection, webhook: &str) -> Result<(), StoreError> {
     let mut lines: Vec<i64> = sqlx::query_scalar(
@@ -266,7 +217,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::store::mail::{MailStore, pauses};
+    use crate::store::mail::{MailStore, heads, pauses, record};
 
     async fn plan(store: &MailStore, sql: String) -> String {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
@@ -283,7 +234,11 @@ mod tests {
         for (sql, index) in [
             (endpoints_sql(), "line_due_of_endpoint"),
             (lease_sql(), "line_due_of_endpoint"),
-            (HEAD.to_owned(), "delivery_pending"),
+            (heads::heads_sql(3), "delivery_pending"),
+            (heads::ALONG.to_owned(), "delivery_pending"),
+            (record::delivered_sql(3), "SEARCH delivery USING INTEGER PRIMARY KEY"),
+            (record::rest_sql(3), "SEARCH line USING INTEGER PRIMARY KEY"),
+            (record::lost_sql(3), "SEARCH line USING INTEGER PRIMARY KEY"),
             (NEXT_DUE.to_owned(), "line_due"),
             (NEXT_EXPIRY.to_owned(), "line_leased"),
             (NEXT_RETIREMENT.to_owned(), "webhook_secret_retiring"),

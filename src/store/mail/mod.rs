@@ -5,6 +5,7 @@ mod closing;
 mod deliveries;
 mod domains;
 mod fanout;
+mod heads;
 mod keys;
 mod lines;
 mod listing;
@@ -18,6 +19,7 @@ mod raw;
 pub mod raw_copy;
 mod recipients;
 mod record;
+mod recorder;
 mod retention;
 mod rows;
 mod running;
@@ -35,6 +37,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use self::recorder::Recorder;
 use super::{
     StoreError,
     mailroom::{Added, Mailroom, NewMessage},
@@ -69,6 +72,7 @@ pub async fn survey(path: &Path) -> Result<Survey, StoreError> {
 pub struct MailStore {
     database: Database,
     term: Term,
+    recorder: Recorder,
 }
 
 impl MailStore {
@@ -76,7 +80,8 @@ impl MailStore {
     /// `disk_failed` is cancelled if the disk fails at a commit.
     pub async fn open(path: &Path, disk_failed: CancellationToken) -> Result<Self, OpenError> {
         let (database, term) = open_for_a_term(path, &MIGRATIONS, disk_failed).await?;
-        Ok(Self { database, term })
+        let recorder = Recorder::start(database.writer.clone());
+        Ok(Self { database, term, recorder })
     }
 
     /// The term that this opening began.

@@ -1,14 +1,23 @@
 //! What an attempt leaves behind: its row, the delivery's state, and the line's next time.
+//!
+//! Most attempts deliver, and most lines have something behind: what many workers made at once is written in a few
+//! statements, and their next heads are read in one. What failed is rare, and written one by one.
+
+use std::collections::HashMap;
 
 use sqlx::SqliteConnection;
 
-use super::{lines::head, pauses};
+use super::{
+    heads::{Held, heads},
+    pauses,
+};
 use crate::{
-    domain::clock::UnixMillis,
+    domain::{clock::UnixMillis, webhook::Endpoint},
     store::{
         StoreError,
-        deliveries::{ATTEMPTS_KEPT_MAX, Answer, Attempt, Owed, Recorded, Stay, Verdict},
+        deliveries::{ATTEMPTS_KEPT_MAX, Answer, Attempt, Owed, Recorded, Renewal, Stay, Verdict},
         failed,
+        many::{self, Many},
     },
 };
 
@@ -16,130 +25,272 @@ use crate::{
 const GONE: &str =
     "the endpoint is gone: it answered 410; once it is back, `mailbell webhook enable ID` goes on with what is owed";
 
-/// Notes an attempt, and forgets the oldest of many. Its parameters are written `$1`, as wherever several statements go
-/// together.
-const NOTE: &str =
-    "INSERT OR REPLACE INTO attempt (delivery_seq, number, at, status, fault, duration_millis, response_bytes)
-     VALUES ($1, $2, $3, $4, $5, $6, $7);
-     DELETE FROM attempt WHERE delivery_seq = $1 AND number <= $8;
-     UPDATE delivery SET last_attempt_at = $3 WHERE seq = $1";
-/// The same of one that was delivered, even if it was given up in the meantime: the endpoint has it. Its line works, and
-/// where its worker stays, it is leased for longer.
-const DELIVERED: &str =
-    "INSERT OR REPLACE INTO attempt (delivery_seq, number, at, status, fault, duration_millis, response_bytes)
-     VALUES ($1, $2, $3, $4, $5, $6, $7);
-     DELETE FROM attempt WHERE delivery_seq = $1 AND number <= $8;
-     UPDATE delivery SET last_attempt_at = $3, state = 'delivered' WHERE seq = $1;
-     UPDATE line SET failures = 0, failing_since = NULL, failed_at = NULL, failed_status = NULL, failed_fault = NULL,
-                     lease_boot = coalesce($10, lease_boot), lease_until = coalesce($11, lease_until) WHERE id = $9";
+static LOST: Many = Many::new(|| many::sizes().map(lost_sql).collect());
+static NOTE: Many = Many::new(|| many::sizes().map(note_sql).collect());
+static DELIVERED: Many = Many::new(|| many::sizes().map(delivered_sql).collect());
+static REST: Many = Many::new(|| many::sizes().map(rest_sql).collect());
 
-pub(super) async fn record(
-    conn: &mut SqliteConnection,
-    owed: &Owed,
-    attempt: &Attempt,
-    verdict: &Verdict,
-    stay: Option<&Stay>,
-) -> Result<Recorded, StoreError> {
-    let held: Option<i64> = sqlx::query_scalar("SELECT 1 FROM line WHERE id = ?1 AND lease_token = ?2")
-        .bind(owed.line)
-        .bind(&owed.token)
-        .fetch_optional(&mut *conn)
-        .await
-        .map_err(failed("check who holds a line"))?;
-    if held.is_none() {
-        return Ok(Recorded::Stale);
-    }
-    let how = if matches!(verdict, Verdict::Delivered) { DELIVERED } else { NOTE };
-    note(conn, owed, attempt, how, stay).await?;
-    match verdict {
-        Verdict::Delivered => {
-            if stay.is_some()
-                && let Some(next) = head(conn, owed.line, &owed.token).await?
-            {
-                return Ok(Recorded::Next(Box::new(next)));
-            }
-            rest(conn, owed.line, attempt.at).await?;
+/// Those of so many lines that a token does not hold: their place, the line, the token.
+pub(super) fn lost_sql(lines: usize) -> String {
+    format!(
+        "SELECT held.column1 FROM (VALUES {}) held
+         WHERE NOT EXISTS (SELECT 1 FROM line WHERE id = held.column2 AND lease_token = held.column3)",
+        many::rows("(?, ?, ?)", lines)
+    )
+}
+
+fn note_sql(attempts: usize) -> String {
+    format!(
+        "INSERT OR REPLACE INTO attempt (delivery_seq, number, at, status, fault, duration_millis, response_bytes)
+         VALUES {}",
+        many::rows("(?, ?, ?, ?, ?, ?, ?)", attempts)
+    )
+}
+
+/// Even if they were given up in the meantime: the endpoint has them.
+pub(super) fn delivered_sql(deliveries: usize) -> String {
+    format!(
+        "UPDATE delivery SET state = 'delivered', last_attempt_at = made.column2 FROM (VALUES {}) made
+         WHERE delivery.seq = made.column1",
+        many::rows("(?, ?)", deliveries)
+    )
+}
+
+/// Lets go of lines with nothing pending: they are at rest.
+pub(super) fn rest_sql(lines: usize) -> String {
+    format!(
+        "UPDATE line SET due_at = NULL, failures = 0, failing_since = NULL,
+                         lease_token = NULL, lease_boot = NULL, lease_until = NULL
+         WHERE id IN (VALUES {})",
+        many::rows("(?)", lines)
+    )
+}
+
+/// What a worker asks to have written down.
+pub(super) struct Record {
+    line: i64,
+    token: String,
+    endpoint: Endpoint,
+    /// Whether the line has a failure on record.
+    failed: bool,
+    /// The deliveries that were tried, each with the number of its try: the head of the line, and what went along.
+    tried: Vec<(i64, u32)>,
+    attempt: Attempt,
+    verdict: Verdict,
+    stay: Option<Stay>,
+}
+
+impl Record {
+    pub(super) fn new(owed: &Owed, attempt: &Attempt, verdict: &Verdict, stay: Option<&Stay>) -> Self {
+        let along = owed.along.iter().map(|along| (along.seq, 1));
+        Self {
+            line: owed.line,
+            token: owed.token.clone(),
+            endpoint: owed.endpoint.clone(),
+            failed: owed.failed,
+            tried: std::iter::once((owed.seq, attempt.number)).chain(along).collect(),
+            attempt: attempt.clone(),
+            verdict: verdict.clone(),
+            stay: stay.cloned(),
         }
+    }
+
+    fn head(&self) -> i64 {
+        self.tried[0].0
+    }
+
+    fn held(&self) -> Held<'_> {
+        Held { line: self.line, token: &self.token }
+    }
+}
+
+/// Writes `records` down; answers for each, in their order.
+pub(super) async fn record(conn: &mut SqliteConnection, records: &[&Record]) -> Result<Vec<Recorded>, StoreError> {
+    let lost = lost(conn, records).await?;
+    let mut endings = vec![Recorded::Stale; records.len()];
+    let held: Vec<usize> = (0..records.len()).filter(|place| !lost.contains(place)).collect();
+    let kept: Vec<_> = held.iter().map(|place| records[*place]).collect();
+    note(conn, &kept).await?;
+    let (made, others): (Vec<usize>, Vec<usize>) =
+        held.into_iter().partition(|place| records[*place].verdict == Verdict::Delivered);
+    let delivered_now: Vec<_> = made.iter().map(|place| records[*place]).collect();
+    for (place, ending) in made.into_iter().zip(delivered(conn, &delivered_now).await?) {
+        endings[place] = ending;
+    }
+    for place in others {
+        endings[place] = undelivered(conn, records[place]).await?;
+    }
+    Ok(endings)
+}
+
+/// Each delivery that was tried, with the number of the try and what came of it.
+fn tried<'a>(records: &'a [&Record]) -> impl Iterator<Item = (i64, u32, &'a Attempt)> {
+    records.iter().flat_map(|record| record.tried.iter().map(|(seq, number)| (*seq, *number, &record.attempt)))
+}
+
+/// The places of those whose token does not hold their line any more.
+async fn lost(conn: &mut SqliteConnection, records: &[&Record]) -> Result<Vec<usize>, StoreError> {
+    let (mut lost, mut place) = (Vec::new(), 0_i64);
+    let mut rest = records;
+    while let Some((text, now, later)) = LOST.next(rest) {
+        rest = later;
+        let mut query = sqlx::query_scalar::<_, i64>(text);
+        for record in now {
+            query = query.bind(place).bind(record.line).bind(&record.token);
+            place += 1;
+        }
+        let found = query.fetch_all(&mut *conn).await.map_err(failed("check who holds the lines"))?;
+        lost.extend(found.into_iter().filter_map(|place| usize::try_from(place).ok()));
+    }
+    Ok(lost)
+}
+
+/// Notes the attempts, and forgets the oldest of many.
+async fn note(conn: &mut SqliteConnection, records: &[&Record]) -> Result<(), StoreError> {
+    let tried: Vec<_> = tried(records).collect();
+    let mut rest = tried.as_slice();
+    while let Some((text, now, later)) = NOTE.next(rest) {
+        rest = later;
+        let mut query = sqlx::query(text);
+        for (seq, number, attempt) in now {
+            let (status, fault) = split(&attempt.answer);
+            query = query
+                .bind(seq)
+                .bind(number)
+                .bind(attempt.at.0)
+                .bind(status)
+                .bind(fault)
+                .bind(attempt.duration_millis)
+                .bind(i64::try_from(attempt.response_bytes).unwrap_or(i64::MAX));
+        }
+        query.execute(&mut *conn).await.map_err(failed("store attempts"))?;
+    }
+    for (seq, number, _) in tried.iter().filter(|(_, number, _)| *number > ATTEMPTS_KEPT_MAX) {
+        sqlx::query("DELETE FROM attempt WHERE delivery_seq = ?1 AND number <= ?2")
+            .bind(seq)
+            .bind(number - ATTEMPTS_KEPT_MAX)
+            .execute(&mut *conn)
+            .await
+            .map_err(failed("forget the oldest attempts of a delivery"))?;
+    }
+    Ok(())
+}
+
+/// These were made: their lines work, and go on where their workers stay.
+async fn delivered(conn: &mut SqliteConnection, records: &[&Record]) -> Result<Vec<Recorded>, StoreError> {
+    let tried: Vec<_> = tried(records).collect();
+    let mut rest = tried.as_slice();
+    while let Some((text, now, later)) = DELIVERED.next(rest) {
+        rest = later;
+        let query = now.iter().fold(sqlx::query(text), |query, (seq, _, attempt)| query.bind(seq).bind(attempt.at.0));
+        query.execute(&mut *conn).await.map_err(failed("note what was delivered"))?;
+    }
+    for record in records {
+        if record.failed {
+            mend(conn, record.line).await?;
+        }
+        if let Some(Stay { renewal: Some(renewal) }) = &record.stay {
+            renew(conn, record.line, renewal).await?;
+        }
+    }
+    let staying = records.iter().filter(|record| record.stay.is_some());
+    let lines: Vec<_> = staying.map(|record| record.held()).collect();
+    let mut next: HashMap<i64, Owed> = heads(conn, &lines).await?.into_iter().map(|owed| (owed.line, owed)).collect();
+    let idle: Vec<i64> = lines.iter().map(|held| held.line).filter(|line| !next.contains_key(line)).collect();
+    let mut rest = idle.as_slice();
+    while let Some((text, now, later)) = REST.next(rest) {
+        rest = later;
+        let query = now.iter().fold(sqlx::query(text), |query, line| query.bind(line));
+        query.execute(&mut *conn).await.map_err(failed("let go of lines"))?;
+    }
+    for record in records.iter().filter(|record| record.stay.is_none()) {
+        let_go(conn, record.line, record.attempt.at).await?;
+    }
+    let ending = |record: &&Record| match next.remove(&record.line) {
+        Some(owed) => Recorded::Next(Box::new(owed)),
+        None => Recorded::Kept,
+    };
+    Ok(records.iter().map(ending).collect())
+}
+
+/// An attempt that delivered nothing.
+async fn undelivered(conn: &mut SqliteConnection, record: &Record) -> Result<Recorded, StoreError> {
+    let Record { line, tried, attempt, verdict, stay, .. } = record;
+    let line = *line;
+    for (seq, _) in tried {
+        sqlx::query("UPDATE delivery SET last_attempt_at = ?2 WHERE seq = ?1")
+            .bind(seq)
+            .bind(attempt.at.0)
+            .execute(&mut *conn)
+            .await
+            .map_err(failed("note when a delivery was tried"))?;
+    }
+    match verdict {
+        Verdict::Delivered => {}
         Verdict::RetryAt(at) => {
-            failed_again(conn, owed.line, attempt).await?;
+            failed_again(conn, line, attempt).await?;
             // Given up or set aside by hand while it was under way: the next does not wait for it.
-            let at = if is_pending(conn, owed).await? { *at } else { attempt.at };
-            rest(conn, owed.line, at).await?;
+            let at = if is_pending(conn, record.head()).await? { *at } else { attempt.at };
+            let_go(conn, line, at).await?;
         }
         Verdict::Dead { next_at } => {
-            give_up(conn, owed).await?;
-            failed_again(conn, owed.line, attempt).await?;
-            let expired = next_is_expired(conn, owed.line).await?;
-            if expired && let Some(next) = go_on(conn, owed, stay).await? {
-                return Ok(next);
+            give_up(conn, record.head()).await?;
+            failed_again(conn, line, attempt).await?;
+            let expired = next_is_expired(conn, line).await?;
+            if expired && let Some(stay) = stay {
+                if let Some(renewal) = &stay.renewal {
+                    renew(conn, line, renewal).await?;
+                }
+                if let Some(next) = heads(conn, &[record.held()]).await?.pop() {
+                    return Ok(Recorded::Next(Box::new(next)));
+                }
             }
-            rest(conn, owed.line, if expired { attempt.at } else { *next_at }).await?;
+            let_go(conn, line, if expired { attempt.at } else { *next_at }).await?;
         }
         Verdict::Gone => {
-            pauses::switch_off_all_to(conn, &owed.endpoint.to_string(), GONE, attempt.at).await?;
-            rest(conn, owed.line, attempt.at).await?;
+            pauses::switch_off_all_to(conn, &record.endpoint.to_string(), GONE, attempt.at).await?;
+            let_go(conn, line, attempt.at).await?;
         }
     }
     Ok(Recorded::Kept)
 }
 
-/// The line's next head, under the lease extended, if the worker stays and there is one.
-async fn go_on(conn: &mut SqliteConnection, owed: &Owed, stay: Option<&Stay>) -> Result<Option<Recorded>, StoreError> {
-    let Some(stay) = stay else { return Ok(None) };
-    extend(conn, owed, stay).await?;
-    Ok(head(conn, owed.line, &owed.token).await?.map(|next| Recorded::Next(Box::new(next))))
-}
-
-/// Notes an attempt in one round trip, by [`NOTE`] or [`DELIVERED`].
-async fn note(
-    conn: &mut SqliteConnection,
-    owed: &Owed,
-    attempt: &Attempt,
-    how: &'static str,
-    stay: Option<&Stay>,
-) -> Result<(), StoreError> {
-    let (status, fault) = split(&attempt.answer);
-    sqlx::query(how)
-        .bind(owed.seq)
-        .bind(attempt.number)
-        .bind(attempt.at.0)
-        .bind(status)
-        .bind(fault)
-        .bind(attempt.duration_millis)
-        .bind(i64::try_from(attempt.response_bytes).unwrap_or(i64::MAX))
-        .bind(i64::from(attempt.number) - i64::from(ATTEMPTS_KEPT_MAX))
-        .bind(owed.line)
-        .bind(stay.map(|stay| stay.boot.boot_id.as_str()))
-        .bind(stay.map(|stay| stay.boot.millis + stay.lease_millis))
-        .execute(conn)
-        .await
-        .map(drop)
-        .map_err(failed("store an attempt"))
-}
-
-async fn extend(conn: &mut SqliteConnection, owed: &Owed, stay: &Stay) -> Result<(), StoreError> {
-    sqlx::query("UPDATE line SET lease_boot = ?2, lease_until = ?3 WHERE id = ?1")
-        .bind(owed.line)
-        .bind(&stay.boot.boot_id)
-        .bind(stay.boot.millis + stay.lease_millis)
-        .execute(conn)
-        .await
-        .map_err(failed("extend the lease of a line"))?;
+/// The line works again.
+async fn mend(conn: &mut SqliteConnection, line: i64) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE line SET failures = 0, failing_since = NULL, failed_at = NULL, failed_status = NULL, failed_fault = NULL
+         WHERE id = ?1",
+    )
+    .bind(line)
+    .execute(conn)
+    .await
+    .map_err(failed("note that a line works again"))?;
     Ok(())
 }
 
-async fn give_up(conn: &mut SqliteConnection, owed: &Owed) -> Result<(), StoreError> {
+async fn renew(conn: &mut SqliteConnection, line: i64, renewal: &Renewal) -> Result<(), StoreError> {
+    sqlx::query("UPDATE line SET lease_boot = ?2, lease_until = ?3 WHERE id = ?1")
+        .bind(line)
+        .bind(&renewal.boot.boot_id)
+        .bind(renewal.boot.millis + renewal.lease_millis)
+        .execute(conn)
+        .await
+        .map_err(failed("renew the lease of a line"))?;
+    Ok(())
+}
+
+async fn give_up(conn: &mut SqliteConnection, delivery: i64) -> Result<(), StoreError> {
     sqlx::query("UPDATE delivery SET state = 'dead' WHERE seq = ?1 AND state = 'pending'")
-        .bind(owed.seq)
+        .bind(delivery)
         .execute(conn)
         .await
         .map_err(failed("give a delivery up"))?;
     Ok(())
 }
 
-async fn is_pending(conn: &mut SqliteConnection, owed: &Owed) -> Result<bool, StoreError> {
+async fn is_pending(conn: &mut SqliteConnection, delivery: i64) -> Result<bool, StoreError> {
     sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM delivery WHERE seq = ?1 AND state = 'pending' AND paused = 0)")
-        .bind(owed.seq)
+        .bind(delivery)
         .fetch_one(conn)
         .await
         .map_err(failed("look whether a delivery is still owed"))
@@ -185,7 +336,7 @@ fn split(answer: &Answer) -> (Option<u16>, Option<&str>) {
 }
 
 /// Lets go of the line: due at `at` if something is pending in it, at rest otherwise, its failures forgotten.
-async fn rest(conn: &mut SqliteConnection, line: i64, at: UnixMillis) -> Result<(), StoreError> {
+async fn let_go(conn: &mut SqliteConnection, line: i64, at: UnixMillis) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE line SET
              due_at = CASE WHEN waits THEN ?2 END,

@@ -1,5 +1,7 @@
 //! What time alone does to deliveries, lines and secrets, at each look of the worker.
 
+use std::sync::LazyLock;
+
 use sqlx::SqliteConnection;
 
 use super::pauses;
@@ -9,24 +11,26 @@ use crate::store::{
     failed,
 };
 
-const RUN: &str = "UPDATE running_time SET millis = millis + ?1 WHERE id = 1 AND ?1 > 0";
+/// The parameters of these are written `$1`, because they go together in one trip: what was run, how long a delivery is
+/// tried, the latest moment that a line may wait for, now.
+const RUN: &str = "UPDATE running_time SET millis = millis + $1 WHERE id = 1 AND $1 > 0";
 /// The index is named because others hold the same rows and all that waits besides.
 pub(super) const BEGIN: &str =
-    "UPDATE delivery INDEXED BY delivery_unlooked SET expires_at = (SELECT millis FROM running_time WHERE id = 1) + ?1
+    "UPDATE delivery INDEXED BY delivery_unlooked SET expires_at = (SELECT millis FROM running_time WHERE id = 1) + $2
          WHERE state = 'pending' AND expires_at IS NULL";
 /// Only what has failed waits for a moment; everything else is due already.
 const STEP: &str = "UPDATE line SET due_at = CASE WHEN failures > 0 THEN due_at + ?1 ELSE min(due_at, ?2) END
          WHERE due_at IS NOT NULL";
-pub(super) const BOUND: &str = "UPDATE line SET due_at = ?1 WHERE due_at IS NOT NULL AND due_at > ?1";
-pub(super) const FORGET: &str = "DELETE FROM webhook_secret WHERE retires_at IS NOT NULL AND retires_at <= ?1";
+pub(super) const BOUND: &str = "UPDATE line SET due_at = $3 WHERE due_at IS NOT NULL AND due_at > $3";
+pub(super) const FORGET: &str = "DELETE FROM webhook_secret WHERE retires_at IS NOT NULL AND retires_at <= $4";
+
+/// All but a step of the clock, which is rare: the running time, what begins and what ends on it, bounds, and secrets.
+static PASS: LazyLock<String> = LazyLock::new(|| [RUN, BEGIN, pauses::EXPIRE, BOUND, FORGET].join("; "));
 
 /// What follows from time alone: the running time goes on, what was made since the last look gets its end on it, lines keep
 /// their distance where the wall clock was set, and secrets that were replaced are forgotten.
 pub(super) async fn pass_time(conn: &mut SqliteConnection, claim: &ClaimLines) -> Result<(), StoreError> {
     let Since { ran_millis, stepped_millis, tried_millis, wait_millis_max } = claim.since;
-    sqlx::query(RUN).bind(ran_millis).execute(&mut *conn).await.map_err(failed("count the running time"))?;
-    sqlx::query(BEGIN).bind(tried_millis).execute(&mut *conn).await.map_err(failed("give deliveries their time"))?;
-    sqlx::query(pauses::EXPIRE).execute(&mut *conn).await.map_err(failed("end what has waited for too long"))?;
     if stepped_millis != 0 {
         sqlx::query(STEP)
             .bind(stepped_millis)
@@ -35,17 +39,15 @@ pub(super) async fn pass_time(conn: &mut SqliteConnection, claim: &ClaimLines) -
             .await
             .map_err(failed("move the lines along with the clock"))?;
     }
-    // Whatever the clock did while nobody looked.
-    sqlx::query(BOUND)
+    sqlx::query(PASS.as_str())
+        .bind(ran_millis)
+        .bind(tried_millis)
+        // Whatever the clock did while nobody looked.
         .bind(claim.now.0.saturating_add(wait_millis_max))
-        .execute(&mut *conn)
-        .await
-        .map_err(failed("bound the waits of lines"))?;
-    sqlx::query(FORGET)
         .bind(claim.now.0)
         .execute(conn)
         .await
-        .map_err(failed("forget the secrets that were replaced"))?;
+        .map_err(failed("let time pass"))?;
     Ok(())
 }
 

@@ -14,6 +14,8 @@ use crate::{
     signing::digest::sha256,
 };
 
+/// Events in one body; more than a house's own webhooks ever put into one.
+const EVENTS_MAX: usize = 256;
 /// Bytes of an id; ids in use are about 30.
 const ID_BYTES_MAX: usize = 128;
 /// Bytes of an address: RFC 5321 section 4.5.3.1.3.
@@ -68,6 +70,19 @@ struct Fields<'a> {
     /// itself is read by recursion, and a body of nested envelopes would end the process by its stack.
     #[serde(borrow)]
     data: Option<&'a RawValue>,
+}
+
+/// The events that `body` tells of: one, or as many as its array has.
+pub(super) fn events(body: &[u8]) -> Result<Vec<NewEvent>, Malformed> {
+    if !body.trim_ascii_start().starts_with(b"[") {
+        return event(body).map(|event| vec![event]);
+    }
+    let bodies: Vec<&RawValue> = serde_json::from_slice(body)
+        .map_err(|error| Malformed(format!("the array of events is no JSON at line {}", error.line())))?;
+    if bodies.len() > EVENTS_MAX {
+        return Err(Malformed(format!("an array may have {EVENTS_MAX} events at most")));
+    }
+    bodies.into_iter().map(|body| event(body.get().as_bytes())).collect()
 }
 
 /// The event that `body` tells of.

@@ -45,6 +45,26 @@ fn a_flat_body_is_understood() {
 }
 
 #[test]
+fn an_array_holds_several_events_in_order() {
+    let told = |body: &str| {
+        let request = request(body, &[]);
+        let verified = Verified::vouch(&request, Auth::HmacSha256, false, NOW);
+        MultiMail.normalise(&verified, &Settings::default())
+    };
+    let second = INBOUND.replace("evt_1", "evt_2");
+    let events = told(&format!(" [{INBOUND},\n{second}]")).expect("events");
+    assert_eq!(events.iter().map(|event| event.event_id.as_str()).collect::<Vec<_>>(), ["evt_1", "evt_2"]);
+    assert!(told("[]").expect("none").is_empty());
+    for wrong in [format!("[{INBOUND}"), format!("[{INBOUND},7]"), format!("[[{INBOUND}]]"), "[".repeat(5_000)] {
+        assert!(told(&wrong).is_err(), "{wrong}");
+    }
+    let many = |count| format!("[{}]", vec![INBOUND; count].join(","));
+    assert_eq!(told(&many(256)).map(|events| events.len()), Ok(256));
+    let refused = told(&many(257)).expect_err("too many");
+    assert_eq!(refused.0, "an array may have 256 events at most");
+}
+
+#[test]
 fn another_webhook_s_copy_is_the_same_event() {
     assert_eq!(told(INBOUND), told(&INBOUND.replace("wh_1", "wh_2")));
 }

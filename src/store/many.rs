@@ -1,0 +1,44 @@
+//! Statements of many rows: a text for each number of rows that is used, so that each stays prepared.
+
+use std::sync::LazyLock;
+
+/// Rows per statement: so many, or a multiple of it, or what is left below it. So two statements take any batch, and
+/// their texts are few.
+const CHUNK: usize = 16;
+
+/// Rows that one statement takes at most; what has more takes several.
+pub(super) const ROWS_MAX: usize = 256;
+
+/// The texts of one statement.
+pub(super) struct Many {
+    texts: LazyLock<Vec<String>>,
+}
+
+impl Many {
+    /// A statement whose text for a number of rows `text` writes.
+    pub(super) const fn new(text: fn() -> Vec<String>) -> Self {
+        Self { texts: LazyLock::new(text) }
+    }
+
+    /// Parts `rows` into those that the next statement takes, with its text, and those that are left.
+    pub(super) fn next<'r, R>(&self, rows: &'r [R]) -> Option<(&str, &'r [R], &'r [R])> {
+        let whole = rows.len().min(ROWS_MAX) / CHUNK;
+        let (len, place) = match (whole, rows.len()) {
+            (_, 0) => return None,
+            (0, len) => (len, len - 1),
+            (whole, _) => (whole * CHUNK, CHUNK + whole - 2),
+        };
+        let (now, later) = rows.split_at(len);
+        Some((&self.texts[place], now, later))
+    }
+}
+
+/// The numbers of rows that have a text: 1 to 16, then 32, 48 and so on.
+pub(super) fn sizes() -> impl Iterator<Item = usize> {
+    (1..=CHUNK).chain((CHUNK * 2..=ROWS_MAX).step_by(CHUNK))
+}
+
+/// `row`, such as `(?, ?)`, so many times, for `VALUES`.
+pub(super) fn rows(row: &str, count: usize) -> String {
+    vec![row; count].join(", ")
+}
