@@ -21,6 +21,8 @@ const CHECKPOINT_PAGES: &str = "4000";
 const JOURNAL_BYTES_MAX: &str = "67108864";
 /// Page cache of a connection, in KiB (negative, as SQLite wants it): 16 MiB.
 const CACHE_KIB: &str = "-16384";
+/// Compiled statements that a connection keeps.
+const STATEMENTS_KEPT: usize = 512;
 
 /// Why a database was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +108,8 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("journal_size_limit", JOURNAL_BYTES_MAX)
         .pragma("temp_store", "MEMORY")
+        // Statements of many rows have some thirty texts each; one that falls out is compiled again.
+        .statement_cache_capacity(STATEMENTS_KEPT)
         .log_statements(tracing::log::LevelFilter::Trace)
         .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1))
 }

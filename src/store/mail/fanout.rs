@@ -5,15 +5,32 @@ use sqlx::SqliteConnection;
 use super::webhooks::{COLUMNS, webhook};
 use crate::{
     domain::{event::NewEvent, message::Mailbox, payload, webhook::Webhook},
-    store::{StoreError, failed},
+    store::{
+        StoreError, failed,
+        many::{self, Many},
+    },
 };
 
-/// Owes a delivery, in one round trip. The line that it joins: an idle one falls due at once; a waiting or failing one keeps
-/// its time.
-const OWE: &str = "INSERT INTO line (endpoint, mailbox, due_at) VALUES ($1, $2, $3)
-     ON CONFLICT (endpoint, mailbox, replays) DO UPDATE SET due_at = coalesce(due_at, excluded.due_at);
-     INSERT INTO delivery (line_id, webhook_id, event_id, event_type, created_at, body)
-     SELECT id, $4, $5, $6, $3, $7 FROM line WHERE endpoint = $1 AND mailbox = $2 AND replays = 0";
+/// Owes so many deliveries, in one round trip. The lines that they join: an idle one falls due at once; a waiting or failing one
+/// keeps its time. `$1` to `$4` are the mailbox, the time, the event and its kind; then each webhook has its endpoint, its id
+/// and its body.
+pub(super) fn owe_sql(webhooks: usize) -> String {
+    let place = |at: usize| 5 + 3 * at;
+    let lines: Vec<_> = (0..webhooks).map(|at| format!("(${}, $1, $2)", place(at))).collect();
+    let rows: Vec<_> =
+        (0..webhooks).map(|at| format!("(${}, ${}, ${})", place(at), place(at) + 1, place(at) + 2)).collect();
+    format!(
+        "INSERT INTO line (endpoint, mailbox, due_at) VALUES {}
+         ON CONFLICT (endpoint, mailbox, replays) DO UPDATE SET due_at = coalesce(due_at, excluded.due_at);
+         INSERT INTO delivery (line_id, webhook_id, event_id, event_type, created_at, body)
+         SELECT line.id, owed.column2, $3, $4, $2, owed.column3 FROM (VALUES {}) owed
+         CROSS JOIN line ON line.endpoint = owed.column1 AND line.mailbox = $1 AND line.replays = 0",
+        lines.join(", "),
+        rows.join(", ")
+    )
+}
+
+static OWE: Many = Many::new(|| many::sizes().map(owe_sql).collect());
 
 /// Owes `event`, which happened to `mailbox`, to every enabled webhook whose scope and kinds it falls under; answers how
 /// many those are. Callers ring the worker after their commit, never before.
@@ -22,22 +39,25 @@ pub(super) async fn fan_out(
     mailbox: &Mailbox,
     event: &NewEvent,
 ) -> Result<u32, StoreError> {
-    let mut owed = 0;
-    for webhook in wanting(conn, mailbox, event).await? {
-        sqlx::query(OWE)
-            .bind(webhook.endpoint.to_string())
+    let wanting = wanting(conn, mailbox, event).await?;
+    let mut rest = wanting.as_slice();
+    while let Some((text, now, later)) = OWE.next(rest) {
+        rest = later;
+        let mut query = sqlx::query(text)
             .bind(mailbox.address.as_str())
             .bind(event.timestamp.0)
-            .bind(webhook.id.as_str())
             .bind(event.event_id.as_str())
-            .bind(event.detail.kind().as_str())
-            .bind(payload::body(event, &webhook.id, webhook.vocabulary))
-            .execute(&mut *conn)
-            .await
-            .map_err(failed("owe an event to a webhook"))?;
-        owed += 1;
+            .bind(event.detail.kind().as_str());
+        for webhook in now {
+            query = query.bind(webhook.endpoint.to_string()).bind(webhook.id.as_str()).bind(payload::body(
+                event,
+                &webhook.id,
+                webhook.vocabulary,
+            ));
+        }
+        query.execute(&mut *conn).await.map_err(failed("owe an event to webhooks"))?;
     }
-    Ok(owed)
+    Ok(u32::try_from(wanting.len()).unwrap_or(u32::MAX))
 }
 
 /// The webhooks that want the event; what happens to the house's own letters is nobody's business. They are few (the registry has a limit), so they are read whole.

@@ -52,7 +52,7 @@ pub(super) const ALONG: &str = "UPDATE delivery SET attempts = 1
          SELECT seq, min(attempts = 0 AND webhook_id = ?3 AND replay_of IS NULL) OVER (ORDER BY seq) AS alike,
                 sum(length(body)) OVER (ORDER BY seq) AS weight
          FROM (SELECT * FROM delivery WHERE line_id = ?1 AND state = 'pending' AND paused = 0 AND seq > ?2
-               ORDER BY seq LIMIT ?4)) WHERE alike AND weight <= ?5)
+               ORDER BY seq LIMIT +?4)) WHERE alike AND weight <= ?5)
      RETURNING seq, body";
 
 /// A line that a token holds.

@@ -66,7 +66,7 @@ fn lease_sql() -> String {
     format!(
         "UPDATE line SET lease_token = ?3, lease_boot = ?1, lease_until = ?2 + ?4
          WHERE id IN (SELECT id FROM line WHERE endpoint = ?5 AND replays = ?8 AND due_at <= ?6 AND {FREE}
-                      ORDER BY due_at LIMIT ?7)
+                      ORDER BY due_at LIMIT +?7)
          RETURNING id"
     )
 }
@@ -217,7 +217,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::store::mail::{MailStore, heads, pauses, record};
+    use crate::store::mail::{MailStore, fanout, heads, pauses, record};
 
     async fn plan(store: &MailStore, sql: String) -> String {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
@@ -238,6 +238,7 @@ mod tests {
             (heads::ALONG.to_owned(), "delivery_pending"),
             (record::delivered_sql(3), "SEARCH delivery USING INTEGER PRIMARY KEY"),
             (record::rest_sql(3), "SEARCH line USING INTEGER PRIMARY KEY"),
+            (fanout::owe_sql(3).split_once(';').expect("two").1.to_owned(), "SEARCH line USING COVERING INDEX"),
             (record::lost_sql(3), "SEARCH line USING INTEGER PRIMARY KEY"),
             (NEXT_DUE.to_owned(), "line_due"),
             (NEXT_EXPIRY.to_owned(), "line_leased"),
