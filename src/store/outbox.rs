@@ -11,7 +11,7 @@ use super::{
 use crate::domain::{
     address::Address,
     clock::UnixMillis,
-    event::NewEvent,
+    event::{Detail, NewEvent},
     id::{MailboxId, MessageId, ThreadId},
     message::{Mailbox, Message, Status},
     suppression::Suppression,
@@ -183,6 +183,15 @@ pub struct Tell {
     pub proves: Option<Ending>,
     /// What it puts on the suppression list.
     pub suppress: Option<Suppression>,
+}
+
+impl Tell {
+    /// Whether it says no more than that a message came into `mailbox`: then it is told, and nothing else follows from it.
+    pub fn is_inbound_of(&self, mailbox: &Mailbox) -> bool {
+        let Self { event, part: None, proves: None, suppress: None } = self else { return false };
+        let here = event.mailbox.as_deref().is_none_or(|named| named == mailbox.address.as_str());
+        here && matches!(event.detail, Detail::Inbound { .. })
+    }
 }
 
 /// What a try led to for one recipient.

@@ -162,6 +162,8 @@ pub trait Oversights: Send + Sync + 'static {
     async fn actions(&self, state: Option<ActionState>, limit: u32, whole: bool) -> Result<Vec<Action>, StoreError>;
     /// Actions that became this message, the newest first, without their effects.
     async fn actions_about(&self, message: &MessageId, limit: u32) -> Result<Vec<Action>, StoreError>;
+    /// Whether anything is approved, was kept for later and expires at `expires_by` or before, or waits and has expired `now`.
+    async fn has_errands(&self, expires_by: UnixMillis, now: UnixMillis) -> Result<bool, StoreError>;
     /// Has an operator asked about those that were kept for later and that expire at `expires_by` or before; answers with
     /// how many.
     async fn ask_about(&self, expires_by: UnixMillis) -> Result<u64, StoreError>;

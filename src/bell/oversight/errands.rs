@@ -89,7 +89,12 @@ impl Errands {
     pub async fn round(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         // Each expires as long after its moment as any other after it was asked for.
-        let asked = self.oversight.parts.store.ask_about(now.plus(WAITS)).await?;
+        let expires_by = now.plus(WAITS);
+        // Nearly always there is nothing, and the look is made some times a second.
+        if !self.oversight.parts.store.has_errands(expires_by, now).await? {
+            return Ok(());
+        }
+        let asked = self.oversight.parts.store.ask_about(expires_by).await?;
         if asked > 0 {
             tracing::info!(asked, "what was kept for later waits for an operator now");
         }

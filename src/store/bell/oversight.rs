@@ -148,6 +148,15 @@ impl Oversights for BellStore {
         rows.iter().map(read).collect()
     }
 
+    async fn has_errands(&self, expires_by: UnixMillis, now: UnixMillis) -> Result<bool, StoreError> {
+        sqlx::query_scalar(sql::oversight::HAS_ERRANDS)
+            .bind(expires_by.0)
+            .bind(now.0)
+            .fetch_one(&self.database.readers)
+            .await
+            .map_err(failed("look for what an operator has decided"))
+    }
+
     async fn ask_about(&self, expires_by: UnixMillis) -> Result<u64, StoreError> {
         let asked = self.database.writer.write(move |conn| {
             Box::pin(async move {

@@ -1,8 +1,14 @@
 //! The rows of messages: stored once, read by id.
 
-use sqlx::{Executor, FromRow, Row as _, Sqlite, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use std::sync::LazyLock;
 
-use super::{raw, rows, telling, threads};
+use sqlx::{
+    Executor, FromRow, Row as _, Sqlite, SqliteConnection, SqlitePool,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
+
+use super::{fanout, raw, rows, telling, threads};
 use crate::{
     domain::{
         id::{MailboxId, MessageId, ThreadId},
@@ -11,6 +17,8 @@ use crate::{
     store::{
         StoreError, failed,
         mailroom::{NewMessage, Raw},
+        many::{self, Many},
+        outbox::Tell,
     },
 };
 
@@ -28,11 +36,25 @@ const INSERT: &str = "INSERT INTO raw (name, bytes) SELECT $18, $25 WHERE $25 IS
      blob, size_bytes, notes, sender_folded, subject_folded, text, report) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24);
      INSERT INTO verdict (seq, verdict) SELECT last_insert_rowid(), $27 WHERE $27 IS NOT NULL";
-/// A mailbox, and the thread there that has the nearest of the names in ?2, a list.
-const PLACE: &str = "SELECT id, address, display_name, created_at, \
-     (SELECT t.thread_id FROM json_each(?2) n CROSS JOIN thread_name t \
-      WHERE t.mailbox_id = ?1 AND t.internet_id = n.value ORDER BY n.key LIMIT 1) AS thread_id \
-     FROM mailbox WHERE id = ?1";
+/// The number of its parameters.
+const INSERT_PARAMETERS: usize = 27;
+/// The same, and what it owes to so many webhooks.
+static INSERT_AND_OWE: Many = Many::new(|| {
+    let text = |webhooks| format!("{INSERT};\n{}", fanout::owe_sql(INSERT_PARAMETERS + 1, webhooks));
+    many::sizes().map(text).collect()
+});
+/// A mailbox, the thread there that has the nearest of the names in ?2, a list, and the webhooks that may want to know, where ?3
+/// is the mailbox's domain.
+static PLACE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT id, address, display_name, created_at,
+                (SELECT t.thread_id FROM json_each(?2) n CROSS JOIN thread_name t
+                 WHERE t.mailbox_id = ?1 AND t.internet_id = n.value ORDER BY n.key LIMIT 1) AS thread_id,
+                ({}) AS candidates
+         FROM mailbox WHERE id = ?1",
+        fanout::candidates_sql("?1", "?3")
+    )
+});
 const MAILBOX_OF: &str = "SELECT mailbox_id FROM message WHERE id = ?1";
 const BLOB_OF: &str = "SELECT blob FROM message WHERE id = ?1 AND mailbox_id = ?2";
 const MARK_READ: &str = "UPDATE message SET status = 'read' WHERE id = ?1 AND mailbox_id = ?2 AND status = 'unread'";
@@ -42,8 +64,7 @@ const SEQ_OF: &str = "SELECT seq FROM message WHERE id = ?1 AND mailbox_id = ?2"
 pub(super) async fn store(conn: &mut SqliteConnection, new: &[NewMessage]) -> Result<Vec<ThreadId>, StoreError> {
     let mut found = Vec::with_capacity(new.len());
     for one in new {
-        let (mailbox, thread) = place(conn, one).await?;
-        insert(conn, one, &thread).await?;
+        let Placed { mailbox, thread, candidates } = place(conn, one).await?;
         let mut tells = one.tells.clone();
         for tell in &mut tells {
             // A report's events are about another message, which they name with its thread, or about none.
@@ -51,34 +72,70 @@ pub(super) async fn store(conn: &mut SqliteConnection, new: &[NewMessage]) -> Re
                 tell.event.thread_id = Some(thread.clone());
             }
         }
-        telling::tell_all(conn, &mailbox, &tells).await?;
+        let inbound = tells.first().filter(|tell| tells.len() == 1 && tell.is_inbound_of(&mailbox));
+        let wanting = match inbound {
+            Some(tell) => fanout::wanting(&candidates, tell.event.detail.kind())?,
+            None => Vec::new(),
+        };
+        match (inbound, INSERT_AND_OWE.next(&wanting)) {
+            (Some(Tell { event, .. }), Some((text, now, later))) => {
+                let query = bind(sqlx::query(text), one, &thread);
+                let query = fanout::bind_owed(query, &mailbox, event, now);
+                query.execute(&mut *conn).await.map_err(failed("store a message and what it owes"))?;
+                fanout::owe(conn, &mailbox, event, later).await?;
+            }
+            _ => {
+                insert(conn, one, &thread).await?;
+                telling::tell_all(conn, &mailbox, &tells).await?;
+            }
+        }
         found.push(thread);
     }
     Ok(found)
 }
 
+/// Where a new message belongs.
+struct Placed {
+    mailbox: Mailbox,
+    thread: ThreadId,
+    /// The webhooks that may want to know, for [`fanout::wanting`].
+    candidates: String,
+}
+
 /// The mailbox of a new message, and its thread: the one that is known there, or else the new one that it brings along.
-async fn place(conn: &mut SqliteConnection, new: &NewMessage) -> Result<(Mailbox, ThreadId), StoreError> {
+async fn place(conn: &mut SqliteConnection, new: &NewMessage) -> Result<Placed, StoreError> {
     const DOING: &str = "store a message in a mailbox that is no longer there";
     let Message { summary, .. } = &new.message;
-    let row: SqliteRow = sqlx::query(PLACE)
+    let address = new.tells.first().and_then(|tell| tell.event.mailbox.as_deref());
+    let row: SqliteRow = sqlx::query(PLACE.as_str())
         .bind(summary.mailbox_id.as_str())
         .bind(threads::names(new))
+        .bind(address.and_then(|address| address.rsplit_once('@')).map(|(_, domain)| domain))
         .fetch_one(conn)
         .await
         .map_err(failed(DOING))?;
     let known: Option<String> = row.try_get("thread_id").map_err(failed(DOING))?;
     let mailbox = rows::MailboxRow::from_row(&row).map_err(failed(DOING))?.read()?;
-    Ok((mailbox, known.map_or_else(|| summary.thread_id.clone(), ThreadId::new)))
+    let candidates = row.try_get("candidates").map_err(failed(DOING))?;
+    Ok(Placed { mailbox, thread: known.map_or_else(|| summary.thread_id.clone(), ThreadId::new), candidates })
 }
 
 /// Puts a message's row in, with its raw bytes, the names that it gives to its thread, and its verdict.
 pub(super) async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread: &ThreadId) -> Result<(), StoreError> {
+    bind(sqlx::query(INSERT), new, thread).execute(conn).await.map(drop).map_err(failed("store a message"))
+}
+
+/// Binds what [`INSERT`] asks for.
+fn bind<'q>(
+    query: Query<'q, Sqlite, SqliteArguments>,
+    new: &NewMessage,
+    thread: &ThreadId,
+) -> Query<'q, Sqlite, SqliteArguments> {
     let Message { summary, text, notes, verdict } = &new.message;
     let sender = format!("{}\n{}", summary.from, summary.from_name.as_deref().unwrap_or("")).to_lowercase();
     let verdict =
         verdict.as_ref().map(|verdict| serde_json::to_string(verdict).expect("words and domains are always JSON"));
-    sqlx::query(INSERT)
+    query
         .bind(summary.id.as_str())
         .bind(summary.mailbox_id.as_str())
         .bind(thread.as_str())
@@ -106,10 +163,6 @@ pub(super) async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread
         .bind(new.raw.bytes.as_deref().map(Vec::as_slice))
         .bind(threads::names(new))
         .bind(verdict)
-        .execute(conn)
-        .await
-        .map(drop)
-        .map_err(failed("store a message"))
 }
 
 /// Puts another form of a message of ours in the place of the one before, which nobody has been sent yet.

@@ -16,6 +16,10 @@ pub(in super::super) const KEEP_ACTION: &str = "INSERT INTO actions (id, state, 
      mailbox, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 pub(in super::super) const ASK_ABOUT: &str =
     "UPDATE actions SET state = 'pending' WHERE state = 'scheduled' AND expires_at <= ?";
+/// Whether anything is approved, or is to be asked about (`?1`) or has expired (`?2`) by now.
+pub(in super::super) const HAS_ERRANDS: &str = "SELECT EXISTS (SELECT 1 FROM actions WHERE state = 'approved') \
+     OR EXISTS (SELECT 1 FROM actions WHERE state = 'scheduled' AND expires_at <= ?1) \
+     OR EXISTS (SELECT 1 FROM actions WHERE state = 'pending' AND expires_at <= ?2)";
 pub(in super::super) const ACTION: &str = "SELECT id, state, effect, digest, summary, asker, mailbox, created_at, expires_at, \
      decided_at, note FROM actions WHERE id = ?";
 pub(in super::super) const ACTIONS_IN: &str = "SELECT id, state, CASE WHEN ?1 THEN effect END AS effect, digest, summary, asker, \
@@ -48,6 +52,7 @@ pub(super) const ALL: &[&str] = &[
     WAITING,
     KEEP_ACTION,
     ASK_ABOUT,
+    HAS_ERRANDS,
     ACTION,
     ACTIONS_IN,
     ACTIONS,
