@@ -24,6 +24,7 @@ pub mod office;
 pub mod opens;
 pub mod outbox;
 pub mod oversight;
+mod readers;
 pub mod received;
 pub mod retention;
 pub mod snapshot;

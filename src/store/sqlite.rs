@@ -3,18 +3,16 @@
 use std::{path::Path, time::Duration};
 
 use sqlx::{
-    ConnectOptions as _, SqliteConnection, SqlitePool,
+    ConnectOptions as _, SqliteConnection,
     migrate::Migrator,
-    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{StoreError, failed, term::Term, writer::Writer};
+use super::{StoreError, failed, readers::Readers, term::Term, writer::Writer};
 
 /// How long a write waits for another process's before it is refused.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections that read at once; reads are short and these machines have few cores.
-const READERS_MAX: u32 = 4;
 /// Pages in the write-ahead log that start a checkpoint: 16 MiB, between throughput and the length of a pause.
 const CHECKPOINT_PAGES: &str = "4000";
 /// What the log file is cut to after a checkpoint, in bytes: 64 MiB.
@@ -91,7 +89,7 @@ pub enum Schema {
 #[derive(Clone)]
 pub(crate) struct Database {
     pub(crate) writer: Writer,
-    pub(crate) readers: SqlitePool,
+    pub(crate) readers: Readers,
 }
 
 pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
@@ -160,11 +158,7 @@ pub(super) async fn connect(path: &Path, migrations: &Migrator, schema: Schema) 
 }
 
 fn database(path: &Path, conn: SqliteConnection, term: Option<Term>, disk_failed: CancellationToken) -> Database {
-    let readers = SqlitePoolOptions::new()
-        .max_connections(READERS_MAX)
-        // A local file does not go away between two reads; asking each time costs a third of a short query.
-        .test_before_acquire(false)
-        .connect_lazy_with(options(path).create_if_missing(false).pragma("query_only", "ON"));
+    let readers = Readers::new(options(path).create_if_missing(false));
     // A keeper alone begins a term, and only in mail.db.
     let name = if term.is_some() { "mail" } else { "bell" };
     Database { writer: Writer::start(name, conn, term, disk_failed), readers }

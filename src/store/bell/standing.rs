@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use serde_json::json;
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Connection as _, Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     BellStore,
@@ -31,7 +31,8 @@ use crate::{
 impl Standings for BellStore {
     async fn standings(&self, now: Moment) -> Result<Vec<Standing>, StoreError> {
         // All counts are of one moment: a claim that is settled meanwhile is in one of them, and in one only.
-        let mut moment = self.database.readers.begin().await.map_err(failed("list the consumers"))?;
+        let mut reader = self.database.readers.acquire().await.map_err(failed("list the consumers"))?;
+        let mut moment = reader.begin().await.map_err(failed("list the consumers"))?;
         let rows = sqlx::query(sql::claims::CONSUMERS).fetch_all(&mut *moment).await;
         let mut standings = Vec::new();
         for row in &rows.map_err(failed("list the consumers"))? {

@@ -4,7 +4,7 @@
 //! it does not cover is compared row by row, at most [`SCAN_ROWS_MAX`] of them, so that no page costs more than a
 //! moment however large the mailbox is. A page that looked at so many and found too few is short: narrow the filter.
 
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use sqlx::{QueryBuilder, Sqlite};
 
 use super::rows::{self, SUMMARY, SummaryRow};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         id::MailboxId,
         message::{Direction, MessageFilter, MessagePage, MessageSummary, Status},
     },
-    store::{StoreError, failed},
+    store::{StoreError, failed, readers::Readers},
 };
 
 /// Rows that a filter without an index of its own compares for one page: about 100 ms.
@@ -31,7 +31,7 @@ const NEWER_THAN_TIME: &str =
 
 /// The messages of `mailbox` that `page` asks for.
 pub(super) async fn page(
-    readers: &SqlitePool,
+    readers: &Readers,
     mailbox: &MailboxId,
     page: &MessagePage,
 ) -> Result<Vec<MessageSummary>, StoreError> {
@@ -61,7 +61,7 @@ struct Window {
 }
 
 /// Where `page` may look; none if nothing can be there.
-async fn window(readers: &SqlitePool, mailbox: &MailboxId, page: &MessagePage) -> Result<Option<Window>, StoreError> {
+async fn window(readers: &Readers, mailbox: &MailboxId, page: &MessagePage) -> Result<Option<Window>, StoreError> {
     let mut window = Window { after: 0, before: i64::MAX };
     let by_id = async |sql: &'static str, id: &str| -> Result<Option<i64>, StoreError> {
         let found = sqlx::query_scalar(sql).bind(id).fetch_optional(readers).await;

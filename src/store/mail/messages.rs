@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use sqlx::{
-    Executor, FromRow, Row as _, Sqlite, SqliteConnection, SqlitePool,
+    Executor, FromRow, Row as _, Sqlite, SqliteConnection,
     query::Query,
     sqlite::{SqliteArguments, SqliteRow},
 };
@@ -19,6 +19,7 @@ use crate::{
         mailroom::{NewMessage, Raw},
         many::{self, Many},
         outbox::Tell,
+        readers::Readers,
     },
 };
 
@@ -190,7 +191,7 @@ pub(super) async fn rewrite(conn: &mut SqliteConnection, message: &Message, raw:
 
 /// A message with its text, if it is in that mailbox.
 pub(super) async fn by_id(
-    readers: &SqlitePool,
+    readers: &Readers,
     mailbox: &MailboxId,
     id: &MessageId,
 ) -> Result<Option<Message>, StoreError> {
@@ -233,7 +234,7 @@ pub(super) async fn mailbox_of<'e>(
 
 /// The name of a message's raw bytes.
 pub(super) async fn blob_of(
-    readers: &SqlitePool,
+    readers: &Readers,
     mailbox: &MailboxId,
     id: &MessageId,
 ) -> Result<Option<String>, StoreError> {

@@ -1,7 +1,7 @@
 //! The rows of tracking images and of their fetches.
 
 use async_trait::async_trait;
-use sqlx::{Row as _, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{MailStore, fanout, mailboxes};
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     store::{
         StoreError, failed,
         opens::{FETCHES_COUNTED_MAX, Fetch, Fetched, Image, OpenDay, Opens},
+        readers::Readers,
     },
 };
 
@@ -55,7 +56,7 @@ impl Known {
     }
 }
 
-async fn look(readers: &SqlitePool, fetch: &Fetch, day: i64) -> Result<Option<Known>, StoreError> {
+async fn look(readers: &Readers, fetch: &Fetch, day: i64) -> Result<Option<Known>, StoreError> {
     let row = sqlx::query(IMAGE)
         .bind(fetch.token_hash.as_slice())
         .bind(day)

@@ -5,7 +5,7 @@
 //! is no guess by subject: "Re: Invoice" from two customers would be one thread, and an agent would answer one with the
 //! other's matter.
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
 use super::rows::{SUMMARY, SummaryRow};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         id::{MailboxId, ThreadId},
         message::MessageSummary,
     },
-    store::{StoreError, failed, mailroom::NewMessage},
+    store::{StoreError, failed, mailroom::NewMessage, readers::Readers},
 };
 
 /// The nearest ancestors of a message that are looked up and kept: a thread is found by its latest messages, and a
@@ -52,7 +52,7 @@ pub(super) fn names(new: &NewMessage) -> String {
 
 /// The messages of a thread, the oldest first.
 pub(super) async fn messages(
-    readers: &SqlitePool,
+    readers: &Readers,
     mailbox: &MailboxId,
     thread: &ThreadId,
 ) -> Result<Vec<MessageSummary>, StoreError> {

@@ -1,5 +1,7 @@
 //! Checking the record from its first entry to its last, against the key and against a head that was kept elsewhere.
 
+use sqlx::Connection as _;
+
 use super::{super::sql, BellStore, Link, START, link};
 use crate::{
     signing::chain::same,
@@ -16,7 +18,8 @@ type Segment = (i64, i64, Vec<u8>, Vec<u8>);
 impl BellStore {
     pub(super) async fn check_audit(&self, kept: Option<&Head>) -> Result<Verdict, StoreError> {
         // First: what retention removes while this reads is then no gap.
-        let mut reader = self.database.readers.begin().await.map_err(failed("read the audit record"))?;
+        let mut reader = self.database.readers.acquire().await.map_err(failed("read the audit record"))?;
+        let mut reader = reader.begin().await.map_err(failed("read the audit record"))?;
         let segments: Vec<Segment> = sqlx::query_as(sql::audit::SEGMENTS)
             .fetch_all(&mut *reader)
             .await

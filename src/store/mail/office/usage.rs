@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use sqlx::{Row as _, SqliteConnection};
 
 use crate::{
     domain::{
         clock::UnixMillis,
         office::{DAY_MILLIS, Usage, UsageDay},
     },
-    store::{StoreError, failed},
+    store::{StoreError, failed, readers::Readers},
 };
 
 const COUNT: &str = "INSERT INTO api_calls (day, calls) VALUES (?1, ?2) \
@@ -27,11 +27,7 @@ pub(super) async fn count(conn: &mut SqliteConnection, day: i64, calls: u64) -> 
     Ok(())
 }
 
-pub(super) async fn by_day(
-    readers: &SqlitePool,
-    from: UnixMillis,
-    to: UnixMillis,
-) -> Result<Vec<UsageDay>, StoreError> {
+pub(super) async fn by_day(readers: &Readers, from: UnixMillis, to: UnixMillis) -> Result<Vec<UsageDay>, StoreError> {
     let mut days: BTreeMap<i64, Usage> = BTreeMap::new();
     let mail = sqlx::query(MAIL).bind(from.0).bind(to.0).fetch_all(readers).await;
     let natural = |number: i64| u64::try_from(number).unwrap_or(0);
@@ -53,7 +49,7 @@ pub(super) async fn by_day(
     Ok(days.into_iter().map(|(day, usage)| UsageDay { day, usage }).collect())
 }
 
-pub(super) async fn stored_bytes(readers: &SqlitePool) -> Result<u64, StoreError> {
+pub(super) async fn stored_bytes(readers: &Readers) -> Result<u64, StoreError> {
     let bytes: i64 = sqlx::query_scalar(BYTES).fetch_one(readers).await.map_err(failed("weigh the mail"))?;
     Ok(u64::try_from(bytes).unwrap_or(0))
 }
