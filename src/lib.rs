@@ -66,7 +66,9 @@
 //! has in progress). Each call passes one gate (`mcp::tools::gate`) before its tool acts: limits, read or act, its mailboxes,
 //! whose lease it is. What it may not see is answered as if it were not there, and what is in no toolset of this server is
 //! refused there. Around it, `mcp::tools::record` writes to the audit record ([`store::audit`]): an intent before an effect
-//! outside, a result after; `http::v1`'s gate does the same for requests that change something. What lies in `bell.db` tells of
+//! outside, a result after, in commits that calls share; `http::v1`'s gate does the same for requests that change something. What
+//! every call looks up (its token, the modes, the log's extent) is looked up once for all who ask at the same time, after they
+//! asked, and kept for nobody (`store::together`). What lies in `bell.db` tells of
 //! itself in its own transaction: events, leases and how long they run, and each step of what waits for an operator.
 //! `examples/audit_check` checks an export and shares no code with all this. The chain's key lies in a file outside.
 //! [`bell::retention`] and [`mail::retention`] forget in small transactions, in the keeper, every minute and every hour.

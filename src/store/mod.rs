@@ -34,6 +34,7 @@ pub mod standing;
 pub mod suppressions;
 pub mod survey;
 pub mod term;
+pub(crate) mod together;
 pub mod tokens;
 pub mod upkeep;
 pub mod webhooks;

@@ -2,7 +2,7 @@
 
 use mailbell::{
     domain::clock::Clock as _,
-    store::audit::{AuditFilter, AuditLog as _, Entry, Fault, Head, Verdict},
+    store::audit::{AuditFilter, AuditLog as _, Entry, Fault, Head, ToolCall, Verdict},
 };
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
@@ -147,4 +147,50 @@ async fn a_head_kept_elsewhere_shows_a_record_that_was_written_anew() {
     wing.tell(vec![bell::inbound(2)]).await;
     let Verdict::Whole { head_is_sealed, .. } = wing.store.verify(Some(&kept)).await.unwrap() else { panic!() };
     assert!(!head_is_sealed);
+}
+
+/// Calls at once, and how many of them are to share a commit at least.
+const CALLS: usize = 64;
+const CALLS_PER_COMMIT: u64 = 4;
+
+#[tokio::test]
+async fn calls_that_end_together_share_a_commit_and_each_is_on_record_before_its_answer() {
+    let wing = Wing::start().await;
+    let agent = wing.agent(Era::Modern).await;
+    let before = wing.store.commits();
+    let calls = (0..CALLS).map(async |call| {
+        agent.call("list_events", json!({ "limit": call + 1 })).await;
+        let on_record = entries(&wing).await;
+        let limit = json!(call + 1);
+        assert!(on_record.iter().any(|entry| entry["what"] == "result" && entry["arguments"]["limit"] == limit));
+    });
+    futures::future::join_all(calls).await;
+    let commits = wing.store.commits() - before;
+    assert!(commits * CALLS_PER_COMMIT <= CALLS as u64, "{commits} commits for {CALLS} calls");
+    assert!(matches!(wing.store.verify(None).await.unwrap(), Verdict::Whole { .. }));
+}
+
+#[tokio::test]
+async fn of_entries_that_are_written_together_each_is_answered_with_its_own_id() {
+    let wing = BellWing::start().await;
+    // As many as take every length of a statement.
+    for count in [1, 2, 15, 16, 17, 47, 300] {
+        let told = (0..count).map(|call| {
+            let call = ToolCall {
+                tool: format!("tool {call} of {count}"),
+                principal: None,
+                holder: "one".into(),
+                client: None,
+                client_version: None,
+                arguments: Value::Null,
+            };
+            let (store, now) = (wing.store.clone(), wing.clock.now());
+            async move { (call.tool.clone(), store.record(Entry::Intent(call), now).await.unwrap()) }
+        });
+        for (tool, id) in futures::future::join_all(told).await {
+            let (rows, _) = wing.store.entries(&AuditFilter::default(), id - 1, 1).await.unwrap();
+            assert_eq!((rows[0].id, rows[0].entry["tool"].as_str()), (id, Some(&*tool)));
+        }
+    }
+    assert!(matches!(wing.store.verify(None).await.unwrap(), Verdict::Whole { .. }));
 }

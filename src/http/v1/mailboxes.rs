@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Extension, extract::State};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     bell::oversight::Oversight,
-    domain::message::Mailbox,
+    domain::{message::Mailbox, oversight::Rules},
     mail::api::{Api, ApiError, FeatureChange, MailboxChange},
     store::oversight::Decider,
 };
@@ -31,6 +32,9 @@ pub(super) struct NewMailbox {
     webhook_url: Option<String>,
 }
 
+/// Mailboxes of a list that are looked up at once.
+const SHAPED_AT_ONCE: usize = 64;
+
 /// Every mailbox, by address.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Mailboxes {
@@ -42,11 +46,12 @@ pub(super) async fn list(
     Extension(oversight): Extension<Arc<Oversight>>,
     Caller(key): Caller,
 ) -> Result<Done<Mailboxes>, Failure> {
-    let mut mailboxes = Vec::new();
-    for mailbox in api.mailboxes(&key).await? {
-        mailboxes.push(shape(&api, &oversight, &mailbox).await?);
-    }
-    Ok(Answer(Mailboxes { mailboxes }))
+    let (mailboxes, rules) = (api.mailboxes(&key).await?, oversight.rules().await.map_err(ApiError::from)?);
+    // Those that are asked about at once are looked up together.
+    let (api, rules) = (&api, &rules);
+    let shapes = stream::iter(mailboxes).map(|mailbox| async move { shape(api, rules, &mailbox).await });
+    let shapes = shapes.buffered(SHAPED_AT_ONCE);
+    Ok(Answer(Mailboxes { mailboxes: shapes.try_collect().await? }))
 }
 
 pub(super) async fn add(
@@ -61,7 +66,7 @@ pub(super) async fn add(
         )
     })?;
     let mailbox = api.add_mailbox(&key, &address, new.display_name, new.webhook_url).await?;
-    Ok(Answer(shape(&api, &oversight, &mailbox).await?))
+    Ok(Answer(shape(&api, &oversight.rules().await.map_err(ApiError::from)?, &mailbox).await?))
 }
 
 pub(super) async fn show(
@@ -71,12 +76,12 @@ pub(super) async fn show(
     At(mailbox): At<String>,
 ) -> Result<Done<shapes::Mailbox>, Failure> {
     let mailbox = api.mailbox(&key, &mailbox).await?;
-    Ok(Answer(shape(&api, &oversight, &mailbox).await?))
+    Ok(Answer(shape(&api, &oversight.rules().await.map_err(ApiError::from)?, &mailbox).await?))
 }
 
-async fn shape(api: &Api, oversight: &Oversight, mailbox: &Mailbox) -> Result<shapes::Mailbox, Failure> {
-    let mode = oversight.rules().await.map_err(ApiError::from)?.mode_for(Some(mailbox.address.as_str()));
-    Ok(shapes::Mailbox::of(mailbox, &api.settings(mailbox).await?, mode, api.tracks_opens(mailbox).await?))
+async fn shape(api: &Api, rules: &Rules, mailbox: &Mailbox) -> Result<shapes::Mailbox, Failure> {
+    let (settings, tracks_opens) = tokio::try_join!(api.settings(mailbox), api.tracks_opens(mailbox))?;
+    Ok(shapes::Mailbox::of(mailbox, &settings, rules.mode_for(Some(mailbox.address.as_str())), tracks_opens))
 }
 
 /// What is to be changed. A text that is empty or null takes away what was there.

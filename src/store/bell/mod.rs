@@ -45,16 +45,22 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     append::Appender,
-    audit::{Auditor, audit_key},
+    audit::{Auditor, Calls, audit_key},
     frontier::Frontiers,
 };
 use super::{
     StoreError, failed,
+    log::Extent,
     sqlite::{Database, OpenError, Schema, open},
     survey::{self, Survey},
     term,
+    together::Together,
+    tokens::{Principal, TokenHash},
 };
-use crate::{domain::id::LogId, ids::Ids};
+use crate::{
+    domain::{id::LogId, oversight::Rules},
+    ids::Ids,
+};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/bell/migrations");
 
@@ -86,7 +92,18 @@ pub struct BellStore {
     log_id: LogId,
     frontiers: Arc<Frontiers>,
     auditor: Auditor,
+    calls: Calls,
+    looks: Looks,
     path: PathBuf,
+}
+
+/// What many calls look up at once, each kind together.
+#[derive(Clone, Default)]
+struct Looks {
+    extents: Together<(), Extent>,
+    bearers: Together<TokenHash, Result<Option<Principal>, StoreError>>,
+    rules: Together<(), Rules>,
+    received_mailboxes: Together<(), Vec<String>>,
 }
 
 impl BellStore {
@@ -106,7 +123,16 @@ impl BellStore {
         let key_file = path.with_file_name(AUDIT_KEY_FILE);
         let auditor = audit_key(&key_file, ids).map(Auditor::new).map_err(|source| OpenError::AuditKey { source })?;
         let appender = Appender::start(database.writer.clone(), auditor.clone());
-        Ok(Self { database, appender, log_id, frontiers: Arc::default(), auditor, path: path.to_owned() })
+        Ok(Self {
+            database,
+            appender,
+            log_id,
+            frontiers: Arc::default(),
+            auditor,
+            calls: Calls::default(),
+            looks: Looks::default(),
+            path: path.to_owned(),
+        })
     }
 
     /// Begins a keeper's term, and answers its epoch. Every process writes to this database, so an epoch fences nothing here:

@@ -25,20 +25,13 @@ const NAME_MILLIS: i64 = 86_400_000;
 #[async_trait]
 impl Oversights for BellStore {
     async fn rules(&self) -> Result<Rules, StoreError> {
-        let doing = failed("read what the operator has set");
-        let rows = sqlx::query(sql::oversight::RULES).fetch_all(&self.database.readers).await.map_err(doing)?;
-        let mut rules = Rules::default();
-        for row in rows {
-            let mode = mode(row.get("mode"))?;
-            if let Some(mailbox) = row.get::<Option<String>, _>("mailbox") {
-                rules.mailboxes.insert(mailbox, mode);
-            } else {
-                rules.mode = mode;
-                rules.paused = row.get("paused");
-                rules.operator = row.get("operator");
-            }
-        }
-        Ok(rules)
+        let readers = self.database.readers.clone();
+        let read = self.looks.rules.ask((), move |asked| async move {
+            let rows = sqlx::query(sql::oversight::RULES).fetch_all(&readers).await;
+            let rules = rules(&rows.map_err(failed("read what the operator has set"))?)?;
+            Ok(vec![rules; asked.len()])
+        });
+        read.await
     }
 
     async fn set_mode(
@@ -363,6 +356,21 @@ fn step(
     note: Option<String>,
 ) -> Entry {
     Entry::Action { action_id, step, by, mailbox: None, summary: None, digest, recipients: Vec::new(), note }
+}
+
+fn rules(rows: &[SqliteRow]) -> Result<Rules, StoreError> {
+    let mut rules = Rules::default();
+    for row in rows {
+        let mode = mode(row.get("mode"))?;
+        if let Some(mailbox) = row.get::<Option<String>, _>("mailbox") {
+            rules.mailboxes.insert(mailbox, mode);
+        } else {
+            rules.mode = mode;
+            rules.paused = row.get("paused");
+            rules.operator = row.get("operator");
+        }
+    }
+    Ok(rules)
 }
 
 fn mode(word: &str) -> Result<OversightMode, StoreError> {

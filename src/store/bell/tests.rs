@@ -60,6 +60,7 @@ async fn every_statement_is_prepared() {
         .chain(super::notices::ALL)
         .copied()
         .chain(append::INSERTS.iter().map(String::as_str))
+        .chain(audit::ADDS.iter().map(String::as_str))
     {
         let prepared = (&mut *conn).prepare(AssertSqlSafe(text).into_sql_str()).await;
         assert!(prepared.is_ok(), "{text}\n{:?}", prepared.err());

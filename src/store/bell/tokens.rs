@@ -1,6 +1,6 @@
 //! Tokens, as rows with hashes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -16,6 +16,7 @@ use crate::{
         StoreError,
         audit::Entry,
         failed,
+        readers::Readers,
         tokens::{Listed, Made, Principal, TOKENS_MAX, TokenHash, TokenScope, Tokens},
     },
 };
@@ -136,15 +137,32 @@ impl Tokens for BellStore {
     }
 
     async fn principal(&self, hash: TokenHash) -> Result<Option<Principal>, StoreError> {
-        let found: Option<Row> = sqlx::query_as(sql::tokens::PRINCIPAL)
-            .bind(hash.to_vec())
-            .fetch_optional(&self.database.readers)
-            .await
-            .map_err(failed("look for a token"))?;
-        let Some(row) = found else { return Ok(None) };
-        let Listed { name, scope, grant, .. } = row.listed()?;
-        Ok(Some(Principal { name, scope, grant }))
+        let readers = self.database.readers.clone();
+        self.looks.bearers.ask(hash, move |hashes| async move { bearers(&readers, hashes).await }).await?
     }
+}
+
+/// Whom tokens stand for, in their order.
+async fn bearers(
+    readers: &Readers,
+    hashes: Vec<TokenHash>,
+) -> Result<Vec<Result<Option<Principal>, StoreError>>, StoreError> {
+    // Most calls that come together are one agent's, or a few agents'.
+    let asked = json!(hashes.iter().map(hex::encode).collect::<BTreeSet<_>>()).to_string();
+    let rows: Vec<Bearer> = sqlx::query_as(sql::tokens::PRINCIPALS)
+        .bind(asked)
+        .fetch_all(readers)
+        .await
+        .map_err(failed("look for a token"))?;
+    let found: HashMap<Vec<u8>, _> = rows
+        .into_iter()
+        .map(|Bearer { sha256, row }| {
+            let principal = row.listed().map(|Listed { name, scope, grant, .. }| Principal { name, scope, grant });
+            (sha256, principal)
+        })
+        .collect();
+    // A row that cannot be read is its own bearer's trouble.
+    Ok(hashes.iter().map(|hash| found.get(hash.as_slice()).cloned().transpose()).collect())
 }
 
 async fn free_of(
@@ -160,6 +178,14 @@ async fn free_of(
         .await
         .map_err(failed("give back what a token held"))?;
     tell_taken_back(conn, auditor, freed, "its token was revoked", now).await
+}
+
+/// A token's row, with its hash.
+#[derive(sqlx::FromRow)]
+struct Bearer {
+    sha256: Vec<u8>,
+    #[sqlx(flatten)]
+    row: Row,
 }
 
 /// A token's row.

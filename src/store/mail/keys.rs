@@ -1,5 +1,7 @@
 //! The keys of the API, as rows.
 
+use std::collections::{BTreeSet, HashMap};
+
 use async_trait::async_trait;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
@@ -9,8 +11,13 @@ use crate::{
     store::{
         StoreError, failed,
         keys::{ApiKeys, KeyAdded, TokenHash},
+        readers::Readers,
     },
 };
+
+/// Those with the hashes of a JSON list.
+const OF: &str = "SELECT hash, id, prefix, name, scopes, created_at FROM api_key
+                  WHERE hash IN (SELECT unhex(value) FROM json_each(?1))";
 
 fn key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
     let name: String = row.get("name");
@@ -32,6 +39,17 @@ fn key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
 fn words(key: &ApiKey) -> String {
     let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
     scopes.join(" ")
+}
+
+/// The keys of these hashes, in their order.
+async fn keys_of(
+    readers: &Readers,
+    hashes: Vec<TokenHash>,
+) -> Result<Vec<Result<Option<ApiKey>, StoreError>>, StoreError> {
+    let asked = serde_json::json!(hashes.iter().map(hex::encode).collect::<BTreeSet<_>>()).to_string();
+    let rows = sqlx::query(OF).bind(asked).fetch_all(readers).await.map_err(failed("look an API key up"))?;
+    let found: HashMap<&[u8], &SqliteRow> = rows.iter().map(|row| (row.get("hash"), row)).collect();
+    Ok(hashes.iter().map(|hash| found.get(hash.as_slice()).map(|row| key(row)).transpose()).collect())
 }
 
 #[async_trait]
@@ -108,13 +126,8 @@ impl ApiKeys for MailStore {
     }
 
     async fn key_of(&self, hash: &TokenHash) -> Result<Option<ApiKey>, StoreError> {
-        sqlx::query("SELECT id, prefix, name, scopes, created_at FROM api_key WHERE hash = ?1")
-            .bind(hash.as_slice())
-            .fetch_optional(&self.database.readers)
-            .await
-            .map_err(failed("look an API key up"))?
-            .map(|row| key(&row))
-            .transpose()
+        let readers = self.database.readers.clone();
+        self.looks.keys.ask(*hash, move |hashes| async move { keys_of(&readers, hashes).await }).await?
     }
 
     async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {

@@ -40,15 +40,19 @@ use tokio_util::sync::CancellationToken;
 use self::recorder::Recorder;
 use super::{
     StoreError,
+    keys::TokenHash,
     mailroom::{Added, Mailroom, NewMessage},
     sqlite::{Database, OpenError, open_for_a_term},
     survey::{self, Survey},
     term::Term,
+    together::Together,
 };
 use crate::domain::{
     address::Address,
     id::{MailboxId, MessageId, ThreadId},
+    key::ApiKey,
     message::{Mailbox, Message, MessagePage, MessageSummary},
+    office::MailboxSettings,
 };
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/mail/migrations");
@@ -73,6 +77,21 @@ pub struct MailStore {
     database: Database,
     term: Term,
     recorder: Recorder,
+    looks: Looks,
+}
+
+/// What many requests look up at once, each kind together.
+#[derive(Clone, Default)]
+struct Looks {
+    mailboxes: Together<(), Vec<Mailbox>>,
+    settings: Together<MailboxId, Result<MailboxSettings, StoreError>>,
+    tracking: Together<MailboxId, bool>,
+    keys: Together<TokenHash, Result<Option<ApiKey>, StoreError>>,
+}
+
+/// Ids as a statement takes a list of them.
+fn json_list(ids: &[MailboxId]) -> String {
+    serde_json::json!(ids).to_string()
 }
 
 impl MailStore {
@@ -81,7 +100,7 @@ impl MailStore {
     pub async fn open(path: &Path, disk_failed: CancellationToken) -> Result<Self, OpenError> {
         let (database, term) = open_for_a_term(path, &MIGRATIONS, disk_failed).await?;
         let recorder = Recorder::start(database.writer.clone());
-        Ok(Self { database, term, recorder })
+        Ok(Self { database, term, recorder, looks: Looks::default() })
     }
 
     /// The term that this opening began.
@@ -130,7 +149,12 @@ impl Mailroom for MailStore {
     }
 
     async fn mailboxes(&self) -> Result<Vec<Mailbox>, StoreError> {
-        mailboxes::all(&self.database.readers).await
+        let readers = self.database.readers.clone();
+        let listed = self.looks.mailboxes.ask((), move |asked| async move {
+            let all = mailboxes::all(&readers).await?;
+            Ok(vec![all; asked.len()])
+        });
+        listed.await
     }
 
     async fn mailbox(&self, id: &MailboxId) -> Result<Option<Mailbox>, StoreError> {

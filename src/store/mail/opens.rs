@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
-use super::{MailStore, fanout, mailboxes};
+use super::{MailStore, fanout, json_list, mailboxes};
 use crate::{
     domain::{
         clock::UnixMillis,
@@ -32,7 +32,8 @@ const COUNT: &str = "INSERT INTO open_day (message_id, recipient, day, mailbox_i
      RETURNING fetches";
 const OPENS_OF: &str = "SELECT recipient, fetches, by_machines, first_at, last_at FROM open_day \
      WHERE message_id = ?1 ORDER BY day, recipient";
-const TRACKS: &str = "SELECT track_opens FROM mailbox WHERE id = ?1";
+/// Those of a JSON list that do.
+const TRACKS: &str = "SELECT id FROM mailbox WHERE track_opens AND id IN (SELECT value FROM json_each(?1))";
 const TRACK: &str = "UPDATE mailbox SET track_opens = ?2 WHERE id = ?1";
 
 /// Whom an image is about, and how often it was fetched today.
@@ -154,12 +155,16 @@ impl Opens for MailStore {
     }
 
     async fn tracks_opens(&self, mailbox: &MailboxId) -> Result<bool, StoreError> {
-        let on: Option<bool> = sqlx::query_scalar(TRACKS)
-            .bind(mailbox.as_str())
-            .fetch_optional(&self.database.readers)
-            .await
-            .map_err(failed("ask whether a mailbox tracks opens"))?;
-        Ok(on.unwrap_or(false))
+        let readers = self.database.readers.clone();
+        let asked = self.looks.tracking.ask(mailbox.clone(), move |all| async move {
+            let on: Vec<String> = sqlx::query_scalar(TRACKS)
+                .bind(json_list(&all))
+                .fetch_all(&readers)
+                .await
+                .map_err(failed("ask whether a mailbox tracks opens"))?;
+            Ok(all.iter().map(|one| on.iter().any(|on| on == one.as_str())).collect())
+        });
+        asked.await
     }
 
     async fn track_opens(&self, mailbox: &MailboxId, on: bool) -> Result<bool, StoreError> {

@@ -3,6 +3,7 @@
 //! Whoever writes something worth telling calls [`Auditor::record`] with the connection of that transaction. Under the write
 //! lock the last row is the end of the chain, whichever process wrote it.
 
+mod adding;
 mod key;
 mod verify;
 
@@ -11,7 +12,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
-pub(super) use self::key::audit_key;
+#[cfg(test)]
+pub(super) use self::adding::ADDS;
+pub(super) use self::{adding::Calls, key::audit_key};
 use super::{BellStore, sql};
 use crate::{
     domain::clock::UnixMillis,
@@ -48,22 +51,6 @@ pub(super) struct Stored {
 impl Auditor {
     pub(super) fn new(key: ChainKey) -> Self {
         Self { key: Arc::new(key) }
-    }
-
-    /// Adds `entry` inside the transaction of `conn`, and answers with its id.
-    pub(super) async fn record(
-        &self,
-        conn: &mut SqliteConnection,
-        at: UnixMillis,
-        entry: &Entry,
-    ) -> Result<i64, StoreError> {
-        let (last, before) = end(conn).await?;
-        let (id, what) = (last + 1, entry.what());
-        let entry = serde_json::to_string(entry).expect("an entry has string keys and no number that JSON lacks");
-        let mac = self.link(&before, id, at.0, what, &entry);
-        let add = sqlx::query(sql::audit::ADD_AUDIT).bind(id).bind(at.0).bind(what).bind(entry).bind(mac.to_vec());
-        add.execute(conn).await.map_err(failed("write the audit record"))?;
-        Ok(id)
     }
 
     fn link(&self, before: &Link, id: i64, at: i64, what: &str, entry: &str) -> Link {
@@ -146,12 +133,10 @@ fn takes(filter: &AuditFilter, what: &str, row: &Row) -> bool {
 #[async_trait]
 impl AuditLog for BellStore {
     async fn record(&self, entry: Entry, now: UnixMillis) -> Result<i64, StoreError> {
-        let auditor = self.auditor.clone();
-        let recorded = self.database.writer.write(move |conn| {
-            let (auditor, entry) = (auditor.clone(), entry.clone());
-            Box::pin(async move { auditor.record(conn, now, &entry).await })
-        });
-        recorded.await
+        let (auditor, writer) = (self.auditor.clone(), self.database.writer.clone());
+        // Whoever waits for the commit before this one shares the next.
+        let calls = self.calls.ask((entry, now), move |entries| async move { Ok(auditor.add(writer, entries).await) });
+        calls.await?
     }
 
     async fn entries(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<(Vec<Row>, i64), StoreError> {

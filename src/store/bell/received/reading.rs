@@ -23,8 +23,15 @@ const THREAD_MAX: i64 = 500;
 #[async_trait]
 impl ReceivedMail for BellStore {
     async fn received_mailboxes(&self) -> Result<Vec<String>, StoreError> {
-        let found = sqlx::query_scalar(sql::MAILBOXES).fetch_all(&self.database.readers).await;
-        found.map_err(failed("list the mailboxes of received messages"))
+        let readers = self.database.readers.clone();
+        let listed = self.looks.received_mailboxes.ask((), move |asked| async move {
+            let all: Vec<String> = sqlx::query_scalar(sql::MAILBOXES)
+                .fetch_all(&readers)
+                .await
+                .map_err(failed("list the mailboxes of received messages"))?;
+            Ok(vec![all; asked.len()])
+        });
+        listed.await
     }
 
     async fn received(&self, id: &MessageId) -> Result<Option<Received>, StoreError> {

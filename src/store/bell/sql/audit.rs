@@ -3,7 +3,12 @@
 pub(in super::super) const LAST_AUDIT: &str = "SELECT id, mac FROM audit ORDER BY id DESC LIMIT 1";
 pub(in super::super) const FIRST_AUDIT: &str = "SELECT min(id) FROM audit";
 pub(in super::super) const AUDIT_MAC: &str = "SELECT mac FROM audit WHERE id = ?";
-pub(in super::super) const ADD_AUDIT: &str = "INSERT INTO audit (id, at, what, entry, mac) VALUES (?, ?, ?, ?, ?)";
+/// Adds `rows` entries.
+pub(in super::super) fn add_audit(rows: usize) -> String {
+    let row = "(?, ?, ?, ?, ?)";
+    format!("INSERT INTO audit (id, at, what, entry, mac) VALUES {row}{}", format!(", {row}").repeat(rows - 1))
+}
+
 pub(in super::super) const AUDIT_AFTER: &str =
     "SELECT id, at, what, entry, mac FROM audit WHERE id > ? ORDER BY id LIMIT ?";
 pub(in super::super) const CUT_AUDIT: &str = "DELETE FROM audit WHERE id <= ?";
@@ -15,4 +20,4 @@ pub(in super::super) const SEGMENTS: &str = "SELECT first, last, mac, seal FROM 
 /// Every statement above; a test prepares each.
 #[cfg(test)]
 pub(super) const ALL: &[&str] =
-    &[LAST_AUDIT, FIRST_AUDIT, AUDIT_MAC, ADD_AUDIT, AUDIT_AFTER, CUT_AUDIT, LAST_SEAL, ADD_SEGMENT, SEGMENTS];
+    &[LAST_AUDIT, FIRST_AUDIT, AUDIT_MAC, AUDIT_AFTER, CUT_AUDIT, LAST_SEAL, ADD_SEGMENT, SEGMENTS];

@@ -3,8 +3,9 @@
 pub(in super::super) const PUT_TOKEN: &str = "INSERT INTO tokens (name, scope, sha256, created_at) VALUES (?, ?, ?, ?) \
      ON CONFLICT (name) DO UPDATE SET scope = excluded.scope, sha256 = excluded.sha256, created_at = excluded.created_at";
 pub(in super::super) const HAS_TOKEN: &str = "SELECT 1 FROM tokens WHERE name = ?";
-pub(in super::super) const PRINCIPAL: &str =
-    "SELECT name, scope, may, mailboxes, human_present, expires_at, created_at FROM tokens WHERE sha256 = ?";
+/// Those with the hashes of a JSON list.
+pub(in super::super) const PRINCIPALS: &str = "SELECT sha256, name, scope, may, mailboxes, human_present, expires_at, created_at \
+     FROM tokens WHERE sha256 IN (SELECT unhex(value) FROM json_each(?))";
 pub(in super::super) const TOKENS: &str =
     "SELECT name, scope, may, mailboxes, human_present, expires_at, created_at FROM tokens ORDER BY name";
 pub(in super::super) const TOKEN_HASHES: &str = "SELECT sha256, expires_at FROM tokens";
@@ -25,7 +26,7 @@ pub(super) const ALL: &[&str] = &[
     USE_CONSOLE_CODE,
     PUT_TOKEN,
     HAS_TOKEN,
-    PRINCIPAL,
+    PRINCIPALS,
     TOKENS,
     TOKEN_HASHES,
     COUNT_TOKENS,

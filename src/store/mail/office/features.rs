@@ -1,6 +1,6 @@
 //! What a mailbox has beside its copies and its signature, as columns of its settings.
 
-use sqlx::{Executor, Row as _, Sqlite, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
     domain::{
@@ -10,19 +10,11 @@ use crate::{
     store::{StoreError, failed},
 };
 
-/// A webhook that was deleted by its id is no longer the mailbox's.
-const OF: &str = "SELECT w.id AS webhook_id, w.endpoint, s.oversight_webhook_url, s.default_gate_timing,
-                         s.scheduling_enabled, s.ai_disclosure, s.mcp_configured
-                  FROM mailbox_settings s LEFT JOIN webhook w ON w.id = s.webhook_id WHERE s.mailbox_id = ?1";
 const PUT: &str = "UPDATE mailbox_settings SET webhook_id = ?2, oversight_webhook_url = ?3, default_gate_timing = ?4,
                           scheduling_enabled = ?5, ai_disclosure = ?6, mcp_configured = ?7 WHERE mailbox_id = ?1";
 
-pub(super) async fn of<'e>(
-    db: impl Executor<'e, Database = Sqlite>,
-    mailbox: &MailboxId,
-) -> Result<MailboxFeatures, StoreError> {
-    let row = sqlx::query(OF).bind(mailbox.as_str()).fetch_optional(db).await;
-    let Some(row) = row.map_err(failed("read what a mailbox has"))? else { return Ok(MailboxFeatures::default()) };
+/// Those in a row of settings.
+pub(super) fn read(row: &SqliteRow, mailbox: &MailboxId) -> Result<MailboxFeatures, StoreError> {
     let corrupt = |why| StoreError::Corrupt { table: "mailbox_settings", row: mailbox.to_string(), why };
     let webhook = match (row.get::<Option<String>, _>("webhook_id"), row.get::<Option<&str>, _>("endpoint")) {
         (Some(id), Some(endpoint)) => {

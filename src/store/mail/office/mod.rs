@@ -25,8 +25,10 @@ use crate::{
 #[async_trait]
 impl Office for MailStore {
     async fn settings(&self, mailbox: &MailboxId) -> Result<MailboxSettings, StoreError> {
-        let features = features::of(&self.database.readers, mailbox).await?;
-        Ok(MailboxSettings { features, ..settings::of(&self.database.readers, mailbox).await? })
+        let readers = self.database.readers.clone();
+        let read =
+            self.looks.settings.ask(mailbox.clone(), move |all| async move { settings::of(&readers, all).await });
+        read.await?
     }
 
     async fn set(

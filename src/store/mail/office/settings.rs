@@ -1,29 +1,44 @@
 //! How mailboxes are set, and what the account is called.
 
-use sqlx::{Executor, Row as _, Sqlite, SqliteConnection};
+use std::collections::HashMap;
+
+use sqlx::{Executor, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow};
+
+use super::features;
 
 use crate::{
     domain::{
         address::Address,
         id::MailboxId,
-        office::{Account, MailboxFeatures, MailboxSettings},
+        office::{Account, MailboxSettings},
     },
-    store::{StoreError, failed},
+    store::{StoreError, failed, mail::json_list, readers::Readers},
 };
 
-const OF: &str = "SELECT auto_cc, auto_bcc, signature_block FROM mailbox_settings WHERE mailbox_id = ?1";
+/// Of a JSON list of mailboxes. A webhook that was deleted by its id is no longer the mailbox's.
+const OF: &str = "SELECT s.mailbox_id, s.auto_cc, s.auto_bcc, s.signature_block, w.id AS webhook_id, w.endpoint,
+                         s.oversight_webhook_url, s.default_gate_timing, s.scheduling_enabled, s.ai_disclosure,
+                         s.mcp_configured
+                  FROM mailbox_settings s LEFT JOIN webhook w ON w.id = s.webhook_id
+                  WHERE s.mailbox_id IN (SELECT value FROM json_each(?1))";
 const NAME: &str = "UPDATE mailbox SET display_name = ?2 WHERE id = ?1";
 const PUT: &str = "INSERT INTO mailbox_settings (mailbox_id, auto_cc, auto_bcc, signature_block)
      SELECT id, ?2, ?3, ?4 FROM mailbox WHERE id = ?1
      ON CONFLICT (mailbox_id) DO UPDATE SET auto_cc = ?2, auto_bcc = ?3, signature_block = ?4";
 
-/// Without its features.
-pub(super) async fn of<'e>(
-    db: impl Executor<'e, Database = Sqlite>,
-    mailbox: &MailboxId,
-) -> Result<MailboxSettings, StoreError> {
-    let row = sqlx::query(OF).bind(mailbox.as_str()).fetch_optional(db).await;
-    let Some(row) = row.map_err(failed("read how a mailbox is set"))? else { return Ok(MailboxSettings::default()) };
+/// How these mailboxes are set, in their order.
+pub(super) async fn of(
+    readers: &Readers,
+    mailboxes: Vec<MailboxId>,
+) -> Result<Vec<Result<MailboxSettings, StoreError>>, StoreError> {
+    let rows = sqlx::query(OF).bind(json_list(&mailboxes)).fetch_all(readers).await;
+    let rows = rows.map_err(failed("read how a mailbox is set"))?;
+    let found: HashMap<&str, &SqliteRow> = rows.iter().map(|row| (row.get("mailbox_id"), row)).collect();
+    let read = |mailbox: &MailboxId| found.get(mailbox.as_str()).map(|row| settings(row, mailbox)).transpose();
+    Ok(mailboxes.iter().map(|mailbox| Ok(read(mailbox)?.unwrap_or_default())).collect())
+}
+
+fn settings(row: &SqliteRow, mailbox: &MailboxId) -> Result<MailboxSettings, StoreError> {
     let corrupt = |why| StoreError::Corrupt { table: "mailbox_settings", row: mailbox.to_string(), why };
     let address = |name: &str| -> Result<Option<Address>, StoreError> {
         let text: Option<String> = row.get(name);
@@ -33,7 +48,7 @@ pub(super) async fn of<'e>(
         auto_cc: address("auto_cc")?,
         auto_bcc: address("auto_bcc")?,
         signature_block: row.get("signature_block"),
-        features: MailboxFeatures::default(),
+        features: features::read(row, mailbox)?,
     })
 }
 
