@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{
     error::{SAID_CHARS_MAX, UpstreamError},
-    keeper::Keeper,
+    keeper::{Keeper, Proofs},
 };
 use crate::{
     bell::oversight::{Held, Pass},
@@ -57,6 +57,7 @@ pub(super) struct Client {
     key: Secret,
     /// Who has to prove itself at `base`, where that is a published address.
     pub(super) keeper: Option<Keeper>,
+    proofs: Proofs,
     clock: Arc<dyn Clock>,
 }
 
@@ -89,7 +90,7 @@ impl Client {
             tracing::warn!(%error, "no TLS certificates on this system; https mail APIs cannot be reached");
             builder().tls_certs_only([]).build()
         })?;
-        Ok(Self { http, base, key, keeper: None, clock })
+        Ok(Self { http, base, key, keeper: None, proofs: Proofs::default(), clock })
     }
 
     pub(super) async fn get<T: DeserializeOwned>(
@@ -140,12 +141,12 @@ impl Client {
     /// One request, and its answer, whatever that is. `url` is at `base`.
     async fn send(&self, base: &Url, request: reqwest::RequestBuilder) -> Result<Response, Unsent> {
         if let Some(keeper) = &self.keeper {
-            keeper.prove(&self.http, base).await.map_err(|why| Unsent { begun: false, why })?;
+            keeper.prove(&self.proofs, &self.http, base).await.map_err(|why| Unsent { begun: false, why })?;
         }
         request.bearer_auth(self.key.expose()).send().await.map_err(|error| Unsent {
             begun: !error.is_connect(),
             // The address is no secret, but an error that carries it is longer and no clearer.
-            why: UpstreamError::Unreachable { source: error.without_url() },
+            why: UpstreamError::Unreachable { source: error.without_url().into() },
         })
     }
 
@@ -310,7 +311,7 @@ async fn bounded(response: Response, bytes_max: usize) -> Result<Option<Vec<u8>>
     let mut bytes = Vec::new();
     let mut stream = response.bytes_stream();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|source| UpstreamError::Unreachable { source: source.without_url() })?;
+        let chunk = chunk.map_err(|source| UpstreamError::Unreachable { source: source.without_url().into() })?;
         if bytes.len() + chunk.len() > bytes_max {
             return Ok(None);
         }

@@ -1,5 +1,7 @@
 //! Why the mail API did not do what it was asked, in sentences that say what to do next.
 
+use std::sync::Arc;
+
 use crate::{
     bell::oversight::{Held, HoldError},
     domain::id::{DeliveryId, MessageId, ThreadId, WebhookId},
@@ -71,7 +73,7 @@ pub enum UpstreamError {
     Unreachable {
         /// What went wrong.
         #[source]
-        source: reqwest::Error,
+        source: Arc<reqwest::Error>,
     },
     /// Its address is not known yet.
     #[error("the mail service is not up yet; try again in a few seconds")]

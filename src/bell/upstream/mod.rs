@@ -94,7 +94,8 @@ impl Upstream {
         clock: Arc<dyn Clock>,
         authority: Authority,
     ) -> Result<Self, UpstreamError> {
-        let client = Client::new(base, api_key, clock).map_err(|source| UpstreamError::Unreachable { source })?;
+        let client =
+            Client::new(base, api_key, clock).map_err(|source| UpstreamError::Unreachable { source: source.into() })?;
         Ok(Self { client, map, received: None, known: Mutex::default(), authority })
     }
 
