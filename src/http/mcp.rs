@@ -5,10 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::{
     Json, Router,
-    body::Body,
-    extract::{Request, State},
+    body::{Body, HttpBody as _},
+    extract::Request,
     http::{HeaderValue, Method, StatusCode, header},
-    middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::any,
 };
@@ -48,85 +47,104 @@ pub trait Gate: Send + Sync + 'static {
 pub fn router(server: Server, gate: Arc<dyn Gate>, reach: Reach, shutdown: CancellationToken) -> Router {
     let server = server.until(shutdown.clone());
     let (service, book) = over_http::service(server.clone(), reach, shutdown);
+    let behind = Arc::new((Door { gate, book, server }, service));
+    // No layers: for each request, each of them makes a copy of all that is below it.
+    let serve = move |request: Request| {
+        let behind = behind.clone();
+        async move {
+            let (door, service) = &*behind;
+            match door.let_in(request).await {
+                Ok((request, visitor)) => door.let_out(visitor, service.handle(request).await.map(Body::new)).await,
+                Err(refusal) => refusal,
+            }
+        }
+    };
     Router::new()
-        .route_service("/mcp", service.clone())
-        .route_service("/mcp/", service)
-        .layer(middleware::from_fn_with_state(server.clone(), beginning_streams))
-        .layer(middleware::from_fn_with_state(server, ending_sessions))
-        .layer(middleware::from_fn_with_state(book, of_one_principal))
-        .layer(middleware::from_fn_with_state(gate, authenticated))
+        .route("/mcp", any(serve.clone()))
+        .route("/mcp/", any(serve))
         // Outside the check: it tells nothing but where to go.
         .route("/sse", any(sse))
 }
 
-async fn authenticated(State(gate): State<Arc<dyn Gate>>, mut request: Request, next: Next) -> Response {
-    let Some(token) = bearer(&request) else {
-        return unauthorized(
-            r#"Bearer realm="mailbell""#,
-            "this server needs a bearer token: send `Authorization: Bearer …` with the one that `mailbell token show mcp` prints",
-        );
-    };
-    let Some(principal) = gate.admit(&token).await else {
-        return unauthorized(
-            r#"Bearer realm="mailbell", error="invalid_token""#,
-            "this bearer token is not accepted; `mailbell token show mcp` prints the one that is",
-        );
-    };
-    request.extensions_mut().insert(principal);
-    // It has done its work; nothing further in needs to see it.
-    request.headers_mut().remove(header::AUTHORIZATION);
-    next.run(request).await
+/// What stands before the server.
+struct Door {
+    gate: Arc<dyn Gate>,
+    book: SessionBook,
+    server: Server,
 }
 
-/// Keeps each session to the principal that opened it, and ends streams and sessions with the principal's token.
-async fn of_one_principal(State(book): State<SessionBook>, request: Request, next: Next) -> Response {
-    let Some(principal) = request.extensions().get::<Principal>().cloned() else { return next.run(request).await };
-    let session = request.headers().get(SESSION_HEADER).and_then(|id| id.to_str().ok()).map(str::to_owned);
-    match &session {
-        // As if it were not there: what others have is nobody's business.
-        Some(session) if book.is_foreign(session, &principal) => return StatusCode::NOT_FOUND.into_response(),
-        // Only the older protocol opens sessions, and it opens them before it says which version it speaks.
-        None if request.method() == Method::POST
-            && !request.headers().contains_key(VERSION_HEADER)
-            && book.is_full(&principal).await =>
-        {
-            return too_many_sessions();
+/// Whose request is answered, and in which session, where it names one.
+struct Visitor {
+    principal: Principal,
+    session: Option<String>,
+}
+
+impl Door {
+    /// Lets a request in whose bearer may speak, or answers it.
+    async fn let_in(&self, mut request: Request) -> Result<(Request, Visitor), Response> {
+        let principal = self.admit(bearer(&request)).await?;
+        // It has done its work; nothing further in needs to see it.
+        request.headers_mut().remove(header::AUTHORIZATION);
+        request.extensions_mut().insert(principal.clone());
+        let session = request.headers().get(SESSION_HEADER).and_then(|id| id.to_str().ok()).map(str::to_owned);
+        match &session {
+            // As if it were not there: what others have is nobody's business.
+            Some(session) if self.book.is_foreign(session, &principal) => {
+                return Err(StatusCode::NOT_FOUND.into_response());
+            }
+            // Only the older protocol opens sessions, and it opens them before it says which version it speaks.
+            None if request.method() == Method::POST
+                && !request.headers().contains_key(VERSION_HEADER)
+                && self.book.is_full(&principal).await =>
+            {
+                return Err(too_many_sessions());
+            }
+            // A client that ends its session waits for nothing any more.
+            Some(session) if request.method() == Method::DELETE => self.server.session_ended(session),
+            _ => {}
         }
-        _ => {}
+        // A stream that is about to begin has what it will be told of looked at before it is acknowledged. The header is the
+        // method's name (2026-07-28, which refuses one that is not).
+        if request.headers().get(METHOD_HEADER).is_some_and(|method| method == LISTEN) {
+            let expected = self.server.expects_listener().await;
+            request.extensions_mut().insert(expected);
+        }
+        Ok((request, Visitor { principal, session }))
     }
-    let response = next.run(request).await;
-    let opened = response.headers().get(SESSION_HEADER).and_then(|id| id.to_str().ok());
-    if let (None, Some(opened)) = (&session, opened) {
-        book.opened(opened, &principal).await;
+
+    async fn admit(&self, token: Option<Secret>) -> Result<Principal, Response> {
+        let Some(token) = token else {
+            return Err(unauthorized(
+                r#"Bearer realm="mailbell""#,
+                "this server needs a bearer token: send `Authorization: Bearer …` with the one that `mailbell token show mcp` prints",
+            ));
+        };
+        self.gate.admit(&token).await.ok_or_else(|| {
+            unauthorized(
+                r#"Bearer realm="mailbell", error="invalid_token""#,
+                "this bearer token is not accepted; `mailbell token show mcp` prints the one that is",
+            )
+        })
     }
-    let (parts, body) = response.into_parts();
-    let ended = async move { principal.ended().await };
-    Response::from_parts(parts, Body::from_stream(body.into_data_stream().take_until(Box::pin(ended))))
+
+    /// Keeps a session that was opened to the principal that opened it, and ends a stream with the principal's token.
+    async fn let_out(&self, Visitor { principal, session }: Visitor, response: Response) -> Response {
+        let opened = response.headers().get(SESSION_HEADER).and_then(|id| id.to_str().ok());
+        if let (None, Some(opened)) = (&session, opened) {
+            self.book.opened(opened, &principal).await;
+        }
+        // What is there whole needs nobody to end it; unless its bearer's token went meanwhile, which is told nothing more.
+        if response.body().size_hint().exact().is_some() && !principal.has_ended() {
+            return response;
+        }
+        let ended = async move { principal.ended().await };
+        response.map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(ended))))
+    }
 }
 
 fn too_many_sessions() -> Response {
     let sentence = "this token has as many sessions open as it may (mcp.sessions_max); end some by DELETE, or wait until idle ones end";
     (StatusCode::TOO_MANY_REQUESTS, Json(json!({ "error": sentence }))).into_response()
-}
-
-/// A client that ends its session waits for nothing any more.
-async fn ending_sessions(State(server): State<Server>, request: Request, next: Next) -> Response {
-    if request.method() == Method::DELETE
-        && let Some(session) = request.headers().get(SESSION_HEADER).and_then(|id| id.to_str().ok())
-    {
-        server.session_ended(session);
-    }
-    next.run(request).await
-}
-
-/// A stream that is about to begin has what it will be told of looked at before it is acknowledged. The header is the
-/// method's name (2026-07-28, which refuses one that is not).
-async fn beginning_streams(State(server): State<Server>, mut request: Request, next: Next) -> Response {
-    if request.headers().get(METHOD_HEADER).is_some_and(|method| method == LISTEN) {
-        let expected = server.expects_listener().await;
-        request.extensions_mut().insert(expected);
-    }
-    next.run(request).await
 }
 
 /// The bearer token (RFC 6750 section 2.1); the scheme's name is case-insensitive (RFC 9110 section 11.1).

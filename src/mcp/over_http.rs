@@ -53,6 +53,8 @@ pub fn service<H: ServerHandler + Clone>(
     let origins = LOOPBACK_ORIGINS.map(str::to_owned).into_iter().chain(reach.allowed_origins);
     let config = StreamableHttpServerConfig::default()
         .with_cancellation_token(shutdown)
+        // An answer that nothing comes before needs no stream. Where something does, such as progress, it is one all the same.
+        .with_json_response(true)
         .with_allowed_hosts(hosts)
         .with_allowed_origins(origins)
         .enforce_origin_validation();

@@ -202,3 +202,38 @@ async fn a_session_that_is_deleted_is_handed_nothing_more() {
     let waited = tokio::time::timeout(limit, second.call("wait_for_event", json!({}))).await;
     assert_eq!(waited.expect("it is free")["events"][0]["attempt"], 1);
 }
+
+#[tokio::test]
+async fn an_answer_is_a_stream_only_where_something_comes_before_it() {
+    let wing = Wing::start().await;
+    let listening = listen(&wing).await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let post = async |name: &str, arguments: serde_json::Value, meta: serde_json::Value| {
+        let mut all = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientInfo": { "name": "t", "version": "1" } });
+        all.as_object_mut().unwrap().extend(meta.as_object().unwrap().clone());
+        let params = json!({ "name": name, "arguments": arguments, "_meta": all });
+        http.post(format!("{}/mcp", listening.base))
+            .bearer_auth(TOKEN)
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-protocol-version", "2026-07-28")
+            .header("mcp-method", "tools/call")
+            .header("mcp-name", name)
+            .json(&json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }))
+            .send()
+            .await
+            .unwrap()
+    };
+    let whole = post("list_events", json!({}), json!({})).await;
+    assert_eq!(whole.headers()["content-type"], "application/json");
+    assert!(whole.headers().contains_key("content-length"));
+    assert_eq!(whole.json::<serde_json::Value>().await.unwrap()["result"]["structuredContent"]["events"], json!([]));
+
+    wing.happens(vec![inbound(1, "Hi")]).await;
+    let stream = post("wait_for_event", json!({}), json!({ "progressToken": 1 })).await;
+    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    let told = stream.text().await.unwrap();
+    let (progress, result) = (told.find("notifications/progress").unwrap(), told.find("lease_token").unwrap());
+    assert!(progress < result, "{told}");
+}
