@@ -68,11 +68,18 @@ impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
             tokio::spawn(async move {
                 let _turn = place.turn.lock().await;
                 let (asked, answers): (Vec<Q>, Vec<_>) = mem::take(&mut *place.waiting()).into_iter().unzip();
+                // Whoever no longer listens has lost the answer, and nothing else.
                 match turn(asked).await {
                     Ok(found) => {
-                        answers.into_iter().zip(found).for_each(|(answer, found)| drop(answer.send(Ok(found))))
+                        for (answer, found) in answers.into_iter().zip(found) {
+                            let _ = answer.send(Ok(found));
+                        }
                     }
-                    Err(error) => answers.into_iter().for_each(|answer| drop(answer.send(Err(error.clone())))),
+                    Err(error) => {
+                        for answer in answers {
+                            let _ = answer.send(Err(error.clone()));
+                        }
+                    }
                 }
             });
         }
