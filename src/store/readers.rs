@@ -5,10 +5,13 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use deadpool::{
+    Runtime,
+    managed::{self, Metrics, Object, Pool, PoolError, QueueMode, RecycleResult},
+};
 use futures::{
     FutureExt as _, StreamExt as _,
     future::BoxFuture,
@@ -18,7 +21,6 @@ use sqlx::{
     ConnectOptions as _, Describe, Either, Execute, Executor, SqlStr, Sqlite, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteQueryResult, SqliteRow, SqliteStatement, SqliteTypeInfo},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Connections that read at once; reads are short and these machines have few cores.
 const READERS_MAX: usize = 4;
@@ -27,66 +29,56 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Reads a database; clones share its connections, which end with the last of them.
 #[derive(Debug, Clone)]
-pub(crate) struct Readers(Arc<Shelf>);
+pub(crate) struct Readers(Pool<Connections>);
 
+/// Opens connections. One that comes back is as good as new: what is left of a statement or a transaction ends before the next
+/// one begins.
 #[derive(Debug)]
-struct Shelf {
-    options: SqliteConnectOptions,
-    turns: Arc<Semaphore>,
-    /// The one that was used last is lent first: its thread may be awake still, and the others' caches stay small.
-    idle: Mutex<Vec<SqliteConnection>>,
-}
+struct Connections(SqliteConnectOptions);
 
-impl Shelf {
-    fn idle(&self) -> MutexGuard<'_, Vec<SqliteConnection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+impl managed::Manager for Connections {
+    type Type = SqliteConnection;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> Result<SqliteConnection, sqlx::Error> {
+        self.0.connect().await
+    }
+
+    async fn recycle(&self, _: &mut SqliteConnection, _: &Metrics) -> RecycleResult<sqlx::Error> {
+        Ok(())
     }
 }
 
-/// A connection on loan. It goes back when this is dropped, whatever it was at: what is left of a statement or a transaction
-/// ends before the next one begins.
-pub(crate) struct Reader {
-    /// None once it has failed.
-    conn: Option<SqliteConnection>,
-    shelf: Arc<Shelf>,
-    /// Given up after the connection is back.
-    _turn: OwnedSemaphorePermit,
-}
+/// A connection on loan. It goes back when this is dropped.
+pub(crate) struct Reader(Object<Connections>);
 
 impl Readers {
     /// Readers by these options; nothing is opened yet.
     pub(crate) fn new(options: SqliteConnectOptions) -> Self {
-        let options = options.pragma("query_only", "ON");
-        Self(Arc::new(Shelf { options, turns: Arc::new(Semaphore::new(READERS_MAX)), idle: Mutex::default() }))
+        let pool = Pool::builder(Connections(options.pragma("query_only", "ON")))
+            .max_size(READERS_MAX)
+            // The one that was used last: its thread may be awake still, and the others' caches stay small.
+            .queue_mode(QueueMode::Lifo)
+            .wait_timeout(Some(WAIT_MAX))
+            .runtime(Runtime::Tokio1);
+        Self(pool.build().expect("there is a runtime for the timeout"))
     }
 
     /// A connection for several reads.
     pub(crate) async fn acquire(&self) -> Result<Reader, sqlx::Error> {
-        let turns = self.0.turns.clone();
-        let turn = match turns.clone().try_acquire_owned() {
-            Ok(turn) => turn,
-            Err(_) => match tokio::time::timeout(WAIT_MAX, turns.acquire_owned()).await {
-                Ok(turn) => turn.map_err(|_| sqlx::Error::PoolClosed)?,
-                Err(_) => return Err(sqlx::Error::PoolTimedOut),
-            },
-        };
-        let idle = self.0.idle().pop();
-        let conn = match idle {
-            Some(conn) => conn,
-            None => self.0.options.connect().await?,
-        };
-        Ok(Reader { conn: Some(conn), shelf: self.0.clone(), _turn: turn })
+        self.0.get().await.map(Reader).map_err(|error| match error {
+            PoolError::Backend(error) => error,
+            PoolError::Timeout(_) => sqlx::Error::PoolTimedOut,
+            PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => sqlx::Error::PoolClosed,
+        })
     }
 }
 
-/// It is there from the loan to the end, but for one that has failed, which nobody is lent.
-const LENT: &str = "a connection that failed is at its end";
-
 impl Reader {
     /// What a read came to. A connection whose thread has died is not lent again.
-    fn checked<T>(&mut self, read: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+    fn checked<T>(self, read: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
         if matches!(read, Err(sqlx::Error::WorkerCrashed)) {
-            self.conn = None;
+            drop(Object::take(self.0));
         }
         read
     }
@@ -96,21 +88,13 @@ impl Deref for Reader {
     type Target = SqliteConnection;
 
     fn deref(&self) -> &SqliteConnection {
-        self.conn.as_ref().expect(LENT)
+        &self.0
     }
 }
 
 impl DerefMut for Reader {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
-        self.conn.as_mut().expect(LENT)
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        if let Some(conn) = self.conn.take() {
-            self.shelf.idle().push(conn);
-        }
+        &mut self.0
     }
 }
 
@@ -237,9 +221,9 @@ mod tests {
             assert!(matches!(rows.next().await, Some(Ok(_))));
         }
         drop(reader);
-        assert_eq!(readers.0.idle().len(), 1);
+        assert_eq!(readers.0.status().available, 1);
         // Neither of the two holds the database as it was then.
-        let mut writer = readers.0.options.clone().pragma("query_only", "OFF").connect().await.expect("opened");
+        let mut writer = readers.0.manager().0.clone().pragma("query_only", "OFF").connect().await.expect("opened");
         sqlx::query("INSERT INTO number VALUES (4)").execute(&mut writer).await.expect("added");
         let (max, written): (i64, _) = (
             sqlx::query_scalar("SELECT max(n) FROM number").fetch_one(&readers).await.expect("read"),

@@ -99,7 +99,7 @@ impl MailStore {
     /// `disk_failed` is cancelled if the disk fails at a commit.
     pub async fn open(path: &Path, disk_failed: CancellationToken) -> Result<Self, OpenError> {
         let (database, term) = open_for_a_term(path, &MIGRATIONS, disk_failed).await?;
-        let recorder = Recorder::start(database.writer.clone());
+        let recorder = Recorder::new(database.writer.clone());
         Ok(Self { database, term, recorder, looks: Looks::default() })
     }
 
