@@ -131,8 +131,9 @@ impl EventLog for Nothing {
         auth: Auth,
         received_at: UnixMillis,
         told: Vec<Told>,
-    ) -> Result<Vec<Ingested>, StoreError> {
-        self.append(source, auth, received_at, told.into_iter().map(|told| told.event).collect()).await
+        _: Option<i64>,
+    ) -> Result<Option<Vec<Ingested>>, StoreError> {
+        self.append(source, auth, received_at, told.into_iter().map(|told| told.event).collect()).await.map(Some)
     }
 
     async fn page(&self, _: &PageRequest) -> Result<Vec<Event>, StoreError> {
@@ -173,9 +174,10 @@ impl EventLog for Alone {
         auth: Auth,
         received_at: UnixMillis,
         told: Vec<Told>,
-    ) -> Result<Vec<Ingested>, StoreError> {
+        roster: Option<i64>,
+    ) -> Result<Option<Vec<Ingested>>, StoreError> {
         let _turn = self.turn.lock().await;
-        self.store.take_in(source, auth, received_at, told).await
+        self.store.take_in(source, auth, received_at, told, roster).await
     }
 
     async fn page(&self, request: &PageRequest) -> Result<Vec<Event>, StoreError> {

@@ -4,16 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
+pub use super::answer::{Receipt, Refusal};
 use super::{
     certificates::{Certificates, Unchecked},
-    fetch::{Fetch, FetchError},
+    fetch::Fetch,
     keeping,
     letter::ReadLetter,
     refusals::Refusals,
-    roster::Roster,
-    sources::{
-        Certificate, Dialect, Keys, Malformed, RawRequest, Rejection, dialect, is_rewritten, settings::Settings,
-    },
+    roster::{AsOf, Posting, Roster},
+    sources::{Certificate, Dialect, Keys, RawRequest, Rejection, Verified, is_rewritten, settings::Settings},
 };
 use crate::{
     domain::{
@@ -25,7 +24,7 @@ use crate::{
     store::{
         StoreError,
         log::{EventLog, Ingested},
-        sources::{Quarantine, Records, Source, Sources},
+        sources::{Quarantine, Records, Sources},
     },
     wake::Bell,
 };
@@ -33,54 +32,6 @@ use crate::{
 /// How long the log is relied upon to know an event again. Older ones, where only their own `timestamp` tells their age,
 /// may be repetitions by anyone who once saw them; no sender in use retries for longer than a day or two.
 pub const DEDUPE_HORIZON: Duration = Duration::from_hours(7 * 24);
-
-/// What became of a request that was taken.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Receipt {
-    /// Events that are new in the log.
-    pub received: usize,
-    /// Events that the log had already.
-    pub duplicates: usize,
-    /// Why events were put into quarantine instead, where some were. They need not be sent again.
-    pub quarantined: Option<&'static str>,
-}
-
-/// Why a request was not taken: each is one answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// There is no such source.
-    #[error("there is no source `{0}`; `mailbell source list` shows those there are")]
-    UnknownSource(SourceName),
-    /// The source speaks a dialect that this version does not know.
-    #[error("the source `{0}` speaks a dialect that this version of mailbell does not know")]
-    UnknownDialect(SourceName),
-    /// Its source did not make it. Whoever posted it is not told why.
-    #[error("the signature is missing or wrong")]
-    Unauthenticated(#[source] Rejection),
-    /// Its source made it, and it is not understood; it is in quarantine.
-    #[error("the body was not understood: {malformed}")]
-    Unreadable {
-        /// What was not understood.
-        malformed: Malformed,
-        /// The status that keeps its provider from sending it again, for it will be understood no better then.
-        status: u16,
-    },
-    /// The source is set up in a way that this version cannot read.
-    #[error("the source `{0}` is set up in a way that this version of mailbell cannot read")]
-    Unset(SourceName),
-    /// The certificate that it names could not be fetched; it may work later.
-    #[error("the certificate of the signature could not be fetched; send it again later")]
-    NoCertificate(#[source] FetchError),
-    /// More certificates are asked for than anybody signs with.
-    #[error("too many certificates were named within a minute; send it again later")]
-    TooManyCertificates,
-    /// What it asks to confirm could not be confirmed; it may work later.
-    #[error("the subscription could not be confirmed; send it again later")]
-    Unconfirmed(#[source] FetchError),
-    /// It could not be stored; it may work later.
-    #[error("the events could not be stored; send them again later")]
-    NotStored(#[from] StoreError),
-}
 
 const CONFLICT: &str = "an event of this id was told before with other content; the first one stands";
 const STALE: &str = "the event is older than 7 days, and its signature does not cover when it was sent";
@@ -161,21 +112,21 @@ impl Intake {
     /// The largest body that `source` may post after this head, in bytes; a refusal where nothing it posts can be taken.
     pub async fn body_bytes_max(&self, source: &SourceName, head: &RawRequest) -> Result<usize, Refusal> {
         let mut roster = self.roster.lately();
-        if !roster.contains_key(source) {
+        if roster.get(source).is_none() {
             roster = self.roster.now().await?;
         }
-        if !roster.contains_key(source) {
+        if roster.get(source).is_none() {
             self.refusals.count(&SourceName::new(STRAYS), NO_SOURCE, self.clock.now()).await;
         }
         let known = roster.get(source).ok_or_else(|| Refusal::UnknownSource(source.clone()))?;
-        let dialect = spoken_by(known)?;
-        let (now, settings) = (self.clock.now(), set_up(known)?);
-        let keys = Keys { secrets: &known.live(now), settings: &settings, certificate: None };
+        let (dialect, settings) = set_up(known)?;
+        let now = self.clock.now();
+        let keys = Keys { secrets: &known.source.live(now), settings, certificate: None };
         if dialect.admits(head, &keys).is_err() {
             // The roster may be old; whether it holds is looked at once, where it would refuse.
             let roster = self.roster.now().await?;
             let known = roster.get(source).ok_or_else(|| Refusal::UnknownSource(source.clone()))?;
-            let keys = Keys { secrets: &known.live(now), ..keys };
+            let keys = Keys { secrets: &known.source.live(now), ..keys };
             if let Err(rejection) = dialect.admits(head, &keys) {
                 return Err(self.reject(source, rejection, now).await);
             }
@@ -185,25 +136,42 @@ impl Intake {
 
     /// Takes a request: when this answers `Ok`, its events are on disk and those who wait for them have been told.
     pub async fn receive(&self, source: &SourceName, request: &RawRequest) -> Result<Receipt, Refusal> {
+        // Nearly always the sources are as they were, and all there is to do is to store. Whether they are, the store sees
+        // where it stores; so anything else begins with a look at them.
+        let lately = self.roster.lately();
+        let hasty = self.understood_at_once(&lately, source, request);
+        let rejected = match hasty {
+            Some(Ok(heard)) => match self.keep(source, heard, lately.version).await? {
+                Some(receipt) => return Ok(receipt),
+                None => None,
+            },
+            Some(Err(rejection)) => Some(rejection),
+            None => None,
+        };
         let roster = self.roster.now().await?;
-        let known: &Source = roster.get(source).ok_or_else(|| Refusal::UnknownSource(source.clone()))?;
-        let dialect = spoken_by(known)?;
-        let (now, settings) = (self.clock.now(), set_up(known)?);
-        let certificate = match self.certificate(dialect, request, &settings, now).await {
+        let known = roster.get(source).ok_or_else(|| Refusal::UnknownSource(source.clone()))?;
+        let (dialect, settings) = set_up(known)?;
+        let now = self.clock.now();
+        let certificate = match self.certificate(dialect, request, settings, now).await {
             Ok(certificate) => certificate,
             Err(Unchecked::Rejected(rejection)) => return Err(self.reject(source, rejection, now).await),
             Err(Unchecked::Unavailable(error)) => return Err(Refusal::NoCertificate(error)),
             Err(Unchecked::TooMany) => return Err(Refusal::TooManyCertificates),
         };
-        let keys = Keys { secrets: &known.live(now), settings: &settings, certificate: certificate.as_deref() };
-        let verified = match dialect.verify(request, &keys, now) {
+        let keys = Keys { secrets: &known.source.live(now), settings, certificate: certificate.as_deref() };
+        // What was judged by these very sources is not judged again: a forged request costs an HMAC for each secret, not two.
+        let verified = match rejected.filter(|_| Arc::ptr_eq(&roster, &lately)) {
+            Some(rejection) => Err(rejection),
+            None => dialect.verify(request, &keys, now),
+        };
+        let verified = match verified {
             Ok(verified) => verified,
             Err(Rejection::Wrong) if is_rewritten(dialect, request, &keys, now) => {
                 return Err(self.reject(source, Rejection::Rewritten, now).await);
             }
             Err(rejection) => return Err(self.reject(source, rejection, now).await),
         };
-        let told = dialect.normalise(&verified, &settings);
+        let told = dialect.normalise(&verified, settings);
         let (events, confirmation) = match told.and_then(|events| Ok((events, dialect.confirmation(&verified)?))) {
             Ok(told) => told,
             Err(malformed) => {
@@ -217,23 +185,63 @@ impl Intake {
             tracing::info!(%source, "confirmed a subscription");
         }
         if let Some(token) = verified.once()
-            && !self.spend(source, token, &events, &settings, now).await?
+            && !self.spend(source, token, &events, settings, now).await?
         {
             return Err(self.reject(source, Rejection::Replayed, now).await);
         }
+        let kept = self.keep(source, Heard { request, dialect, verified, events, now }, None).await?;
+        Ok(kept.expect("without a condition it is kept"))
+    }
+
+    /// What `request` tells by the sources of `roster`; or why it is none of its source's. None where it takes more than its
+    /// source's secrets to say so, or where there is more to do than to append its events.
+    fn understood_at_once<'a>(
+        &self,
+        roster: &AsOf,
+        source: &SourceName,
+        request: &'a RawRequest,
+    ) -> Option<Result<Heard<'a>, Rejection>> {
+        let known = roster.get(source)?;
+        let (dialect, settings) = set_up(known).ok()?;
+        let now = self.clock.now();
+        let Ok(None) = dialect.certificate(request, settings, now) else { return None };
+        let keys = Keys { secrets: &known.source.live(now), settings, certificate: None };
+        let verified = match dialect.verify(request, &keys, now) {
+            Ok(verified) => verified,
+            Err(rejection) => return Some(Err(rejection)),
+        };
+        let events = dialect.normalise(&verified, settings).ok()?;
+        let Ok(None) = dialect.confirmation(&verified) else { return None };
+        let heard = Heard { request, dialect, verified, events, now };
+        let plain = !heard.events.is_empty() && heard.verified.once().is_none();
+        (plain && heard.events.iter().all(|event| heard.is_young(event))).then_some(Ok(heard))
+    }
+
+    /// Stores what was heard, rings for it, and sets aside what is not stored; with a `roster`, only while it has that version,
+    /// and none where it has not.
+    async fn keep(
+        &self,
+        source: &SourceName,
+        heard: Heard<'_>,
+        roster: Option<i64>,
+    ) -> Result<Option<Receipt>, Refusal> {
         let mut receipt = Receipt::default();
-        let horizon = now.minus(DEDUPE_HORIZON);
-        let (events, stale): (Vec<NewEvent>, Vec<NewEvent>) =
-            events.into_iter().partition(|event| verified.sent_now() || event.timestamp >= horizon);
+        let (mut heard, mut stale) = (heard, Vec::new());
+        if !heard.events.iter().all(|event| heard.is_young(event)) {
+            let all = std::mem::take(&mut heard.events);
+            (heard.events, stale) = all.into_iter().partition(|event| heard.is_young(event));
+        }
         if !stale.is_empty() {
             receipt.quarantined = Some(STALE);
         }
-
+        let Heard { request, dialect, verified, events, now } = heard;
         let mailboxes: Vec<Option<String>> = events.iter().map(|event| event.mailbox.clone()).collect();
         let brings = events.iter().any(|event| matches!(event.detail, Detail::Inbound { .. }));
         let carried = if brings { dialect.carried(&verified) } else { None };
         let told = keeping::told((self.read_letter, &self.clock), source, carried, events, now).await;
-        let ingested = self.log.take_in(source, verified.auth(), now, told).await?;
+        let Some(ingested) = self.log.take_in(source, verified.auth(), now, told, roster).await? else {
+            return Ok(None);
+        };
         for (ingested, mailbox) in ingested.into_iter().zip(mailboxes) {
             match ingested {
                 Ingested::Fresh(seq) => {
@@ -248,7 +256,7 @@ impl Intake {
         if let Some(reason) = receipt.quarantined {
             self.set_aside(source, reason, &request.body, now).await?;
         }
-        Ok(receipt)
+        Ok(Some(receipt))
     }
 
     async fn certificate(
@@ -300,10 +308,25 @@ impl Intake {
 /// Tokens are remembered a little longer than they count, for clocks are set now and then.
 const TOKEN_MARGIN: Duration = Duration::from_mins(10);
 
-fn set_up(source: &Source) -> Result<Settings, Refusal> {
-    Settings::read(&source.settings).map_err(|_| Refusal::Unset(source.name.clone()))
+/// What its source told by a request, as it was understood.
+struct Heard<'a> {
+    request: &'a RawRequest,
+    dialect: &'static dyn Dialect,
+    verified: Verified<'a>,
+    events: Vec<NewEvent>,
+    now: UnixMillis,
 }
 
-fn spoken_by(source: &Source) -> Result<&'static dyn Dialect, Refusal> {
-    dialect(&source.dialect).ok_or_else(|| Refusal::UnknownDialect(source.name.clone()))
+impl Heard<'_> {
+    /// Whether the log would know `event` again if it had been told before.
+    fn is_young(&self, event: &NewEvent) -> bool {
+        self.verified.sent_now() || event.timestamp >= self.now.minus(DEDUPE_HORIZON)
+    }
+}
+
+fn set_up(known: &Posting) -> Result<(&'static dyn Dialect, &Settings), Refusal> {
+    let name = &known.source.name;
+    let dialect = known.dialect.ok_or_else(|| Refusal::UnknownDialect(name.clone()))?;
+    let settings = known.settings.as_ref().ok_or_else(|| Refusal::Unset(name.clone()))?;
+    Ok((dialect, settings))
 }

@@ -1,5 +1,6 @@
 //! The bell wing's use cases: take events in, let agents wait for them, know who has handled what, and reach the mail API.
 
+mod answer;
 pub mod attending;
 mod certificates;
 pub mod consumers;

@@ -78,14 +78,20 @@ pub trait EventLog: Send + Sync + 'static {
         events: Vec<NewEvent>,
     ) -> Result<Vec<Ingested>, StoreError>;
 
-    /// The same for events that bring messages: each message that a new event brings is kept in the same transaction.
+    /// The same for events that may bring messages: each message that a new event brings is kept in the same transaction.
+    ///
+    /// With a `roster`, on the condition that this is the version of the sources still ([`Sources::version`]): where it is
+    /// not, nothing is stored, and the answer is none.
+    ///
+    /// [`Sources::version`]: super::sources::Sources::version
     async fn take_in(
         &self,
         source: &SourceName,
         auth: Auth,
         received_at: UnixMillis,
         told: Vec<Told>,
-    ) -> Result<Vec<Ingested>, StoreError>;
+        roster: Option<i64>,
+    ) -> Result<Option<Vec<Ingested>>, StoreError>;
 
     /// A page of events.
     async fn page(&self, request: &PageRequest) -> Result<Vec<Event>, StoreError>;

@@ -20,6 +20,12 @@ impl Many {
         Self { texts: LazyLock::new(text) }
     }
 
+    /// All texts; a test prepares each.
+    #[cfg(test)]
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(String::as_str)
+    }
+
     /// Parts `rows` into those that the next statement takes, with its text, and those that are left.
     pub(super) fn next<'r, R>(&self, rows: &'r [R]) -> Option<(&str, &'r [R], &'r [R])> {
         let whole = rows.len().min(ROWS_MAX) / CHUNK;

@@ -1,5 +1,7 @@
 //! Who may post to the receiver, what they posted that could not be read, and where a message's mailbox is.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 
 use super::StoreError;
@@ -30,7 +32,10 @@ pub struct Source {
 
 impl Source {
     /// The secrets that vouch at `now`, the newest first.
-    pub fn live(&self, now: UnixMillis) -> Vec<Secret> {
+    pub fn live(&self, now: UnixMillis) -> Cow<'_, [Secret]> {
+        if self.retiring.is_empty() {
+            return Cow::Borrowed(&self.secrets);
+        }
         let retiring = self.retiring.iter().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
         self.secrets.iter().chain(retiring).cloned().collect()
     }

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use mailbell::{
     domain::{
-        clock::Clock as _,
+        clock::{Clock as _, UnixMillis},
         cursor::Seq,
-        event::{EventFilter, NewEvent},
+        event::{Auth, EventFilter, NewEvent},
         id::SourceName,
         secret::Secret,
     },
     http::hooks,
     signing::standard_webhooks,
     store::{
-        log::{EventLog as _, Order, PageRequest},
+        log::{EventLog as _, Ingested, Order, PageRequest},
+        received::Told,
         sources::{Quarantine as _, Sources as _},
     },
 };
@@ -231,4 +232,41 @@ async fn a_source_added_or_removed_elsewhere_counts_at_once() {
     let answer = post().await;
     assert_eq!(answer.status, 503);
     assert!(answer.head.contains("retry-after: "));
+}
+
+#[tokio::test]
+async fn of_a_source_removed_elsewhere_nothing_is_kept() {
+    let receiver = Receiver::start().await;
+    let second = receiver.wing.second().await;
+    receiver.post(&body(&inbound(1))).await;
+    second.store.remove_source(&SourceName::new("multimail")).await.unwrap();
+    let old = body(&NewEvent { timestamp: UnixMillis(0), ..inbound(2) });
+    for sent in [&body(&inbound(3)), &old, &b"{}".to_vec()] {
+        assert_eq!(receiver.post(sent).await.status, 404);
+    }
+    assert_eq!(receiver.log().await.len(), 1);
+    assert_eq!(receiver.wing.store.quarantined(10).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn posts_that_share_a_commit_are_each_taken_by_the_sources_that_they_were_judged_by() {
+    let wing = BellWing::start().await;
+    let version = wing.store.version().await.unwrap();
+    let posts = (0..8).map(|n| {
+        let (store, now) = (wing.store.clone(), wing.clock.now());
+        let told = vec![Told { event: inbound(n), message: None }];
+        let judged_by = [Some(version), Some(version - 1), None][n % 3];
+        async move { store.take_in(&SourceName::new("multimail"), Auth::HmacSha256, now, told, judged_by).await }
+    });
+    for (n, ending) in futures::future::join_all(posts).await.into_iter().enumerate() {
+        match ending.unwrap().as_deref() {
+            None => assert_eq!(n % 3, 1),
+            Some(told) => {
+                assert_ne!(n % 3, 1);
+                let [Ingested::Fresh(seq)] = told else { panic!("{told:?}") };
+                assert_eq!(wing.store.event(*seq).await.unwrap().unwrap().fact, inbound(n));
+            }
+        }
+    }
+    assert_eq!(wing.store.extent().await.unwrap().head, Seq(5));
 }

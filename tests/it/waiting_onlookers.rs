@@ -165,8 +165,9 @@ impl EventLog for Sly {
         auth: Auth,
         at: UnixMillis,
         told: Vec<Told>,
-    ) -> Result<Vec<Ingested>, StoreError> {
-        self.store.take_in(source, auth, at, told).await
+        roster: Option<i64>,
+    ) -> Result<Option<Vec<Ingested>>, StoreError> {
+        self.store.take_in(source, auth, at, told, roster).await
     }
 
     async fn page(&self, request: &PageRequest) -> Result<Vec<Event>, StoreError> {

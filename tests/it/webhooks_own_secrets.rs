@@ -32,7 +32,7 @@ async fn turn(house: &House, id: &WebhookId, overlap: Duration) -> Result<Secret
 /// What the receiver takes now, the newest first.
 async fn known(house: &House) -> Vec<Secret> {
     let bell = house.bell();
-    bell.store.source(&SourceName::new("multimail")).await.unwrap().unwrap().live(bell.clock.now())
+    bell.store.source(&SourceName::new("multimail")).await.unwrap().unwrap().live(bell.clock.now()).into_owned()
 }
 
 /// What the service signs with for it now, the newest first.

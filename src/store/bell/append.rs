@@ -4,22 +4,25 @@
 //! the commit. While it commits, the next ones queue, so under load batches form by themselves, without a timer. A batch
 //! that fails is handed over again post by post, so that a poisonous one fails alone.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, LazyLock},
-};
+use std::{collections::HashSet, sync::Arc};
 
 use futures::future::join_all;
 use sqlx::SqliteConnection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::{arrivals, audit::Auditor, events, known::Known, received::bringing, sql};
+use super::{
+    audit::{Auditor, End},
+    events,
+    look::Look,
+    received::bringing,
+    rows, sql,
+};
 use crate::{
     domain::{
         clock::UnixMillis,
         cursor::Seq,
         event::{Auth, Detail, NewEvent},
-        id::{MessageId, SourceName, ThreadId},
+        id::SourceName,
     },
     store::{
         Refusal, StoreError,
@@ -41,34 +44,24 @@ pub(super) const BATCH_MAX: usize = 256;
 /// Turns of the runtime without a new post that end the gathering of a batch: enough for a request that has come to look
 /// its source up, which takes a thread or two.
 const EMPTY_TURNS_MAX: u32 = 8;
-/// Rows per statement: so many, or a multiple of it, or what is left below it. So two statements take any batch of
-/// [`BATCH_MAX`] rows, and their texts are few enough to stay prepared.
-const CHUNK: usize = 16;
-
-/// The text for each number of rows that a statement may insert: 1 to 16, then 32, 48 and so on.
-pub(super) static INSERTS: LazyLock<Vec<String>> =
-    LazyLock::new(|| (1..=CHUNK).chain((CHUNK * 2..=BATCH_MAX).step_by(CHUNK)).map(sql::log::insert_events).collect());
-
-/// How many of `rows` rows the next statement inserts, and its text.
-pub(super) fn chunk(rows: usize) -> (usize, &'static str) {
-    let whole = rows.min(BATCH_MAX) / CHUNK;
-    let (len, place) = if whole == 0 { (rows, rows - 1) } else { (whole * CHUNK, CHUNK + whole - 2) };
-    (len, INSERTS[place].as_str())
-}
-
 /// What one poster brings: taken whole or not at all.
 #[derive(Clone)]
 pub(super) struct Post {
     pub(super) source: SourceName,
-    auth: Auth,
-    received_at: UnixMillis,
+    pub(super) auth: Auth,
+    pub(super) received_at: UnixMillis,
     pub(super) rows: Vec<EventRow>,
+    /// The version of the sources that it is taken by, where that has to be looked at: with another it is not taken.
+    pub(super) roster: Option<i64>,
 }
+
+/// What became of a post: of each of its events; or none where the sources have another version.
+pub(super) type Ending = Option<Vec<Ingested>>;
 
 #[derive(Clone)]
 pub(super) struct EventRow {
     pub(super) event: NewEvent,
-    detail: String,
+    pub(super) detail: String,
     /// What is kept with the event where that is new.
     pub(super) message: Option<Arc<NewMessage>>,
 }
@@ -85,7 +78,7 @@ impl Post {
                 serde_json::to_string(&event.detail).expect("a detail has string keys and no number that JSON lacks");
             EventRow { event, detail, message: message.map(Arc::new) }
         };
-        Self { source: source.clone(), auth, received_at, rows: told.into_iter().map(row).collect() }
+        Self { source: source.clone(), auth, received_at, rows: told.into_iter().map(row).collect(), roster: None }
     }
 
     pub(super) fn brings_messages(&self) -> bool {
@@ -108,7 +101,7 @@ struct Waiting {
     /// Given back when the post is answered.
     #[expect(dead_code, reason = "it is held, and not looked at")]
     room: OwnedSemaphorePermit,
-    answer: oneshot::Sender<Result<Vec<Ingested>, StoreError>>,
+    answer: oneshot::Sender<Result<Ending, StoreError>>,
 }
 
 /// A handle to the task that appends; clones share it, and it ends with the last.
@@ -127,7 +120,7 @@ impl Appender {
     }
 
     /// Answers once `post` is on disk. Dropping the returned future does not take it back.
-    pub(super) async fn append(&self, post: Post) -> Result<Vec<Ingested>, StoreError> {
+    pub(super) async fn append(&self, post: Post) -> Result<Ending, StoreError> {
         let (answer, answered) = oneshot::channel();
         let room = self.room.clone().try_acquire_many_owned(post.weight_kib());
         let room = room.map_err(|_| StoreError::Refused(Refusal::Overloaded))?;
@@ -147,12 +140,12 @@ async fn append_all(writer: Writer, auditor: Auditor, mut waiting: mpsc::Receive
         gather(&mut waiting, &mut batch).await;
         let together = write(&writer, &auditor, batch.iter().map(|one| one.post.clone()).collect()).await;
         let endings = match together {
-            Ok(ingested) => ingested.into_iter().map(Ok).collect(),
+            Ok(endings) => endings.into_iter().map(Ok).collect(),
             Err(error) if batch.len() == 1 || error.is_disk_failure() => vec![Err(error); batch.len()],
             Err(_) => {
                 let alone = batch.iter().map(|one| write(&writer, &auditor, vec![one.post.clone()]));
                 let alone = join_all(alone).await;
-                alone.into_iter().map(|ending| ending.map(|all| all.into_iter().flatten().collect())).collect()
+                alone.into_iter().map(|ending| ending.map(|one| one.into_iter().next().flatten())).collect()
             }
         };
         for (one, ending) in batch.drain(..).zip(endings) {
@@ -178,7 +171,7 @@ async fn gather(waiting: &mut mpsc::Receiver<Waiting>, batch: &mut Vec<Waiting>)
     }
 }
 
-async fn write(writer: &Writer, auditor: &Auditor, posts: Vec<Arc<Post>>) -> Result<Vec<Vec<Ingested>>, StoreError> {
+async fn write(writer: &Writer, auditor: &Auditor, posts: Vec<Arc<Post>>) -> Result<Vec<Ending>, StoreError> {
     let (posts, auditor): (Arc<[Arc<Post>]>, _) = (posts.into(), auditor.clone());
     writer
         .write(move |conn| {
@@ -193,31 +186,37 @@ pub(super) async fn insert_on_record(
     conn: &mut SqliteConnection,
     auditor: &Auditor,
     posts: &[Arc<Post>],
-) -> Result<Vec<Vec<Ingested>>, StoreError> {
-    // One that brings messages goes alone: its threads and ids depend on what those before it brought.
-    let mut endings = vec![Vec::new(); posts.len()];
+) -> Result<Vec<Ending>, StoreError> {
+    // What an API's list tells of comes after what was posted, so that it is compared with that too. One that brings messages
+    // goes alone: its threads and ids depend on what those before it brought.
     let (bring, plain): (Vec<usize>, Vec<usize>) = (0..posts.len()).partition(|at| posts[*at].brings_messages());
-    let some: Vec<_> = plain.iter().map(|at| posts[*at].clone()).collect();
-    for (at, ending) in plain.into_iter().zip(insert(conn, &some).await?) {
-        endings[at] = ending;
+    let (listed, posted): (Vec<usize>, Vec<usize>) = plain.into_iter().partition(|at| posts[*at].auth == Auth::Api);
+    let (mut endings, mut end) = (vec![None; posts.len()], None);
+    for places in [posted, listed] {
+        let some: Vec<&Post> = places.iter().map(|at| &*posts[*at]).collect();
+        for (at, ending) in places.into_iter().zip(insert(conn, &some, &mut end).await?) {
+            endings[at] = ending;
+        }
     }
     for at in bring {
-        let post = Arc::new(bringing::prepared(conn, &posts[at]).await?);
-        let ending = insert(conn, std::slice::from_ref(&post)).await?.pop().unwrap_or_default();
-        bringing::keep(conn, &post, &ending).await?;
+        let post = bringing::prepared(conn, &posts[at]).await?;
+        let ending = insert(conn, &[&post], &mut end).await?.pop().flatten();
+        bringing::keep(conn, &post, ending.as_deref().unwrap_or_default()).await?;
         endings[at] = ending;
     }
-    if let Some((at, entry)) = told(posts, &endings) {
-        auditor.record(conn, at, &entry).await?;
+    if let Some((at, entry)) = told(posts, &endings)
+        && let Some(end) = end
+    {
+        auditor.record_after(conn, end, at, &entry).await?;
     }
     Ok(endings)
 }
 
 /// What the audit record says of a batch: one entry, however many events; none where nothing is new.
-fn told(posts: &[Arc<Post>], endings: &[Vec<Ingested>]) -> Option<(UnixMillis, Entry)> {
+fn told(posts: &[Arc<Post>], endings: &[Ending]) -> Option<(UnixMillis, Entry)> {
     let (mut seqs, mut sources, mut recipients) = (Vec::new(), Vec::new(), Vec::new());
     for (post, ending) in posts.iter().zip(endings) {
-        for (row, ingested) in post.rows.iter().zip(ending) {
+        for (row, ingested) in post.rows.iter().zip(ending.iter().flatten()) {
             let Ingested::Fresh(seq) = ingested else { continue };
             seqs.push(*seq);
             if !sources.contains(&post.source) {
@@ -238,47 +237,53 @@ fn told(posts: &[Arc<Post>], endings: &[Vec<Ingested>]) -> Option<(UnixMillis, E
     Some((at, Entry::Events { first, last, count: seqs.len(), sources, recipients }))
 }
 
-async fn insert(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Result<Vec<Vec<Ingested>>, StoreError> {
-    // What an API's list tells of comes after what was posted, so that it is compared with that too.
-    let (listed, posted): (Vec<usize>, Vec<usize>) = (0..posts.len()).partition(|at| posts[*at].auth == Auth::Api);
-    let mut endings = vec![Vec::new(); posts.len()];
-    for places in [posted, listed] {
-        let some: Vec<_> = places.iter().map(|at| posts[*at].clone()).collect();
-        for (at, ending) in places.into_iter().zip(insert_alike(conn, &some).await?) {
-            endings[at] = ending;
+/// Inserts the events of `posts` that are new; `end` is then where the audit record ends.
+async fn insert(
+    conn: &mut SqliteConnection,
+    posts: &[&Post],
+    end: &mut Option<End>,
+) -> Result<Vec<Ending>, StoreError> {
+    let mut looks: Vec<(&SourceName, Look)> = Vec::new();
+    for post in posts {
+        if !looks.iter().any(|(source, _)| **source == post.source) {
+            let of_source = posts.iter().filter(|one| one.source == post.source);
+            let look = Look::at(conn, &post.source, of_source.flat_map(|post| post.events())).await?;
+            *end = Some(look.end);
+            looks.push((&post.source, look));
         }
     }
-    Ok(endings)
-}
-
-async fn insert_alike(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Result<Vec<Vec<Ingested>>, StoreError> {
-    let origins = origins(conn, posts).await?;
-    let told = arrivals::told(conn, posts, &origins).await?;
-    let known = known(conn, posts, &origins).await?;
     let mut fresh = Vec::new();
     let mut seen = HashSet::new();
     let mut fates = Vec::new();
     for post in posts {
-        let origin = origins[&post.source];
+        let look = looks.iter().find(|(source, _)| **source == post.source).map(|(_, look)| look);
+        let look = look.expect("each source was looked up");
+        if post.roster.is_some_and(|version| version != look.roster) {
+            continue;
+        }
         for row in &post.rows {
-            let before = known.place(origin, &row.event).or_else(|| told.standing(origin, post.auth, &row.event));
-            fates.push(match before {
+            fates.push(match look.place(post.auth, &row.event) {
                 Some(seq) => Fate::Before(seq),
                 // The same again in this batch is a duplicate of what is not inserted yet.
-                None if known.holds(origin, &row.event) || !seen.insert((origin, row.event.event_id.as_str())) => {
-                    Fate::Held(origin)
+                None if look.holds(&row.event) || !seen.insert((look.origin, row.event.event_id.as_str())) => {
+                    Fate::Held(look.origin)
                 }
                 None => {
-                    fresh.push((origin, &**post, row));
+                    fresh.push((look.origin, *post, row));
                     Fate::Fresh
                 }
             });
         }
     }
+    let roster = looks.first().map(|(_, look)| look.roster);
     let mut fates = fates.into_iter();
-    let mut seqs = insert_fresh(conn, &fresh).await?.into_iter();
+    let mut seqs = rows::insert(conn, &fresh).await?.into_iter();
     let mut endings = Vec::with_capacity(posts.len());
     for post in posts {
+        if post.roster.is_some_and(|version| Some(version) != roster) {
+            endings.push(None);
+            continue;
+        }
         let mut ingested = Vec::with_capacity(post.rows.len());
         for (EventRow { event, .. }, fate) in post.rows.iter().zip(&mut fates) {
             ingested.push(match fate {
@@ -287,7 +292,7 @@ async fn insert_alike(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Resul
                 Fate::Fresh => Ingested::Fresh(seqs.next().expect("a place for each row")),
             });
         }
-        endings.push(ingested);
+        endings.push(Some(ingested));
     }
     Ok(endings)
 }
@@ -300,79 +305,6 @@ enum Fate {
     Held(i64),
     /// It is inserted.
     Fresh,
-}
-
-async fn known(
-    conn: &mut SqliteConnection,
-    posts: &[Arc<Post>],
-    origins: &HashMap<SourceName, i64>,
-) -> Result<Known, StoreError> {
-    let mut known = Known::default();
-    for (source, origin) in origins {
-        let of_source = posts.iter().filter(|post| post.source == *source);
-        let ids: Vec<&str> = of_source.flat_map(|post| post.events()).map(|event| event.event_id.as_str()).collect();
-        known.add(conn, *origin, &ids).await?;
-    }
-    Ok(known)
-}
-
-/// Inserts events that are not in the log, each with the number of its source; answers with their places, in order.
-async fn insert_fresh(conn: &mut SqliteConnection, rows: &[(i64, &Post, &EventRow)]) -> Result<Vec<Seq>, StoreError> {
-    let mut seqs = Vec::with_capacity(rows.len());
-    let mut rest = rows;
-    while !rest.is_empty() {
-        let (len, text) = chunk(rest.len());
-        let (now, later) = rest.split_at(len);
-        rest = later;
-        let mut query = sqlx::query(text);
-        for (origin, post, EventRow { event, detail, .. }) in now {
-            let mailbox = event.mailbox.as_deref();
-            let domain = mailbox.and_then(|mailbox| mailbox.rsplit_once('@')).map(|(_, domain)| domain);
-            let action = match &event.detail {
-                Detail::Approval { action_id, .. } => Some(action_id.as_str()),
-                _ => None,
-            };
-            query = query
-                .bind(origin)
-                .bind(event.event_id.as_str())
-                .bind(event.detail.kind().as_str())
-                .bind(mailbox)
-                .bind(domain)
-                .bind(event.message_id.as_ref().map(MessageId::as_str))
-                .bind(event.thread_id.as_ref().map(ThreadId::as_str))
-                .bind(action)
-                .bind(event.timestamp.0)
-                .bind(post.received_at.0)
-                .bind(post.auth.as_str())
-                .bind(event.provider_kind.as_deref())
-                .bind(detail);
-        }
-        let done = query.execute(&mut *conn).await.map_err(failed("append to the event log"))?;
-        // Under the write lock, one statement's places follow each other.
-        let last = done.last_insert_rowid();
-        let first = last - i64::try_from(len).unwrap_or(0) + 1;
-        seqs.extend((first..=last).map(Seq));
-    }
-    Ok(seqs)
-}
-
-async fn origins(conn: &mut SqliteConnection, posts: &[Arc<Post>]) -> Result<HashMap<SourceName, i64>, StoreError> {
-    let mut origins = HashMap::new();
-    for post in posts {
-        if origins.contains_key(&post.source) {
-            continue;
-        }
-        let name = post.source.as_str();
-        let known = sqlx::query_scalar(sql::log::ORIGIN).bind(name).fetch_optional(&mut *conn);
-        let id = if let Some(id) = known.await.map_err(failed("look a source up"))? {
-            id
-        } else {
-            let added = sqlx::query_scalar(sql::log::ADD_ORIGIN).bind(name).fetch_one(&mut *conn);
-            added.await.map_err(failed("number a source"))?
-        };
-        origins.insert(post.source.clone(), id);
-    }
-    Ok(origins)
 }
 
 /// Whether the stored event with the id of `event` says the same.

@@ -35,7 +35,8 @@ impl EventLog for BellStore {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        self.appender.append(Post::new(source, auth, received_at, events)).await
+        let taken = self.appender.append(Post::new(source, auth, received_at, events)).await?;
+        Ok(taken.expect("without a condition it is taken"))
     }
 
     async fn take_in(
@@ -44,11 +45,14 @@ impl EventLog for BellStore {
         auth: Auth,
         received_at: UnixMillis,
         told: Vec<Told>,
-    ) -> Result<Vec<Ingested>, StoreError> {
+        roster: Option<i64>,
+    ) -> Result<Option<Vec<Ingested>>, StoreError> {
         if told.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
-        self.appender.append(Post::with_messages(source, auth, received_at, told)).await
+        let mut post = Post::with_messages(source, auth, received_at, told);
+        post.roster = roster;
+        self.appender.append(post).await
     }
 
     async fn page(&self, request: &PageRequest) -> Result<Vec<Event>, StoreError> {

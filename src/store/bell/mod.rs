@@ -5,7 +5,6 @@
 //! ([`append`]). Statements of fixed text stand in [`sql`].
 
 mod append;
-mod arrivals;
 mod audit;
 pub mod carried;
 mod claims;
@@ -14,9 +13,9 @@ mod events;
 mod frontier;
 mod holding;
 mod hosted;
-mod known;
 mod lease;
 mod log;
+mod look;
 mod low_water;
 mod message_map;
 mod notices;
@@ -25,6 +24,7 @@ mod quarantine;
 mod received;
 mod records;
 mod retention;
+mod rows;
 mod select;
 mod settle;
 mod sources;

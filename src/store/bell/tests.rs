@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, Row as _, SqlSafeS
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    append,
+    append, rows,
     select::{Bind, Claimant, Select, Statement, freed, unclaimed},
     sql, *,
 };
@@ -59,8 +59,8 @@ async fn every_statement_is_prepared() {
         .chain(received::sql::ALL)
         .chain(super::notices::ALL)
         .copied()
-        .chain(append::INSERTS.iter().map(String::as_str))
-        .chain(audit::ADDS.iter().map(String::as_str))
+        .chain(rows::INSERTS.iter().map(String::as_str))
+        .chain(audit::ADDS.texts())
     {
         let prepared = (&mut *conn).prepare(AssertSqlSafe(text).into_sql_str()).await;
         assert!(prepared.is_ok(), "{text}\n{:?}", prepared.err());
@@ -68,16 +68,12 @@ async fn every_statement_is_prepared() {
 }
 
 #[test]
-fn two_statements_take_any_batch() {
+fn one_statement_takes_any_batch() {
     for rows in 1..=append::BATCH_MAX {
-        let (mut left, mut statements) = (rows, 0);
-        while left > 0 {
-            let (len, text) = append::chunk(left);
-            assert_eq!(text.matches("(?").count(), len);
-            (left, statements) = (left - len, statements + 1);
-        }
-        assert!(statements <= 2, "{rows} rows take {statements} statements");
+        let (len, room, text) = rows::chunk(rows);
+        assert_eq!((len, text.matches("(?").count()), (rows, len + room));
     }
+    assert_eq!(rows::chunk(append::BATCH_MAX + 1).0, append::BATCH_MAX);
 }
 
 /// Tables that grow with what happens, and the names that statements give them.

@@ -1,32 +1,25 @@
 //! Adding to the record: a batch takes a statement or two, however many entries it has, and calls that end together share one.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use futures::future::join_all;
 use sqlx::SqliteConnection;
 
-use super::{super::sql, Auditor, end};
+use super::{super::sql, Auditor, End, end};
 use crate::{
     domain::clock::UnixMillis,
-    store::{StoreError, audit::Entry, failed, together::Together, writer::Writer},
+    store::{
+        StoreError,
+        audit::Entry,
+        failed,
+        many::{self, Many},
+        together::Together,
+        writer::Writer,
+    },
 };
 
-/// Rows of one statement at most. What shares a turn is mostly less; what is more takes another statement.
-const ROWS_MAX: usize = 256;
-/// A statement has so many rows, or a multiple of it, or what is left below it: so their texts are few enough to stay
-/// prepared.
-const CHUNK: usize = 16;
-
-/// The text for each number of rows that a statement may add: 1 to 16, then 32, 48 and so on.
-pub(in super::super) static ADDS: LazyLock<Vec<String>> =
-    LazyLock::new(|| (1..=CHUNK).chain((CHUNK * 2..=ROWS_MAX).step_by(CHUNK)).map(sql::audit::add_audit).collect());
-
-/// How many of `rows` rows the next statement adds, and its text.
-fn chunk(rows: usize) -> (usize, &'static str) {
-    let whole = rows.min(ROWS_MAX) / CHUNK;
-    let (len, place) = if whole == 0 { (rows, rows - 1) } else { (whole * CHUNK, CHUNK + whole - 2) };
-    (len, ADDS[place].as_str())
-}
+/// The statement for each number of entries.
+pub(in super::super) static ADDS: Many = Many::new(|| many::sizes().map(sql::audit::add_audit).collect());
 
 /// What is told of by itself, rather than in the transaction of what it tells.
 pub(in super::super) type Calls = Together<(Entry, UnixMillis), Result<i64, StoreError>>;
@@ -39,20 +32,34 @@ impl Auditor {
         at: UnixMillis,
         entry: &Entry,
     ) -> Result<i64, StoreError> {
-        self.record_all(conn, [(entry, at)].into_iter()).await
+        let end = end(conn).await?;
+        self.record_after(conn, end, at, entry).await
     }
 
-    /// Adds `entries`, one after the other, and answers with the last one's id: those before it have the ids before.
-    async fn record_all<'e>(
+    /// The same where the end of the record is known, in the same transaction.
+    pub(in super::super) async fn record_after(
         &self,
         conn: &mut SqliteConnection,
-        mut entries: impl ExactSizeIterator<Item = (&'e Entry, UnixMillis)>,
+        end: End,
+        at: UnixMillis,
+        entry: &Entry,
     ) -> Result<i64, StoreError> {
-        let (mut id, mut link) = end(conn).await?;
-        while entries.len() > 0 {
-            let (rows, statement) = chunk(entries.len());
+        self.record_all(conn, end, &[(entry, at)]).await
+    }
+
+    /// Adds `entries` after the end of the record, one after the other, and answers with the last one's id: those before it
+    /// have the ids before.
+    async fn record_all(
+        &self,
+        conn: &mut SqliteConnection,
+        (mut id, mut link): End,
+        entries: &[(&Entry, UnixMillis)],
+    ) -> Result<i64, StoreError> {
+        let mut rest = entries;
+        while let Some((statement, now, later)) = ADDS.next(rest) {
+            rest = later;
             let mut add = sqlx::query(statement);
-            for (entry, at) in entries.by_ref().take(rows) {
+            for (entry, at) in now {
                 let what = entry.what();
                 let entry =
                     serde_json::to_string(entry).expect("an entry has string keys and no number that JSON lacks");
@@ -80,7 +87,11 @@ impl Auditor {
         let auditor = self.clone();
         let added = writer.write(move |conn| {
             let (auditor, entries) = (auditor.clone(), entries.clone());
-            Box::pin(async move { auditor.record_all(conn, entries.iter().map(|one| (&one.0, one.1))).await })
+            Box::pin(async move {
+                let entries: Vec<_> = entries.iter().map(|one| (&one.0, one.1)).collect();
+                let end = end(conn).await?;
+                auditor.record_all(conn, end, &entries).await
+            })
         });
         added.await
     }

@@ -98,12 +98,19 @@ pub(super) fn link(stored: Option<&[u8]>) -> Link {
 }
 
 /// The last entry's id and link.
-async fn end(conn: &mut SqliteConnection) -> Result<(i64, Link), StoreError> {
+pub(super) type End = (i64, Link);
+
+async fn end(conn: &mut SqliteConnection) -> Result<End, StoreError> {
     let last: Option<(i64, Vec<u8>)> = sqlx::query_as(sql::audit::LAST_AUDIT)
         .fetch_optional(conn)
         .await
         .map_err(failed("find the audit record's end"))?;
-    Ok(last.map_or((0, START), |(id, mac)| (id, link(Some(&mac)))))
+    Ok(stored_end(last))
+}
+
+/// The end as it lies in the table, where there is an entry.
+pub(super) fn stored_end(last: Option<(i64, Vec<u8>)>) -> End {
+    last.map_or((0, START), |(id, mac)| (id, link(Some(&mac))))
 }
 
 impl Stored {

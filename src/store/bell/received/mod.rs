@@ -77,7 +77,7 @@ impl Folders for BellStore {
                 let posts = [Arc::new(Post::new(&haul.told_by, Auth::Api, haul.now, events))];
                 let endings = append::insert_on_record(conn, &auditor, &posts).await?;
                 keep_place(conn, &haul).await?;
-                let fresh = endings.into_iter().flatten().zip(mailboxes);
+                let fresh = endings.into_iter().flatten().flatten().zip(mailboxes);
                 Ok(fresh
                     .filter(|(ending, _)| matches!(ending, Ingested::Fresh(_)))
                     .map(|(_, mailbox)| mailbox)

@@ -1,5 +1,12 @@
 //! The event log, who tells in it, and where messages are.
 
+/// The number of the source `?1`.
+macro_rules! origin {
+    () => {
+        "(SELECT id FROM origins WHERE name = ?1)"
+    };
+}
+
 /// What [`super::super::events::event`] reads, from `events e`, in its order.
 pub(in super::super) const EVENT_COLUMNS: &str = event_columns!();
 
@@ -10,22 +17,32 @@ pub(in super::super) const EXTENT: &str = concat!("SELECT tail, ", head!(), " FR
 pub(in super::super) const EVENT_BY_ID: &str =
     concat!("SELECT ", event_columns!(), " FROM events e WHERE e.origin = ? AND e.event_id = ?");
 pub(in super::super) const EVENT_BY_SEQ: &str = concat!("SELECT ", event_columns!(), " FROM events e WHERE e.seq = ?");
-pub(in super::super) const ORIGIN: &str = "SELECT id FROM origins WHERE name = ?";
 pub(in super::super) const ADD_ORIGIN: &str = "INSERT INTO origins (name) VALUES (?) RETURNING id";
-/// The events that tell of one of a JSON list of messages that it came in, and whether an API's list told it.
-pub(in super::super) const ARRIVED: &str = "SELECT e.origin, e.message_id, e.seq, e.auth = 'api' FROM json_each(?) j \
-     CROSS JOIN events e INDEXED BY events_message ON e.message_id = j.value WHERE e.kind = 'inbound'";
-/// Those of a JSON list of ids (`?2`) of a source (`?1`) that are known: each with the place it was removed from, or none
-/// where it is in the log.
-pub(in super::super) const KNOWN: &str = "SELECT j.value, r.seq FROM json_each(?2) j \
-     LEFT JOIN removed_ids r ON r.origin = ?1 AND r.event_id = j.value \
-     LEFT JOIN events e ON e.origin = ?1 AND e.event_id = j.value WHERE r.seq IS NOT NULL OR e.seq IS NOT NULL";
-/// Inserts `rows` events.
+/// What events of a source (`?1`) meet in the log: its number, the version of the sources, and the end of the audit record;
+/// those of a list of ids (`?2`) that are known, each with the place it was removed from, or none where it is in the log; and
+/// the source's events that tell of one of a list of messages (`?3`) that it came in, each with whether an API's list told it.
+pub(in super::super) const LOOK: &str = concat!(
+    "SELECT ",
+    origin!(),
+    ", s.version, a.id, a.mac, \
+     (SELECT json_group_array(json_array(j.value, r.seq)) FROM json_each(?2) j \
+     LEFT JOIN removed_ids r ON r.origin = ",
+    origin!(),
+    " AND r.event_id = j.value LEFT JOIN events e ON e.origin = ",
+    origin!(),
+    " AND e.event_id = j.value WHERE r.seq IS NOT NULL OR e.seq IS NOT NULL), \
+     (SELECT json_group_array(json_array(e.message_id, e.seq, json(iif(e.auth = 'api', 'true', 'false')))) \
+     FROM json_each(?3) j CROSS JOIN events e INDEXED BY events_message ON e.message_id = j.value \
+     WHERE e.kind = 'inbound' AND e.origin = ",
+    origin!(),
+    ") FROM roster s LEFT JOIN audit a ON a.id = (SELECT max(id) FROM audit) WHERE s.only = 1"
+);
+/// Inserts `rows` events, or as many as there are before those that have no source.
 pub(in super::super) fn insert_events(rows: usize) -> String {
     let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     format!(
         "INSERT INTO events (origin, event_id, kind, mailbox, domain, message_id, thread_id, action_id, timestamp, \
-         received_at, auth, provider_kind, detail) VALUES {row}{}",
+         received_at, auth, provider_kind, detail) SELECT * FROM (VALUES {row}{}) WHERE column1 IS NOT NULL",
         format!(", {row}").repeat(rows - 1)
     )
 }
@@ -50,10 +67,8 @@ pub(super) const ALL: &[&str] = &[
     EXTENT,
     EVENT_BY_ID,
     EVENT_BY_SEQ,
-    ORIGIN,
     ADD_ORIGIN,
-    ARRIVED,
-    KNOWN,
+    LOOK,
     RECEIVED_AT,
     UNPLACED,
     PLACE,

@@ -1,0 +1,98 @@
+//! Events as rows of the log: as many as a batch brings by one statement.
+
+use std::sync::{Arc, LazyLock};
+
+use sqlx::SqliteConnection;
+
+use super::{
+    append::{BATCH_MAX, EventRow, Post},
+    sql,
+};
+use crate::{
+    domain::{cursor::Seq, event::Detail},
+    store::{StoreError, failed},
+};
+
+/// Rows per statement: so many, or a multiple of it, with what is left empty; or below it just as many as there are. So one
+/// statement takes any batch of [`BATCH_MAX`] rows, and their texts are few enough to stay prepared.
+const CHUNK: usize = 16;
+/// Values of a row.
+const COLUMNS: usize = 13;
+
+/// The text for each number of rows that a statement has room for: 1 to 16, then 32, 48 and so on.
+pub(super) static INSERTS: LazyLock<Vec<String>> =
+    LazyLock::new(|| (1..=CHUNK).chain((CHUNK * 2..=BATCH_MAX).step_by(CHUNK)).map(sql::log::insert_events).collect());
+
+/// How many of `rows` rows the next statement inserts, how many more it has room for, and its text.
+pub(super) fn chunk(rows: usize) -> (usize, usize, &'static str) {
+    let len = rows.min(BATCH_MAX);
+    let chunks = len.div_ceil(CHUNK);
+    let (room, place) = if chunks < 2 { (len, len - 1) } else { (chunks * CHUNK, CHUNK + chunks - 2) };
+    (len, room - len, INSERTS[place].as_str())
+}
+
+/// Inserts events that are not in the log, each with the number of its source; answers with their places, in order.
+pub(super) async fn insert(
+    conn: &mut SqliteConnection,
+    rows: &[(i64, &Post, &EventRow)],
+) -> Result<Vec<Seq>, StoreError> {
+    let mut seqs = Vec::with_capacity(rows.len());
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let (len, room, statement) = chunk(rest.len());
+        let (now, later) = rest.split_at(len);
+        rest = later;
+        let mut query = sqlx::query(statement);
+        let mut domains = Again::default();
+        let (mut kinds, mut auths) = (Again::default(), Again::default());
+        for (origin, post, EventRow { event, detail, .. }) in now {
+            let domain =
+                event.mailbox.as_deref().and_then(|mailbox| mailbox.rsplit_once('@')).map(|(_, domain)| domain);
+            let action = match &event.detail {
+                Detail::Approval { action_id, .. } => Some(action_id.as_str()),
+                _ => None,
+            };
+            query = query
+                .bind(origin)
+                .bind(text(event.event_id.as_str()))
+                .bind(kinds.text(event.detail.kind().as_str()))
+                .bind(event.mailbox.as_deref().map(text))
+                .bind(domain.map(|domain| domains.text(domain)))
+                .bind(event.message_id.as_ref().map(|id| text(id.as_str())))
+                .bind(event.thread_id.as_ref().map(|id| text(id.as_str())))
+                .bind(action.map(text))
+                .bind(event.timestamp.0)
+                .bind(post.received_at.0)
+                .bind(auths.text(post.auth.as_str()))
+                .bind(event.provider_kind.as_deref().map(text))
+                .bind(text(detail));
+        }
+        for _ in 0..room * COLUMNS {
+            query = query.bind(None::<i64>);
+        }
+        let done = query.execute(&mut *conn).await.map_err(failed("append to the event log"))?;
+        // Under the write lock, one statement's places follow each other.
+        let last = done.last_insert_rowid();
+        let first = last - i64::try_from(len).unwrap_or(0) + 1;
+        seqs.extend((first..=last).map(Seq));
+    }
+    Ok(seqs)
+}
+
+/// sqlx makes two allocations of a borrowed text, and one of this.
+fn text(text: &str) -> Arc<str> {
+    text.into()
+}
+
+/// A text that is mostly the one before it, and then shared with that.
+#[derive(Default)]
+struct Again(Option<Arc<str>>);
+
+impl Again {
+    fn text(&mut self, text: &str) -> Arc<str> {
+        match &self.0 {
+            Some(before) if **before == *text => before.clone(),
+            _ => self.0.insert(text.into()).clone(),
+        }
+    }
+}
