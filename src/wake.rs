@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    iter,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -80,26 +81,32 @@ impl Bell {
 
     /// Tells everyone who listens for `topic`; costs a look-up where nobody does.
     pub fn ring(&self, topic: &Topic) {
-        if !self.echoes {
-            self.rope.here.notify_one();
-        }
-        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(channel) = channels.get(topic)
-            && channel.send(()).is_err()
-        {
-            // The last ear is gone; forget the channel, so that mailboxes that came and went cost nothing.
-            channels.remove(topic);
-        }
+        self.ring_each([topic.clone()]);
     }
 
     /// Tells everyone who listens for an event of `mailbox`: its own topic, its domain's, and all.
     pub fn ring_event(&self, mailbox: Option<&str>) {
-        self.ring(&Topic::All);
-        if let Some(mailbox) = mailbox {
-            if let Some((_, domain)) = mailbox.rsplit_once('@') {
-                self.ring(&Topic::Domain(domain.to_owned()));
+        let domain = mailbox.and_then(|mailbox| mailbox.rsplit_once('@')).map(|(_, domain)| domain);
+        let domain = domain.into_iter().map(|domain| Topic::Domain(domain.to_owned()));
+        let mailbox = mailbox.into_iter().map(|mailbox| Topic::Mailbox(mailbox.to_owned()));
+        self.ring_each(iter::once(Topic::All).chain(domain).chain(mailbox));
+    }
+
+    fn ring_each(&self, topics: impl IntoIterator<Item = Topic>) {
+        if !self.echoes {
+            self.rope.here.notify_one();
+        }
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        if channels.is_empty() {
+            return;
+        }
+        for topic in topics {
+            if let Some(channel) = channels.get(&topic)
+                && channel.send(()).is_err()
+            {
+                // The last ear is gone; forget the channel, so that mailboxes that came and went cost nothing.
+                channels.remove(&topic);
             }
-            self.ring(&Topic::Mailbox(mailbox.to_owned()));
         }
     }
 

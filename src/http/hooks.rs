@@ -14,6 +14,7 @@ use axum::{
     routing::post,
 };
 use futures::StreamExt as _;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::{
@@ -70,6 +71,8 @@ async fn receive_with_token(
 async fn take(intake: &Intake, source: &SourceName, head: RawRequest, body: Body) -> Response {
     let limit = intake.body_bytes_max(source, &head).await;
     let read = tokio::select! {
+        // A body that is here already needs no timer.
+        biased;
         read = read(body, limit.as_ref().copied().unwrap_or(0)) => read,
         () = intake.clock().sleep(BODY_READ_MAX) => Read::TooSlow,
     };
@@ -134,15 +137,21 @@ fn plain(headers: &HeaderMap) -> Vec<(String, String)> {
     headers.iter().filter_map(text).collect()
 }
 
+/// The answer to what was taken.
+#[derive(Serialize)]
+struct Taken {
+    received: usize,
+    duplicates: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantined: Option<&'static str>,
+}
+
 fn taken(source: &SourceName, receipt: &Receipt) -> Response {
     measures::request(source.as_str(), if receipt.quarantined.is_some() { "quarantined" } else { "taken" });
     measures::events(source.as_str(), "fresh", receipt.received);
     measures::events(source.as_str(), "duplicate", receipt.duplicates);
-    let mut answer = json!({ "received": receipt.received, "duplicates": receipt.duplicates });
-    if let Some(reason) = receipt.quarantined {
-        answer["quarantined"] = reason.into();
-    }
-    Json(answer).into_response()
+    let Receipt { received, duplicates, quarantined } = *receipt;
+    Json(Taken { received, duplicates, quarantined }).into_response()
 }
 
 fn refused(source: &SourceName, refusal: &Refusal) -> Response {

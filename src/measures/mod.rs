@@ -107,10 +107,12 @@ impl Counts {
 
 /// `name` as a label: itself for the first of them, if it could be nobody's address.
 fn bounded(known: &mut BTreeSet<String>, name: &str) -> String {
-    if name.contains('@') || (known.len() >= NAMES_MAX && !known.contains(name)) {
-        return OTHER.to_owned();
+    if !known.contains(name) {
+        if name.contains('@') || known.len() >= NAMES_MAX {
+            return OTHER.to_owned();
+        }
+        known.insert(name.to_owned());
     }
-    known.insert(name.to_owned());
     name.to_owned()
 }
 
