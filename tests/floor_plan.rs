@@ -161,6 +161,21 @@ fn what_a_browser_is_shown_is_escaped() {
     }
 }
 
+/// Why: the head of `store::sqlite`.
+#[test]
+fn no_limit_has_its_statement_compiled_at_each_run() {
+    for file in sources() {
+        if !module_of(&file).is_some_and(|module| module.starts_with("store")) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("a source file");
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            let bare = ["LIMIT ?", "LIMIT $", "LIMIT \")"].into_iter().find(|bare| line.contains(bare));
+            assert!(bare.is_none(), "{}:{}: write `LIMIT +?`: {line}", file.display(), number + 1);
+        }
+    }
+}
+
 /// The words of rule one, each checked by making the mistake.
 #[test]
 fn the_rule_itself_can_fail() {

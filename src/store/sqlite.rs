@@ -1,4 +1,8 @@
 //! Opens a SQLite database as this house uses one: WAL, one writer, a few readers, commits that are on disk.
+//!
+//! Why statements say `LIMIT +?`: SQLite takes a limit that is a bare parameter into account when it plans, so it compiles the
+//! statement anew whenever the parameter is bound, which is each time it runs. A claim's look takes 250 µs to compile and 4
+//! µs to run. With a `+` before it, the parameter is an expression like any other, and the plan is the one that tests see.
 
 use std::{path::Path, time::Duration};
 

@@ -24,13 +24,13 @@ const NOTE: &str = "INSERT INTO notices (target, fact, kind, notice, made_at) VA
 const TARGETS_WAITING: &str = "SELECT target, count(*) AS waiting FROM notices INDEXED BY notices_waiting \
      WHERE letter IS NULL GROUP BY target";
 const NOTICES_WAITING: &str =
-    "SELECT n, notice, made_at FROM notices WHERE target = ? AND letter IS NULL ORDER BY n LIMIT ?";
+    "SELECT n, notice, made_at FROM notices WHERE target = ? AND letter IS NULL ORDER BY n LIMIT +?";
 const LETTERS_SINCE: &str = "SELECT count(*) FROM notice_letters WHERE target = ? AND made_at > ?";
 const WRITE_LETTER: &str = "INSERT INTO notice_letters (id, target, body, state, made_at, due_at) \
      VALUES (?1, ?2, ?3, 'waiting', ?4, ?4)";
 const INTO_LETTER: &str = "UPDATE notices SET letter = ?1 WHERE target = ?2 AND letter IS NULL AND n <= ?3";
 const DUE_LETTERS: &str = "SELECT id, target, body, made_at, tries FROM notice_letters \
-     WHERE state = 'waiting' AND due_at <= ? ORDER BY due_at LIMIT ?";
+     WHERE state = 'waiting' AND due_at <= ? ORDER BY due_at LIMIT +?";
 const LETTER_FAILED: &str =
     "UPDATE notice_letters SET tries = tries + 1, failure = ?2, due_at = ?3 WHERE id = ?1 AND state = 'waiting'";
 const END_LETTER: &str = "UPDATE notice_letters SET state = ?2, failure = ?3, ended_at = ?4, tries = tries + 1 \

@@ -121,7 +121,7 @@ impl Select<'_> {
         };
         statement.text.push_str(" ORDER BY 1 ");
         statement.text.push_str(direction);
-        statement.text.push_str(" LIMIT ?");
+        statement.text.push_str(" LIMIT +?");
         statement.binds.push(Bind::Int(i64::from(self.limit)));
         statement
     }
@@ -202,7 +202,7 @@ pub(super) fn freed(consumer: i64, filter: &EventFilter, claimant: Claimant<'_>,
     statement.within(filter, "e");
     statement.text.push_str(" AND ");
     statement.append(in_order(consumer, filter, claimant));
-    statement.text.push_str(" ORDER BY c.seq LIMIT ?");
+    statement.text.push_str(" ORDER BY c.seq LIMIT +?");
     statement.binds.push(Bind::Int(i64::from(limit)));
     statement
 }

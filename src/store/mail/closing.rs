@@ -20,41 +20,41 @@ const END: &str = "DELETE FROM closing";
 
 /// What is still to be sent.
 const QUEUED: &str =
-    "DELETE FROM message WHERE id IN (SELECT message_id FROM recipient WHERE due_at IS NOT NULL LIMIT ?1)";
+    "DELETE FROM message WHERE id IN (SELECT message_id FROM recipient WHERE due_at IS NOT NULL LIMIT +?1)";
 /// Our own receiver's webhook for everything is the house's.
 const OWED: &str = "UPDATE delivery SET state = 'dead' WHERE seq IN (SELECT seq FROM delivery WHERE state = 'pending' \
-     AND webhook_id NOT IN (SELECT id FROM webhook WHERE endpoint = 'self' AND scope = 'account') ORDER BY seq LIMIT ?1) \
+     AND webhook_id NOT IN (SELECT id FROM webhook WHERE endpoint = 'self' AND scope = 'account') ORDER BY seq LIMIT +?1) \
      RETURNING line_id";
-const WEBHOOKS: &str = "SELECT id FROM webhook WHERE NOT (endpoint = 'self' AND scope = 'account') LIMIT ?1";
+const WEBHOOKS: &str = "SELECT id FROM webhook WHERE NOT (endpoint = 'self' AND scope = 'account') LIMIT +?1";
 /// A worker that comes back with an answer then finds that it holds nothing any more.
 const LEASES: &str = "UPDATE line SET lease_token = NULL, lease_boot = NULL, lease_until = NULL \
      WHERE endpoint <> 'self' AND lease_token IS NOT NULL";
 /// What one of our own receiver's lines is at is left to it, and later to retention.
 const OVER: &str = "DELETE FROM delivery WHERE seq IN (SELECT d.seq FROM delivery d JOIN line l ON l.id = d.line_id \
-     WHERE d.state <> 'pending' AND l.lease_token IS NULL ORDER BY d.seq LIMIT ?1)";
+     WHERE d.state <> 'pending' AND l.lease_token IS NULL ORDER BY d.seq LIMIT +?1)";
 const LINES: &str = "DELETE FROM line WHERE id IN (SELECT id FROM line WHERE endpoint <> 'self' \
-     AND NOT EXISTS (SELECT 1 FROM delivery WHERE line_id = line.id) LIMIT ?1)";
+     AND NOT EXISTS (SELECT 1 FROM delivery WHERE line_id = line.id) LIMIT +?1)";
 
 /// What hangs on mailboxes, each sort before what it would go with.
 const OF_MAILBOXES: [&str; 4] = [
-    "DELETE FROM message WHERE seq IN (SELECT seq FROM message ORDER BY seq LIMIT ?1)",
-    "DELETE FROM thread_name WHERE (mailbox_id, internet_id) IN (SELECT mailbox_id, internet_id FROM thread_name LIMIT ?1)",
-    "DELETE FROM tracking_image WHERE token_hash IN (SELECT token_hash FROM tracking_image LIMIT ?1)",
-    "DELETE FROM open_day WHERE (message_id, recipient, day) IN (SELECT message_id, recipient, day FROM open_day LIMIT ?1)",
+    "DELETE FROM message WHERE seq IN (SELECT seq FROM message ORDER BY seq LIMIT +?1)",
+    "DELETE FROM thread_name WHERE (mailbox_id, internet_id) IN (SELECT mailbox_id, internet_id FROM thread_name LIMIT +?1)",
+    "DELETE FROM tracking_image WHERE token_hash IN (SELECT token_hash FROM tracking_image LIMIT +?1)",
+    "DELETE FROM open_day WHERE (message_id, recipient, day) IN (SELECT message_id, recipient, day FROM open_day LIMIT +?1)",
 ];
-const MAILBOXES: &str = "DELETE FROM mailbox WHERE id IN (SELECT id FROM mailbox LIMIT ?1)";
+const MAILBOXES: &str = "DELETE FROM mailbox WHERE id IN (SELECT id FROM mailbox LIMIT +?1)";
 const DOMAINS: [&str; 2] = [
-    "DELETE FROM domain WHERE name IN (SELECT name FROM domain WHERE place IS NULL LIMIT ?1)",
+    "DELETE FROM domain WHERE name IN (SELECT name FROM domain WHERE place IS NULL LIMIT +?1)",
     "UPDATE domain SET added_at = NULL WHERE name IN (SELECT name FROM domain WHERE added_at IS NOT NULL \
-         AND place IS NOT NULL LIMIT ?1)",
+         AND place IS NOT NULL LIMIT +?1)",
 ];
 const BESIDE: [&str; 4] = [
-    "DELETE FROM contact WHERE id IN (SELECT id FROM contact LIMIT ?1)",
-    "DELETE FROM approved_host WHERE host IN (SELECT host FROM approved_host LIMIT ?1)",
-    "DELETE FROM api_calls WHERE day IN (SELECT day FROM api_calls LIMIT ?1)",
-    "DELETE FROM account WHERE one IN (SELECT one FROM account LIMIT ?1)",
+    "DELETE FROM contact WHERE id IN (SELECT id FROM contact LIMIT +?1)",
+    "DELETE FROM approved_host WHERE host IN (SELECT host FROM approved_host LIMIT +?1)",
+    "DELETE FROM api_calls WHERE day IN (SELECT day FROM api_calls LIMIT +?1)",
+    "DELETE FROM account WHERE one IN (SELECT one FROM account LIMIT +?1)",
 ];
-const KEYS: &str = "DELETE FROM api_key WHERE name IN (SELECT name FROM api_key WHERE name <> ?2 LIMIT ?1)";
+const KEYS: &str = "DELETE FROM api_key WHERE name IN (SELECT name FROM api_key WHERE name <> ?2 LIMIT +?1)";
 
 async fn erase(conn: &mut SqliteConnection, sql: &'static str) -> Result<u64, StoreError> {
     let erased = sqlx::query(sql).bind(ROWS_MAX).execute(conn).await;

@@ -73,7 +73,7 @@ impl MailStore {
     pub(super) async fn tries(&self, seq: i64) -> Result<Vec<Attempt>, StoreError> {
         let rows = sqlx::query(
             "SELECT number, at, status, fault, duration_millis, response_bytes FROM attempt
-             WHERE delivery_seq = ?1 ORDER BY number DESC LIMIT ?2",
+             WHERE delivery_seq = ?1 ORDER BY number DESC LIMIT +?2",
         )
         .bind(seq)
         .bind(ATTEMPTS_SHOWN_MAX)
@@ -174,7 +174,7 @@ fn list(filter: &DeliveryFilter) -> String {
     };
     format!(
         "SELECT {COLUMNS} FROM delivery d {index} JOIN line l ON l.id = d.line_id
-         WHERE d.seq < ?1 {of_webhook} {of_state} {of_events} ORDER BY d.seq DESC LIMIT ?2"
+         WHERE d.seq < ?1 {of_webhook} {of_state} {of_events} ORDER BY d.seq DESC LIMIT +?2"
     )
 }
 

@@ -213,7 +213,7 @@ fn select(driver: Driver, mailbox: &MailboxId, page: &MessagePage, window: Windo
         sql.push(" AND NOT EXISTS (SELECT 1 FROM tag w WHERE w.seq = m.seq AND w.key = ");
         sql.push_bind(tag.clone()).push(")");
     }
-    sql.push(format!(" ORDER BY {seq} DESC LIMIT ")).push_bind(page.limit);
+    sql.push(format!(" ORDER BY {seq} DESC LIMIT +")).push_bind(page.limit);
     sql
 }
 

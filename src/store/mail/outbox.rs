@@ -49,7 +49,7 @@ async fn due(
     let ids: Vec<String> = sqlx::query_scalar(
         "SELECT message_id FROM recipient
          WHERE due_at IS NOT NULL AND due_at <= ?1 AND message_id NOT IN (SELECT value FROM json_each(?2))
-         GROUP BY message_id ORDER BY min(due_at), min(seq) LIMIT ?3",
+         GROUP BY message_id ORDER BY min(due_at), min(seq) LIMIT +?3",
     )
     .bind(now.0)
     .bind(&busy)

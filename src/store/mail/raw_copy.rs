@@ -11,7 +11,7 @@ use crate::{
 
 const DOING: &str = "list the raw messages";
 const PAGE: &str = "SELECT m.seq, m.id, b.address, m.direction, m.received_at, m.blob FROM message m \
-     JOIN mailbox b ON b.id = m.mailbox_id WHERE m.seq > ?1 AND (?2 IS NULL OR b.address = ?2) ORDER BY m.seq LIMIT ?3";
+     JOIN mailbox b ON b.id = m.mailbox_id WHERE m.seq > ?1 AND (?2 IS NULL OR b.address = ?2) ORDER BY m.seq LIMIT +?3";
 const KEPT_HERE: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'raw')";
 const BYTES: &str = "SELECT bytes FROM raw WHERE name = ?1";
 

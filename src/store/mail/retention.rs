@@ -16,10 +16,10 @@ const ROWS_MAX: i64 = 200;
 
 /// Deliveries that are over since before ?1.
 const OVER: &str = "DELETE FROM delivery WHERE seq IN (SELECT seq FROM (SELECT seq, state, \
-     coalesce(last_attempt_at, created_at) AS at FROM delivery ORDER BY seq LIMIT ?2) WHERE state <> 'pending' AND at < ?1)";
+     coalesce(last_attempt_at, created_at) AS at FROM delivery ORDER BY seq LIMIT +?2) WHERE state <> 'pending' AND at < ?1)";
 /// The oldest messages that are not to be sent any more: received before ?1, or while all have more bytes than ?3.
 const OLD: &str = "DELETE FROM message WHERE seq IN (SELECT m.seq FROM (SELECT seq, id, received_at FROM message \
-     ORDER BY seq LIMIT ?2) m WHERE (m.received_at < ?1 OR (?3 > 0 AND (SELECT message_bytes FROM weight) > ?3)) \
+     ORDER BY seq LIMIT +?2) m WHERE (m.received_at < ?1 OR (?3 > 0 AND (SELECT message_bytes FROM weight) > ?3)) \
      AND NOT EXISTS (SELECT 1 FROM recipient r WHERE r.message_id = m.id AND r.state = 'queued'))";
 const ORPHANS: &str =
     "SELECT value FROM json_each(?1) WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.blob = value)";

@@ -84,7 +84,7 @@ impl Suppressions for MailStore {
 
     async fn suppressions(&self, before: Option<&str>, limit: u32) -> Result<Vec<Suppression>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM suppression WHERE id < ?1 ORDER BY id DESC LIMIT ?2"
+            "SELECT {COLUMNS} FROM suppression WHERE id < ?1 ORDER BY id DESC LIMIT +?2"
         )))
         .bind(before.unwrap_or(AFTER_ALL))
         .bind(limit)

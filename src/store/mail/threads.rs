@@ -56,8 +56,9 @@ pub(super) async fn messages(
     mailbox: &MailboxId,
     thread: &ThreadId,
 ) -> Result<Vec<MessageSummary>, StoreError> {
-    let select =
-        format!("SELECT {SUMMARY} FROM message m WHERE m.mailbox_id = ?1 AND m.thread_id = ?2 ORDER BY m.seq LIMIT ?3");
+    let select = format!(
+        "SELECT {SUMMARY} FROM message m WHERE m.mailbox_id = ?1 AND m.thread_id = ?2 ORDER BY m.seq LIMIT +?3"
+    );
     let rows: Vec<SummaryRow> = sqlx::query_as(sqlx::AssertSqlSafe(select))
         .bind(mailbox.as_str())
         .bind(thread.as_str())

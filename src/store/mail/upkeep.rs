@@ -121,7 +121,7 @@ async fn replay(
     let (endpoint, pending) = (original.endpoint.to_string(), i64::from(pending_max));
     let owed: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM (SELECT 1 FROM line l JOIN delivery d ON d.line_id = l.id
-                               WHERE l.endpoint = ?1 AND l.replays = 1 AND d.state = 'pending' LIMIT ?2)",
+                               WHERE l.endpoint = ?1 AND l.replays = 1 AND d.state = 'pending' LIMIT +?2)",
     )
     .bind(&endpoint)
     .bind(pending)
@@ -189,9 +189,9 @@ impl Upkeep for MailStore {
                     (SELECT min(failing_since) FROM line WHERE endpoint = w.endpoint AND failing_since IS NOT NULL) AS since,
                     l.failed_at, l.failed_status, l.failed_fault,
                     (SELECT count(*) FROM (SELECT 1 FROM delivery
-                                           WHERE webhook_id = w.id AND state = 'pending' LIMIT ?1)) AS pending,
+                                           WHERE webhook_id = w.id AND state = 'pending' LIMIT +?1)) AS pending,
                     (SELECT count(*) FROM (SELECT 1 FROM delivery
-                                           WHERE webhook_id = w.id AND state = 'dead' LIMIT ?1)) AS dead
+                                           WHERE webhook_id = w.id AND state = 'dead' LIMIT +?1)) AS dead
              FROM webhook w LEFT JOIN line l
                   ON l.id = (SELECT id FROM line WHERE endpoint = w.endpoint AND failing_since IS NOT NULL
                              ORDER BY failed_at DESC LIMIT 1)",

@@ -55,19 +55,19 @@ pub(super) const LIST: &str = concat!(
      AND (?6 IS NULL OR instr(lower(fields ->> 'subject'), lower(?6)) > 0) \
      AND (?7 IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) t WHERE t.key = ?7)) \
      AND (?8 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(tags) t WHERE t.key = ?8)) \
-     ORDER BY received_at DESC, message_id DESC LIMIT ?9"
+     ORDER BY received_at DESC, message_id DESC LIMIT +?9"
 );
 pub(super) const THREAD: &str = concat!(
     "SELECT ",
     message_columns!(),
-    " FROM (SELECT * FROM received_messages WHERE thread_id = ?1 ORDER BY received_at DESC, message_id DESC LIMIT ?2) \
+    " FROM (SELECT * FROM received_messages WHERE thread_id = ?1 ORDER BY received_at DESC, message_id DESC LIMIT +?2) \
      ORDER BY received_at, message_id"
 );
 pub(super) const MARK_READ: &str = "UPDATE received_messages SET is_read = 1 WHERE message_id = ? AND is_read = 0";
 pub(super) const TAGS: &str = "SELECT tags FROM received_messages WHERE message_id = ?";
 pub(super) const SET_TAGS: &str = "UPDATE received_messages SET tags = ? WHERE message_id = ?";
 pub(in super::super) const FORGET: &str = "DELETE FROM received_messages WHERE id IN \
-     (SELECT id FROM received_messages WHERE received_at < ? LIMIT ?)";
+     (SELECT id FROM received_messages WHERE received_at < ? LIMIT +?)";
 
 /// Every statement above; a test prepares each.
 #[cfg(test)]

@@ -10,7 +10,7 @@ pub(in super::super) fn add_audit(rows: usize) -> String {
 }
 
 pub(in super::super) const AUDIT_AFTER: &str =
-    "SELECT id, at, what, entry, mac FROM audit WHERE id > ? ORDER BY id LIMIT ?";
+    "SELECT id, at, what, entry, mac FROM audit WHERE id > ? ORDER BY id LIMIT +?";
 pub(in super::super) const CUT_AUDIT: &str = "DELETE FROM audit WHERE id <= ?";
 pub(in super::super) const LAST_SEAL: &str = "SELECT seal FROM audit_segments ORDER BY last DESC LIMIT 1";
 pub(in super::super) const ADD_SEGMENT: &str =

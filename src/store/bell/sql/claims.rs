@@ -61,7 +61,7 @@ pub(in super::super) const PARK_SPENT: &str = concat!(
 /// open ones below, where only what an operator re-queued is.
 pub(in super::super) const LEFT: &str = concat!(
     "SELECT j.value, (SELECT count(*) FROM (SELECT e.seq AS seq FROM events e WHERE \
-     e.seq > (SELECT low_water FROM consumers WHERE id = ?1) AND e.kind = j.value ORDER BY e.seq LIMIT ?5) w WHERE NOT EXISTS \
+     e.seq > (SELECT low_water FROM consumers WHERE id = ?1) AND e.kind = j.value ORDER BY e.seq LIMIT +?5) w WHERE NOT EXISTS \
      (SELECT 1 FROM claims c WHERE c.consumer = ?1 AND c.seq = w.seq AND c.state IN ('acked', 'parked'))) \
      + (SELECT count(*) FROM claims c INDEXED BY claims_open CROSS JOIN events e ON e.seq = c.seq WHERE c.consumer = ?1 AND ",
     open!(),
@@ -145,7 +145,7 @@ pub(in super::super) const OPEN_CLAIMS: &str = concat!(
      CASE WHEN c.lease_boot = ?1 THEN c.lease_deadline_millis - ?2 END AS left_millis \
      FROM claims c INDEXED BY claims_open CROSS JOIN events e ON e.seq = c.seq WHERE c.consumer = ?3 AND ",
     open!(),
-    " ORDER BY c.seq LIMIT ?4"
+    " ORDER BY c.seq LIMIT +?4"
 );
 /// How many are open in a consumer and leased: boot, millis, consumer.
 pub(in super::super) const COUNT_OPEN: &str = concat!(
@@ -155,7 +155,7 @@ pub(in super::super) const COUNT_OPEN: &str = concat!(
 );
 pub(in super::super) const PARKED_CLAIMS: &str = "SELECT c.seq, e.event_id, e.kind, c.attempt, c.holder, c.client, c.since, \
      c.parked_by, c.note FROM claims c INDEXED BY claims_parked LEFT JOIN events e ON e.seq = c.seq \
-     WHERE c.consumer = ? AND c.state = 'parked' ORDER BY c.seq LIMIT ?";
+     WHERE c.consumer = ? AND c.state = 'parked' ORDER BY c.seq LIMIT +?";
 /// How many are parked in a consumer, and how many of them by agents: consumer.
 pub(in super::super) const COUNT_PARKED: &str = "SELECT count(*), coalesce(sum(c.parked_by = 'agent'), 0) FROM claims c \
      INDEXED BY claims_parked WHERE c.consumer = ? AND c.state = 'parked'";

@@ -57,7 +57,7 @@ pub(in super::super) const CAP_PLACES: &str =
     "DELETE FROM message_mailboxes WHERE id <= (SELECT max(id) FROM message_mailboxes) - ?";
 pub(in super::super) const MAILBOX_OF: &str = "SELECT mailbox_id FROM message_mailboxes WHERE message_id = ?";
 pub(in super::super) const DATA_VERSION: &str = "PRAGMA data_version";
-pub(in super::super) const NEWS: &str = "SELECT seq, mailbox FROM events WHERE seq > ? ORDER BY seq LIMIT ?";
+pub(in super::super) const NEWS: &str = "SELECT seq, mailbox FROM events WHERE seq > ? ORDER BY seq LIMIT +?";
 
 /// Every statement above; a test prepares each.
 #[cfg(test)]

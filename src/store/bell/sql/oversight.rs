@@ -23,9 +23,9 @@ pub(in super::super) const HAS_ERRANDS: &str = "SELECT EXISTS (SELECT 1 FROM act
 pub(in super::super) const ACTION: &str = "SELECT id, state, effect, digest, summary, asker, mailbox, created_at, expires_at, \
      decided_at, note FROM actions WHERE id = ?";
 pub(in super::super) const ACTIONS_IN: &str = "SELECT id, state, CASE WHEN ?1 THEN effect END AS effect, digest, summary, asker, \
-     mailbox, created_at, expires_at, decided_at, note FROM actions WHERE state = ?2 ORDER BY n DESC LIMIT ?3";
+     mailbox, created_at, expires_at, decided_at, note FROM actions WHERE state = ?2 ORDER BY n DESC LIMIT +?3";
 pub(in super::super) const ACTIONS: &str = "SELECT id, state, CASE WHEN ?1 THEN effect END AS effect, digest, summary, asker, \
-     mailbox, created_at, expires_at, decided_at, note FROM actions ORDER BY n DESC LIMIT ?2";
+     mailbox, created_at, expires_at, decided_at, note FROM actions ORDER BY n DESC LIMIT +?2";
 pub(in super::super) const DECIDABLE: &str = "SELECT state, digest, expires_at FROM actions WHERE id = ?";
 pub(in super::super) const MOVE_ACTION: &str = "UPDATE actions SET state = ?3, effect = CASE WHEN ?4 THEN NULL ELSE effect END, \
      note = coalesce(?5, note), decided_at = coalesce(decided_at, ?6) WHERE id = ?1 AND state = ?2";
@@ -37,7 +37,7 @@ pub(in super::super) const NOTE_MESSAGE: &str = "UPDATE actions SET message_id =
 pub(in super::super) const MESSAGE_OF: &str = "SELECT message_id FROM actions WHERE id = ?";
 
 pub(in super::super) const ACTIONS_ABOUT: &str = "SELECT id, state, NULL AS effect, digest, summary, asker, mailbox, created_at, \
-     expires_at, decided_at, note FROM actions WHERE message_id = ? ORDER BY n DESC LIMIT ?";
+     expires_at, decided_at, note FROM actions WHERE message_id = ? ORDER BY n DESC LIMIT +?";
 
 /// Every statement above; a test prepares each.
 #[cfg(test)]

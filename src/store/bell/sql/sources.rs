@@ -43,7 +43,7 @@ pub(in super::super) const CAP_QUARANTINE: &str = "DELETE FROM quarantine WHERE 
      row_number() OVER newest AS place, sum(length(body)) OVER newest AS bytes FROM quarantine \
      WINDOW newest AS (ORDER BY last_at DESC, id DESC ROWS UNBOUNDED PRECEDING)) WHERE place > ? OR bytes > ?)";
 pub(in super::super) const QUARANTINED: &str =
-    "SELECT source, reason, body, last_at, times FROM quarantine ORDER BY last_at DESC, id DESC LIMIT ?";
+    "SELECT source, reason, body, last_at, times FROM quarantine ORDER BY last_at DESC, id DESC LIMIT +?";
 pub(in super::super) const HOSTED: &str =
     "SELECT api, webhook_id, looked_at, tried_at, trouble FROM hosted WHERE api = ?";
 pub(in super::super) const HOSTED_IN_USE: &str =

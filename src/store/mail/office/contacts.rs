@@ -10,7 +10,7 @@ use crate::{
 
 /// `instr` and not LIKE: nothing of what is looked for is a wildcard.
 const PAGE: &str = "SELECT id, name, email, tags, created_at FROM contact \
-                    WHERE ?1 IS NULL OR instr(folded, ?1) > 0 ORDER BY name, id LIMIT ?2";
+                    WHERE ?1 IS NULL OR instr(folded, ?1) > 0 ORDER BY name, id LIMIT +?2";
 const AT: &str = "SELECT id, name, email, tags, created_at FROM contact WHERE email = ?1";
 const COUNT: &str = "SELECT count(*) FROM contact";
 const INSERT: &str = "INSERT INTO contact (id, name, email, tags, folded, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";

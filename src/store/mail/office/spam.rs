@@ -17,7 +17,7 @@ const CALL: &str = "UPDATE message SET status = ?2 WHERE id = ?1 AND direction =
 fn page_sql() -> String {
     format!(
         "SELECT {SUMMARY} FROM message m INDEXED BY message_spam WHERE m.status = 'spam_quarantined' \
-         AND m.seq < iif(?1 IS NULL, 9223372036854775807, (SELECT seq FROM message WHERE id = ?1)) ORDER BY m.seq DESC LIMIT ?2"
+         AND m.seq < iif(?1 IS NULL, 9223372036854775807, (SELECT seq FROM message WHERE id = ?1)) ORDER BY m.seq DESC LIMIT +?2"
     )
 }
 
