@@ -173,6 +173,8 @@
 //!   request names is fetched ([`bell::fetch`]) from its provider's own host, once that request may be its source's.
 //! - A 2xx from `/hooks`, and a `250` from SMTP, means: on disk. The process may be killed at any instruction after it. A full
 //!   disk answers 503 and 452 and goes on later; a disk that fails at a commit ends the process.
+//! - Every commit is on disk when it is answered, but for one that holds leases alone ([`store::leases::Claim::on_disk`]): a power
+//!   loss ends a lease anyway, and whatever is done under it is a commit of its own. A power loss takes the newest commits alone.
 //! - `seq` rises in commit order, may skip, never repeats.
 //! - A keeper whose term is over writes nothing to `mail.db` and sends nothing, whatever it was at.
 //! - The bell may ring for nothing and may miss a beat; correctness never depends on it.

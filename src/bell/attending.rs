@@ -148,6 +148,8 @@ impl Attending {
             timeout: LOOK,
             holder: Holder::worker(format!("{}:{slot}", self.orders.holder)),
             client: Some(self.orders.client.clone()),
+            // What handles it may take this machine down, and nothing else is written before: each attempt counts.
+            on_disk: true,
         };
         loop {
             let waited = match self.waiting.wait(request.clone(), shutdown.clone()).await {

@@ -68,6 +68,8 @@ pub struct WaitRequest {
     pub holder: Holder,
     /// What the asking program calls itself, where it said.
     pub client: Option<String>,
+    /// Whether a lease is to be on the disk before it is answered ([`Claim::on_disk`]).
+    pub on_disk: bool,
 }
 
 /// The answer to a wait: events, or a timeout, which is an answer like any other.
@@ -195,6 +197,7 @@ impl Waiting {
                     client: request.client,
                     token: LeaseToken::new(self.ids.short_secret("lease_")),
                     lease_millis: i64::try_from(lease.as_millis()).unwrap_or(i64::MAX),
+                    on_disk: request.on_disk,
                 };
                 self.work(claim, over, cancelled).await
             }

@@ -110,7 +110,7 @@ impl Audit {
             Some(Command::Export(export)) => export.run().await,
             Some(Command::Verify(verify)) => verify.run().await,
             Some(Command::Head(End { place, answer })) => {
-                let head = open(&place).await?.head().await?;
+                let head = open(&place).await?.head_to_keep().await?;
                 answer.give(json!({ "head": head.to_string() }), head)
             }
         }

@@ -103,6 +103,7 @@ impl Events {
                 timeout: LOOK,
                 holder: Holder::worker("operator"),
                 client: None,
+                on_disk: true,
             };
             let waited = waiting.wait(request, ended.clone()).await?;
             self.show(waited.events.iter().map(|leased| &leased.event))?;

@@ -352,6 +352,9 @@ pub trait AuditLog: Send + Sync + 'static {
     /// The end of the record.
     async fn head(&self) -> Result<Head, StoreError>;
 
+    /// The same once it is on the disk, to be kept elsewhere: no power loss leaves the record short of it.
+    async fn head_to_keep(&self) -> Result<Head, StoreError>;
+
     /// Checks all of it, and that `kept` is in it.
     async fn verify(&self, kept: Option<&Head>) -> Result<Verdict, StoreError>;
 }

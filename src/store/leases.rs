@@ -34,6 +34,10 @@ pub struct Claim {
     pub token: LeaseToken,
     /// How long the lease runs.
     pub lease_millis: i64,
+    /// Whether the lease is to be on the disk before it is answered. A power loss ends every lease, so that what it takes of
+    /// one that is not is that it ever was: the event is handed out again, and this attempt is not counted. Whoever
+    /// writes to the database once the claim is answered, as a tool's call does, takes the lease to the disk with that.
+    pub on_disk: bool,
 }
 
 /// What a worker gets.

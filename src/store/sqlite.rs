@@ -102,7 +102,8 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         // Before the first table, or it has no effect; retention gives pages back by incremental_vacuum.
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
-        // FULL: a commit that was answered is on disk. Under load the group commit makes it cost nearly nothing.
+        // FULL: a commit that was answered is on disk. Under load the group commit makes it cost nearly nothing. The writer
+        // says what goes without.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)

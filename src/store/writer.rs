@@ -6,6 +6,19 @@
 //!
 //! Why one writer: SQLite has one write lock. Callers that fight for it wait in its busy handler; callers in a queue
 //! share one fsync.
+//!
+//! # What waits for no disk
+//!
+//! A commit is on the disk when it is answered, with one exception: [`Lasts::ThisBoot`]. What is written so lies in the
+//! write-ahead log, in the kernel's memory, so that a process that is killed loses nothing of it. A power loss may take it, and
+//! then takes the newest commits alone: SQLite reads the log up to the first frame that is not whole, and the next commit of
+//! any process that waits for the disk takes all before it there too. A batch in which anything else stands waits for the disk.
+//!
+//! It is for a lease, which a power loss ends anyway, and for what is written with one. After a power loss that took it, the
+//! event is free, as it would have been; its attempt is not counted, and nothing else shows that there was a lease: the entry
+//! of the audit record went with it, and the record ends before it, whole. What was parked for its attempts, and the mark that
+//! this raised, is parked again at the next claim. What the lease was for is in no doubt: whatever its worker does through us
+//! writes an intent, an ack or the end of its call, and those wait for the disk.
 
 use std::{
     sync::{
@@ -30,11 +43,33 @@ const BATCH_MAX: usize = 256;
 
 /// Something to run inside the writer's transaction. It may run twice, the second time alone, after a rollback.
 trait Work: Send {
+    fn lasts(&self) -> Lasts;
     fn run<'c>(&'c mut self, conn: &'c mut SqliteConnection) -> BoxFuture<'c, Result<(), StoreError>>;
     fn finish(self: Box<Self>, ending: Result<(), StoreError>);
 }
 
+/// How long a commit lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lasts {
+    /// Over any end of the process, but a power loss may take it back. For what a power loss ends anyway.
+    ThisBoot,
+    /// Over a power loss as well.
+    OnDisk,
+}
+
+impl Lasts {
+    /// Begins a transaction whose commit is so. SQLite takes the word outside of a transaction alone, and takes it while it
+    /// compiles it: so this is compiled each time, where a statement that is kept would do nothing the second time.
+    fn begin(self) -> &'static str {
+        match self {
+            Self::ThisBoot => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+            Self::OnDisk => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
+        }
+    }
+}
+
 struct Piece<T, F> {
+    lasts: Lasts,
     work: F,
     value: Option<T>,
     answer: oneshot::Sender<Result<T, StoreError>>,
@@ -45,6 +80,10 @@ where
     T: Send + 'static,
     F: for<'c> FnMut(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send,
 {
+    fn lasts(&self) -> Lasts {
+        self.lasts
+    }
+
     fn run<'c>(&'c mut self, conn: &'c mut SqliteConnection) -> BoxFuture<'c, Result<(), StoreError>> {
         let Self { work, value, .. } = self;
         let running = work(conn);
@@ -66,7 +105,23 @@ where
 #[derive(Clone)]
 pub(crate) struct Writer {
     queue: mpsc::Sender<Box<dyn Work>>,
-    commits: Arc<AtomicU64>,
+    commits: Arc<Commits>,
+}
+
+/// How many there were.
+#[derive(Default)]
+struct Commits {
+    all: AtomicU64,
+    on_disk: AtomicU64,
+}
+
+impl Commits {
+    fn count(&self, lasts: Lasts) {
+        self.all.fetch_add(1, Ordering::Relaxed);
+        if lasts == Lasts::OnDisk {
+            self.on_disk.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Writer {
@@ -81,14 +136,20 @@ impl Writer {
         disk_failed: CancellationToken,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let commits = Arc::new(AtomicU64::new(0));
-        tokio::spawn(write_all(name, conn, term, waiting, commits.clone(), disk_failed));
+        let commits = Arc::<Commits>::default();
+        let session = Session { conn, lasts: None, term, commits: commits.clone() };
+        tokio::spawn(write_all(name, session, waiting, disk_failed));
         Self { queue, commits }
     }
 
     /// Transactions committed so far.
     pub(crate) fn commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
+        self.commits.all.load(Ordering::Relaxed)
+    }
+
+    /// Those of them that waited for the disk.
+    pub(crate) fn commits_on_disk(&self) -> u64 {
+        self.commits.on_disk.load(Ordering::Relaxed)
     }
 
     /// Fails where a transaction cannot be committed `within` that time; one without writes costs no write to the disk.
@@ -97,15 +158,24 @@ impl Writer {
         tokio::time::timeout(within, written).await.unwrap_or(Err(StoreError::Refused(Refusal::Locked)))
     }
 
-    /// Runs `work` inside a transaction and answers once it is committed. `work` may run twice, so it must not move
-    /// out of what it captured. Dropping the returned future does not take back what was asked.
+    /// Runs `work` inside a transaction and answers once it is committed and on the disk. `work` may run twice, so it must not
+    /// move out of what it captured. Dropping the returned future does not take back what was asked.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: for<'c> FnMut(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
+        self.write_to_last(Lasts::OnDisk, work).await
+    }
+
+    /// The same, and answers once it is committed so that it lasts that long.
+    pub(crate) async fn write_to_last<T, F>(&self, lasts: Lasts, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnMut(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
-        let piece = Box::new(Piece { work, value: None, answer });
+        let piece = Box::new(Piece { lasts, work, value: None, answer });
         self.queue.try_send(piece).map_err(|refused| {
             StoreError::Refused(match refused {
                 mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
@@ -116,29 +186,30 @@ impl Writer {
     }
 }
 
+/// The writer's connection, and what it knows of it.
+struct Session {
+    conn: SqliteConnection,
+    /// What its commits last, as it was last told; none where that is not sure.
+    lasts: Option<Lasts>,
+    term: Option<Term>,
+    commits: Arc<Commits>,
+}
+
 async fn write_all(
     name: &'static str,
-    mut conn: SqliteConnection,
-    term: Option<Term>,
+    mut session: Session,
     mut waiting: mpsc::Receiver<Box<dyn Work>>,
-    commits: Arc<AtomicU64>,
     disk_failed: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
         let began = Instant::now();
-        let mut ending = commit(&mut conn, term.as_ref(), &mut batch).await;
+        let mut ending = session.commit(&mut batch).await;
         measures::commit(name, began.elapsed());
-        if ending.is_ok() {
-            commits.fetch_add(1, Ordering::Relaxed);
-        }
         if batch.len() > 1 && ending.as_ref().is_err_and(|error| !error.is_disk_failure()) {
             for piece in batch.drain(..) {
                 let mut alone = vec![piece];
-                ending = commit(&mut conn, term.as_ref(), &mut alone).await;
-                if ending.is_ok() {
-                    commits.fetch_add(1, Ordering::Relaxed);
-                }
+                ending = session.commit(&mut alone).await;
                 finish(&mut alone, &ending);
             }
         }
@@ -154,37 +225,49 @@ async fn write_all(
             return;
         }
     }
-    if let Err(error) = conn.close().await {
+    if let Err(error) = session.conn.close().await {
         tracing::warn!(%error, "could not close the database cleanly");
     }
 }
 
-/// One transaction. It is begun and ended in plain SQL: when the disk is full, SQLite has often rolled back by itself, and
-/// sqlx's own transactions then count one that is no longer there and refuse to begin another.
-async fn commit(
-    conn: &mut SqliteConnection,
-    term: Option<&Term>,
-    batch: &mut [Box<dyn Work>],
-) -> Result<(), StoreError> {
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut *conn).await.map_err(failed("begin a transaction"))?;
-    let done = run(conn, term, batch).await;
-    if done.is_err()
-        && let Err(error) = sqlx::query("ROLLBACK").execute(conn).await
-    {
-        tracing::debug!(%error, "nothing to roll back: the database has done it");
+impl Session {
+    /// One transaction. It is begun and ended in plain SQL: when the disk is full, SQLite has often rolled back by itself, and
+    /// sqlx's own transactions then count one that is no longer there and refuse to begin another.
+    async fn commit(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
+        // What outlasts most of what is in it.
+        let lasts = batch.iter().map(|piece| piece.lasts()).max().unwrap_or(Lasts::OnDisk);
+        self.begin(lasts).await?;
+        let done = self.run(batch).await;
+        if done.is_ok() {
+            self.commits.count(lasts);
+        } else if let Err(error) = sqlx::query("ROLLBACK").execute(&mut self.conn).await {
+            tracing::debug!(%error, "nothing to roll back: the database has done it");
+        }
+        done
     }
-    done
-}
 
-async fn run(conn: &mut SqliteConnection, term: Option<&Term>, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
-    // Under the write lock: nobody can begin another term before this transaction is over.
-    if let Some(term) = term {
-        term.check(&mut *conn).await?;
+    async fn begin(&mut self, lasts: Lasts) -> Result<(), StoreError> {
+        let doing = failed("begin a transaction");
+        if self.lasts == Some(lasts) {
+            return sqlx::query("BEGIN IMMEDIATE").execute(&mut self.conn).await.map_err(doing).map(drop);
+        }
+        self.lasts = None;
+        sqlx::raw_sql(lasts.begin()).execute(&mut self.conn).await.map_err(doing)?;
+        self.lasts = Some(lasts);
+        Ok(())
     }
-    for piece in batch {
-        piece.run(conn).await?;
+
+    async fn run(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
+        let Self { conn, term, .. } = self;
+        // Under the write lock: nobody can begin another term before this transaction is over.
+        if let Some(term) = term {
+            term.check(&mut *conn).await?;
+        }
+        for piece in batch {
+            piece.run(conn).await?;
+        }
+        sqlx::query("COMMIT").execute(conn).await.map_err(failed("commit")).map(drop)
     }
-    sqlx::query("COMMIT").execute(conn).await.map_err(failed("commit")).map(drop)
 }
 
 fn finish(batch: &mut Vec<Box<dyn Work>>, ending: &Result<(), StoreError>) {
@@ -194,71 +277,4 @@ fn finish(batch: &mut Vec<Box<dyn Work>>, ending: &Result<(), StoreError>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use sqlx::ConnectOptions as _;
-
-    use super::*;
-    use crate::store::sqlite;
-
-    async fn add(writer: &Writer, bytes: i64) -> Result<(), StoreError> {
-        writer
-            .write(move |conn| {
-                Box::pin(async move {
-                    let add = sqlx::query("INSERT INTO heap (filler) VALUES (zeroblob(?))").bind(bytes);
-                    add.execute(conn).await.map(drop).map_err(failed("add"))
-                })
-            })
-            .await
-    }
-
-    async fn set_pages_max(writer: &Writer, pages: &'static str) {
-        let set = writer.write(move |conn| {
-            Box::pin(async move { sqlx::query(pages).execute(conn).await.map(drop).map_err(failed("set")) })
-        });
-        set.await.expect("set");
-    }
-
-    /// SQLite rolls a transaction back by itself when the disk is full; the writer must be able to begin the next one.
-    #[tokio::test]
-    async fn after_a_full_disk_it_goes_on() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let options = sqlite::options(&dir.path().join("heap.db")).create_if_missing(true);
-        let mut conn = options.connect().await.expect("opened");
-        sqlx::query("CREATE TABLE heap (filler BLOB)").execute(&mut conn).await.expect("made");
-        let writer = Writer::start("heap", conn, None, CancellationToken::new());
-        set_pages_max(&writer, "PRAGMA max_page_count = 20").await;
-        assert!(add(&writer, 10).await.is_ok());
-        for _ in 0..3 {
-            let full = add(&writer, 1 << 20).await.expect_err("it does not fit");
-            assert!(matches!(full, StoreError::Refused(Refusal::Full)), "{full:?}");
-        }
-        set_pages_max(&writer, "PRAGMA max_page_count = 4000").await;
-        assert!(add(&writer, 1 << 20).await.is_ok());
-    }
-
-    /// A piece that fails is rolled back and takes nobody with it.
-    #[tokio::test]
-    async fn a_poisonous_piece_fails_alone() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let options = sqlite::options(&dir.path().join("heap.db")).create_if_missing(true);
-        let mut conn = options.connect().await.expect("opened");
-        sqlx::query("CREATE TABLE heap (filler BLOB)").execute(&mut conn).await.expect("made");
-        let writer = Writer::start("heap", conn, None, CancellationToken::new());
-        let poison = writer.write(|conn| {
-            Box::pin(async move {
-                let add = sqlx::query("INSERT INTO heap (filler) VALUES (zeroblob(7))");
-                add.execute(&mut *conn).await.map_err(failed("add"))?;
-                sqlx::query("SELECT nonsense").execute(conn).await.map(drop).map_err(failed("fail"))
-            })
-        });
-        let (first, poisoned, second) = tokio::join!(add(&writer, 1), poison, add(&writer, 2));
-        assert!(first.is_ok() && poisoned.is_err() && second.is_ok());
-        let sizes = writer.write(|conn| {
-            Box::pin(async move {
-                let sizes = sqlx::query_scalar::<_, i64>("SELECT length(filler) FROM heap ORDER BY rowid");
-                sizes.fetch_all(conn).await.map_err(failed("look"))
-            })
-        });
-        assert_eq!(sizes.await.expect("read"), [1, 2]);
-    }
-}
+mod tests;

@@ -185,6 +185,7 @@ async fn walk(steps: Vec<Step>) {
                     client: None,
                     token: token(model.tokens),
                     lease_millis,
+                    on_disk: false,
                 };
                 let claimed = store.claim(&claim, model.now()).await.unwrap();
                 if model.claimable(mine, worker).next().is_some() {
@@ -265,6 +266,7 @@ async fn finish(wing: &BellWing, model: &mut Model) {
             client: None,
             token: LeaseToken::new(format!("last_{round}")),
             lease_millis: 1_000,
+            on_disk: false,
         };
         let claimed = wing.store.claim(&claim, model.now()).await.unwrap();
         if claimed.events.is_empty() && claimed.parked.is_empty() {

@@ -65,6 +65,7 @@ mod oversight_endings;
 mod oversight_house;
 mod oversight_record;
 mod packages;
+mod power_loss;
 mod principals_narrowed;
 mod principals_process;
 mod providers_documented;

@@ -120,6 +120,8 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
         timeout: Duration::from_secs(timeout_secs),
         holder,
         client,
+        // The record of this call, and the intent of whatever the agent does next, take it there.
+        on_disk: false,
     };
     let wait = rooms.waiting.wait(request, cancelled.clone());
     let waited = match &progress {

@@ -28,6 +28,7 @@ use crate::{
         StoreError, failed,
         leases::{BACKLOG_MAX, Claim, ClaimError, Claimed, Consumers},
         log::Extent,
+        writer::Lasts,
     },
 };
 
@@ -245,7 +246,8 @@ impl BellStore {
             auditor: self.auditor.clone(),
         };
         let (consumer, filter) = (consumer.id, lease.filter.clone());
-        let leased = self.database.writer.write(move |conn| {
+        let lasts = if lease.claim.on_disk { Lasts::OnDisk } else { Lasts::ThisBoot };
+        let leased = self.database.writer.write_to_last(lasts, move |conn| {
             let lease = lease.clone();
             Box::pin(async move { lease.take(conn).await })
         });

@@ -150,6 +150,11 @@ impl BellStore {
     pub fn commits(&self) -> u64 {
         self.database.writer.commits()
     }
+
+    /// Those of them that waited for the disk.
+    pub fn commits_on_disk(&self) -> u64 {
+        self.database.writer.commits_on_disk()
+    }
 }
 
 /// The log's id; a database that has none yet is given one.

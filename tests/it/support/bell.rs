@@ -26,7 +26,7 @@ use mailbell::{
     ids::Ids,
     signing::multimail,
     store::{
-        bell::BellStore,
+        bell::{AUDIT_KEY_FILE, BellStore},
         log::{EventLog, Ingested},
         sources::Sources,
         sqlite::Schema,
@@ -69,6 +69,27 @@ impl BellWing {
     pub async fn second(&self) -> Self {
         let entropy = Arc::new(Counting::starting_at(1 << 40));
         Self::open(self.directory.clone(), self.clock.clone(), Schema::Expect, entropy).await
+    }
+
+    /// The house as the machine finds it after a power loss that left so many bytes of the write-ahead log.
+    pub async fn after_power_loss(&self, wal_bytes: usize) -> Self {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        for name in ["bell.db", "bell.db-wal", AUDIT_KEY_FILE] {
+            let mut bytes = std::fs::read(self.path.with_file_name(name)).unwrap();
+            if name == "bell.db-wal" {
+                bytes.truncate(wal_bytes);
+            }
+            std::fs::write(directory.path().join(name), bytes).unwrap();
+        }
+        let entropy = Arc::new(Counting::starting_at(1 << 41));
+        let wing = Self::open(directory, TestClock::default(), Schema::Expect, entropy).await;
+        wing.clock.reboot("boot after a power loss");
+        wing
+    }
+
+    /// How long the write-ahead log is.
+    pub fn wal_bytes(&self) -> usize {
+        std::fs::read(self.path.with_file_name("bell.db-wal")).unwrap().len()
     }
 
     async fn open(directory: Arc<tempfile::TempDir>, clock: TestClock, schema: Schema, entropy: Arc<Counting>) -> Self {
@@ -186,6 +207,7 @@ pub fn worker() -> WaitRequest {
         timeout: Duration::from_secs(25),
         holder: Holder::worker("session"),
         client: None,
+        on_disk: false,
     }
 }
 

@@ -13,6 +13,8 @@ pub(in super::super) const EVENT_COLUMNS: &str = event_columns!();
 pub(in super::super) const LOG: &str = "SELECT log_id FROM log WHERE only = 1";
 pub(in super::super) const ADD_LOG: &str =
     "INSERT INTO log (only, log_id, tail) VALUES (1, ?, 1) ON CONFLICT DO NOTHING";
+/// Run twice, it changes nothing and is written all the same; what is the same at once is not.
+pub(in super::super) const TURN: &str = "UPDATE log SET tail = -tail WHERE only = 1";
 pub(in super::super) const EXTENT: &str = concat!("SELECT tail, ", head!(), " FROM log WHERE only = 1");
 pub(in super::super) const EVENT_BY_ID: &str =
     concat!("SELECT ", event_columns!(), " FROM events e WHERE e.origin = ? AND e.event_id = ?");
@@ -64,6 +66,7 @@ pub(in super::super) const NEWS: &str = "SELECT seq, mailbox FROM events WHERE s
 pub(super) const ALL: &[&str] = &[
     LOG,
     ADD_LOG,
+    TURN,
     EXTENT,
     EVENT_BY_ID,
     EVENT_BY_SEQ,
