@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::{
     audit::{Auditor, End},
     events,
-    look::Look,
+    prior::Prior,
     received::bringing,
     rows, sql,
 };
@@ -243,39 +243,39 @@ async fn insert(
     posts: &[&Post],
     end: &mut Option<End>,
 ) -> Result<Vec<Ending>, StoreError> {
-    let mut looks: Vec<(&SourceName, Look)> = Vec::new();
+    let mut priors: Vec<(&SourceName, Prior)> = Vec::new();
     for post in posts {
-        if !looks.iter().any(|(source, _)| **source == post.source) {
+        if !priors.iter().any(|(source, _)| **source == post.source) {
             let of_source = posts.iter().filter(|one| one.source == post.source);
-            let look = Look::at(conn, &post.source, of_source.flat_map(|post| post.events())).await?;
-            *end = Some(look.end);
-            looks.push((&post.source, look));
+            let prior = Prior::at(conn, &post.source, of_source.flat_map(|post| post.events())).await?;
+            *end = Some(prior.end);
+            priors.push((&post.source, prior));
         }
     }
     let mut fresh = Vec::new();
     let mut seen = HashSet::new();
     let mut fates = Vec::new();
     for post in posts {
-        let look = looks.iter().find(|(source, _)| **source == post.source).map(|(_, look)| look);
-        let look = look.expect("each source was looked up");
-        if post.roster.is_some_and(|version| version != look.roster) {
+        let prior = priors.iter().find(|(source, _)| **source == post.source).map(|(_, prior)| prior);
+        let prior = prior.expect("each source was looked up");
+        if post.roster.is_some_and(|version| version != prior.roster) {
             continue;
         }
         for row in &post.rows {
-            fates.push(match look.place(post.auth, &row.event) {
+            fates.push(match prior.place(post.auth, &row.event) {
                 Some(seq) => Fate::Before(seq),
                 // The same again in this batch is a duplicate of what is not inserted yet.
-                None if look.holds(&row.event) || !seen.insert((look.origin, row.event.event_id.as_str())) => {
-                    Fate::Held(look.origin)
+                None if prior.holds(&row.event) || !seen.insert((prior.origin, row.event.event_id.as_str())) => {
+                    Fate::Held(prior.origin)
                 }
                 None => {
-                    fresh.push((look.origin, *post, row));
+                    fresh.push((prior.origin, *post, row));
                     Fate::Fresh
                 }
             });
         }
     }
-    let roster = looks.first().map(|(_, look)| look.roster);
+    let roster = priors.first().map(|(_, prior)| prior.roster);
     let mut fates = fates.into_iter();
     let mut seqs = rows::insert(conn, &fresh).await?.into_iter();
     let mut endings = Vec::with_capacity(posts.len());
@@ -312,7 +312,7 @@ enum Fate {
 /// The whole event is compared rather than a digest of it: nothing more is stored, and only duplicates pay.
 async fn compared(conn: &mut SqliteConnection, origin: i64, event: &NewEvent) -> Result<Ingested, StoreError> {
     let query = sqlx::query(sql::log::EVENT_BY_ID).bind(origin).bind(event.event_id.as_str());
-    let row = query.fetch_one(conn).await.map_err(failed("look a duplicate up"))?;
+    let row = query.fetch_one(conn).await.map_err(failed("prior a duplicate up"))?;
     let stored = events::event(&row)?;
     Ok(if stored.fact == *event { Ingested::Duplicate(stored.seq) } else { Ingested::Conflict(stored.seq) })
 }

@@ -5,20 +5,19 @@
 //! out), which are among its few open rows. A claim looks at both with a reader first, and goes to the writer, where the
 //! same look decides, only if there is something: an idle wait writes nothing.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     BellStore,
-    lease::{Lease, Taken, never_claimed},
-    select::{Claimant, freed},
+    lease::{Lease, Taken},
+    left::{self, Left},
+    look::Look,
     sql,
 };
 use crate::{
     domain::{
-        clock::{BootTime, Moment, UnixMillis},
+        clock::{Moment, UnixMillis},
         consumer::{Gap, Held, KINDS_BY_DEFAULT, LeaseToken, Settled, Settlement, Start},
         cursor::{Cursor, Seq},
         event::{EventFilter, EventKind},
@@ -77,29 +76,31 @@ fn sorted(kinds: &[EventKind]) -> Vec<EventKind> {
 impl Consumers for BellStore {
     async fn claim(&self, claim: &Claim, now: Moment) -> Result<Claimed, ClaimError> {
         let mut reader = self.database.readers.acquire().await.map_err(failed("claim events"))?;
-        let row = sqlx::query(sql::claims::CONSUMER_IN_LOG).bind(claim.consumer.as_str()).fetch_optional(&mut *reader);
-        let (consumer, extent) = if let Some(row) = row.await.map_err(failed("read a consumer"))? {
-            let (tail, head) = (row.try_get(4), row.try_get(5));
-            let (tail, head) = (tail.map_err(failed("measure the log"))?, head.map_err(failed("measure the log"))?);
-            (Consumer::read(&row)?, Extent { log: self.log_id.clone(), head: Seq(head), tail: Seq(tail) })
-        } else {
-            let extent = sqlx::query_as(sql::log::EXTENT).fetch_one(&mut *reader).await;
-            let (tail, head): (i64, i64) = extent.map_err(failed("measure the log"))?;
-            let extent = Extent { log: self.log_id.clone(), head: Seq(head), tail: Seq(tail) };
-            (self.add_consumer(claim, &extent).await?, extent)
+        let known = match self.frontiers.known(&claim.consumer) {
+            Some(known) => known,
+            None => self.get_to_know(&mut reader, claim).await?,
         };
         // A consumer owns what it was made with: kinds that are named later would be waited for in vain.
-        consumer.owned(&EventFilter { kinds: claim.kinds.clone(), ..EventFilter::default() })?;
-        let filter = consumer.owned(&claim.filter)?;
-        let gap = self.pass_gap(&consumer, &extent).await?;
-
-        let look = self.look(&mut reader, &consumer, &filter, claim.claimant(&now.boot), extent.head).await?;
+        known.owned(&EventFilter { kinds: claim.kinds.clone(), ..EventFilter::default() })?;
+        let filter = known.owned(&claim.filter)?;
+        let look = self.look(&mut reader, &known, &filter, claim.claimant(&now.boot)).await?;
         // Others read meanwhile.
         drop(reader);
-        let Taken { events, parked, .. } =
-            if look { self.lease(&consumer, filter, claim, &now).await? } else { Taken::default() };
-        let mut reader = self.database.readers.acquire().await.map_err(failed("count a backlog"))?;
-        let Left { backlog, next_expiry_millis } = left(&mut reader, &consumer, BACKLOG_MAX, &now.boot).await?;
+        let Look { consumer, extent, found, mut left } = look;
+        let gap = self.pass_gap(&consumer, &extent).await?;
+
+        let mut taken = Taken::default();
+        if found {
+            taken = self.lease(&consumer, filter, claim, &now).await?;
+            // What is leased is left as before. Where it was not, another took it, and its lease is to be waited for.
+            left = if taken.events.is_empty() || !taken.parked.is_empty() {
+                let mut reader = self.database.readers.acquire().await.map_err(failed("count a backlog"))?;
+                left::left(&mut reader, &consumer, BACKLOG_MAX, &now.boot).await?
+            } else {
+                left.with_lease(claim.lease_millis)
+            };
+        }
+        let (Taken { events, parked, .. }, Left { backlog, next_expiry_millis }) = (taken, left);
         let head = Cursor { log: extent.log, seq: extent.head };
         Ok(Claimed { head, events, backlog, gap, next_expiry_millis, parked })
     }
@@ -172,14 +173,25 @@ impl BellStore {
         row.map_err(failed("read a consumer"))?.as_ref().map(Consumer::read).transpose()
     }
 
-    async fn add_consumer(&self, claim: &Claim, extent: &Extent) -> Result<Consumer, StoreError> {
+    /// Reads the consumer of `claim`, which is made at its first use.
+    async fn get_to_know(&self, conn: &mut SqliteConnection, claim: &Claim) -> Result<Consumer, StoreError> {
+        let row = sqlx::query(sql::claims::CONSUMER).bind(claim.consumer.as_str()).fetch_optional(&mut *conn).await;
+        if let Some(row) = row.map_err(failed("read a consumer"))? {
+            return Consumer::read(&row);
+        }
+        let extent = sqlx::query_as(sql::log::EXTENT).fetch_one(conn).await;
+        let (tail, head): (i64, i64) = extent.map_err(failed("measure the log"))?;
+        let low_water = match claim.start {
+            Start::Earliest => tail - 1,
+            Start::Now => head,
+        };
+        self.add_consumer(claim, low_water).await
+    }
+
+    async fn add_consumer(&self, claim: &Claim, low_water: i64) -> Result<Consumer, StoreError> {
         let name = claim.consumer.as_str().to_owned();
         let kinds = sorted(if claim.kinds.is_empty() { &KINDS_BY_DEFAULT } else { &claim.kinds });
         let words = kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" ");
-        let low_water = match claim.start {
-            Start::Earliest => extent.tail.0 - 1,
-            Start::Now => extent.head.0,
-        };
         let add = self.database.writer.write(move |conn| {
             let (name, words) = (name.clone(), words.clone());
             Box::pin(async move {
@@ -207,28 +219,6 @@ impl BellStore {
         raised.await.map(|()| Some(gap))
     }
 
-    /// Whether there is anything to claim. `head` is that of the log at an earlier moment.
-    async fn look(
-        &self,
-        conn: &mut SqliteConnection,
-        consumer: &Consumer,
-        filter: &EventFilter,
-        claimant: Claimant<'_>,
-        head: Seq,
-    ) -> Result<bool, StoreError> {
-        let after = consumer.low_water.max(self.frontiers.reached(consumer.id, filter));
-        if !never_claimed(conn, consumer.id, filter, after, "e.seq", 1, Some(claimant)).await?.is_empty() {
-            return Ok(true);
-        }
-        // Those that wait behind their thread still have to be come back to.
-        if never_claimed(conn, consumer.id, filter, after, "e.seq", 1, None).await?.is_empty() {
-            // The head was read before, so every event up to it was looked at.
-            self.frontiers.reach(consumer.id, filter, head);
-        }
-        let freed = freed(consumer.id, filter, claimant, 1).query().fetch_optional(conn).await;
-        Ok(freed.map_err(failed("look for returned events"))?.is_some())
-    }
-
     async fn lease(
         &self,
         consumer: &Consumer,
@@ -236,13 +226,13 @@ impl BellStore {
         claim: &Claim,
         now: &Moment,
     ) -> Result<Taken, StoreError> {
-        let reached = self.frontiers.reached(consumer.id, &filter);
+        let after = consumer.low_water.max(self.frontiers.reached(consumer.id, &filter));
         let lease = Lease {
             consumer: consumer.id,
             filter,
             claim: claim.clone(),
             now: now.clone(),
-            reached,
+            after,
             auditor: self.auditor.clone(),
         };
         let (consumer, filter) = (consumer.id, lease.filter.clone());
@@ -255,41 +245,4 @@ impl BellStore {
         self.frontiers.reach(consumer, &filter, taken.reached);
         Ok(taken)
     }
-}
-
-/// What a consumer has before it.
-#[derive(Default)]
-pub(super) struct Left {
-    /// How many events of each kind that has any.
-    pub(super) backlog: BTreeMap<EventKind, u64>,
-    /// When the next of its leases or pauses is over, in milliseconds from now.
-    pub(super) next_expiry_millis: Option<i64>,
-}
-
-/// What the consumer has before it, of each kind counted up to `max`.
-pub(super) async fn left(
-    conn: &mut SqliteConnection,
-    consumer: &Consumer,
-    max: u64,
-    now: &BootTime,
-) -> Result<Left, StoreError> {
-    let kinds: Vec<&str> = consumer.kinds.iter().map(|kind| kind.as_str()).collect();
-    let rows: Vec<(String, i64, Option<i64>)> = sqlx::query_as(sql::claims::LEFT)
-        .bind(consumer.id)
-        .bind(&now.boot_id)
-        .bind(now.millis)
-        .bind(serde_json::to_string(&kinds).expect("a list of words is JSON"))
-        .bind(i64::try_from(max).unwrap_or(i64::MAX))
-        .fetch_all(conn)
-        .await
-        .map_err(failed("count a backlog"))?;
-    let mut left = Left::default();
-    for (kind, (word, count, deadline)) in consumer.kinds.iter().zip(rows) {
-        debug_assert_eq!(kind.as_str(), word, "a list is read in its order");
-        if count > 0 {
-            left.backlog.insert(*kind, count.unsigned_abs());
-        }
-        left.next_expiry_millis = deadline.map(|deadline| deadline - now.millis);
-    }
-    Ok(left)
 }

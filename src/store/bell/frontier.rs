@@ -1,16 +1,17 @@
-//! How far a consumer has been handed everything that a filter matches, remembered in this process.
+//! What this process remembers of consumers: how far each has been handed everything that a filter matches, and what it is.
 //!
 //! Why: a consumer that only ever asks for one mailbox leaves the events of others unclaimed below, so its low-water mark
 //! stands still, and each look would walk over all that it has acked since. A row of `claims` above the mark is never
 //! deleted, so "everything up to here has a row" stays true once it was, whatever other processes do; forgetting it costs
-//! one long look.
+//! one long look. A consumer's id and kinds never change, and its mark only rises, so what is remembered of that is an earlier one.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
 };
 
-use crate::domain::{cursor::Seq, event::EventFilter};
+use super::claims::Consumer;
+use crate::domain::{cursor::Seq, event::EventFilter, id::ConsumerName};
 
 /// Consumers times filters that are remembered; beyond it all are forgotten, which costs a look each.
 const FRONTIERS_MAX: usize = 4096;
@@ -18,6 +19,7 @@ const FRONTIERS_MAX: usize = 4096;
 #[derive(Default)]
 pub(super) struct Frontiers {
     reached: Mutex<HashMap<(i64, EventFilter), Seq>>,
+    consumers: Mutex<HashMap<ConsumerName, Consumer>>,
 }
 
 impl Frontiers {
@@ -35,5 +37,24 @@ impl Frontiers {
         }
         let place = reached.entry((consumer, filter.clone())).or_insert(seq);
         *place = seq.max(*place);
+    }
+
+    /// The consumer of that name, as it was when it was last seen.
+    pub(super) fn known(&self, name: &ConsumerName) -> Option<Consumer> {
+        self.consumers.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Remembers how it was seen.
+    pub(super) fn know(&self, consumer: &Consumer) {
+        let mut consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
+        if consumers.len() >= FRONTIERS_MAX {
+            consumers.clear();
+        }
+        consumers.insert(consumer.name.clone(), consumer.clone());
+    }
+
+    /// Forgets a consumer.
+    pub(super) fn forget(&self, name: &ConsumerName) {
+        self.consumers.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 }

@@ -1,22 +1,24 @@
 //! Leasing, inside the writer's transaction: what there is for a claim is looked up once more, and becomes the claim's.
 
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{FromRow, Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     BellStore,
-    audit::Auditor,
+    audit::{Auditor, end_in},
     events,
     select::{Claimant, Select, freed, narrowing, unclaimed},
     settle::raise_returns,
     sql,
+    statement::{Bind, Statement},
 };
 use crate::{
     domain::{
         clock::{BootTime, Moment},
         consumer::{ATTEMPTS_MAX, LeasedEvent},
         cursor::Seq,
-        event::{Event, EventFilter},
+        event::EventFilter,
     },
+    signing::chain::Link,
     store::{
         StoreError,
         audit::{Entry, Runs},
@@ -26,17 +28,19 @@ use crate::{
     },
 };
 
+/// The column of a freed event's row that follows those of the event.
+const ATTEMPT_AT: usize = 11;
+
 /// The first `limit` events that `filter` (its kinds included) matches and that the consumer has no row of; with `claimant`, only
 /// those that may be handed out before the earlier ones of their threads are settled.
-pub(super) async fn never_claimed(
-    conn: &mut SqliteConnection,
+pub(super) fn new_to(
     consumer: i64,
     filter: &EventFilter,
     after: Seq,
     columns: &str,
     limit: u32,
     claimant: Option<Claimant<'_>>,
-) -> Result<Vec<SqliteRow>, StoreError> {
+) -> Statement {
     let select = Select {
         columns,
         kinds: &narrowing(&filter.kinds),
@@ -47,7 +51,22 @@ pub(super) async fn never_claimed(
         order: Order::Ascending,
         limit,
     };
-    select.statement().query().fetch_all(conn).await.map_err(failed("look for events"))
+    select.statement()
+}
+
+/// The place of the first event that `filter` (its kinds included) matches and that the consumer has no row of.
+pub(super) async fn first_new(
+    conn: &mut SqliteConnection,
+    consumer: i64,
+    filter: &EventFilter,
+    after: Seq,
+) -> Result<Option<i64>, StoreError> {
+    let first = new_to(consumer, filter, after, "e.seq", 1, None).query().fetch_optional(conn).await;
+    place(first.map_err(failed("look for events"))?.as_ref())
+}
+
+fn place(row: Option<&SqliteRow>) -> Result<Option<i64>, StoreError> {
+    row.map(|row| row.try_get(0)).transpose().map_err(failed("read an event's place"))
 }
 
 impl Claim {
@@ -63,7 +82,8 @@ pub(super) struct Lease {
     pub(super) filter: EventFilter,
     pub(super) claim: Claim,
     pub(super) now: Moment,
-    pub(super) reached: Seq,
+    /// Up to where the consumer was handed everything, as far as it is known.
+    pub(super) after: Seq,
     pub(super) auditor: Auditor,
 }
 
@@ -77,95 +97,124 @@ pub(super) struct Taken {
     pub(super) reached: Seq,
 }
 
-/// Where a consumer is in the log.
-struct Place {
+/// What the writer's transaction finds, asked in one trip.
+struct Found {
+    /// Where the consumer is in the log.
     low_water: Seq,
     head: Seq,
     /// Whether anything of it is leased or waits for a retry.
     open: bool,
-}
-
-impl Place {
-    async fn of(conn: &mut SqliteConnection, consumer: i64) -> Result<Self, StoreError> {
-        let (low_water, head, open): (i64, i64, bool) = sqlx::query_as(sql::claims::REACHED)
-            .bind(consumer)
-            .fetch_one(conn)
-            .await
-            .map_err(failed("read how far a consumer is"))?;
-        Ok(Self { low_water: Seq(low_water), head: Seq(head), open })
-    }
+    /// Whether any of that was handed out too often.
+    spent: bool,
+    /// The end of the audit record.
+    told: (i64, Link),
+    /// What the claim may have, the oldest first; each with which attempt it is.
+    events: Vec<LeasedEvent>,
 }
 
 impl Lease {
     /// Leases what there is.
     pub(super) async fn take(&self, conn: &mut SqliteConnection) -> Result<Taken, StoreError> {
-        let Self { consumer, filter, claim, now, reached, auditor } = self;
-        // Read anew: rows below a mark that has risen since are gone, and their events would look like new ones.
-        let mut place = Place::of(conn, *consumer).await?;
-        // What is open may be spent, or may be had again. For a worker that has settled all it had, which is one that waits,
-        // there is no more to ask than what is new.
-        let open = place.open;
-        let mut parked = Vec::new();
-        if open {
-            // First, so that they no longer hold their threads up.
-            parked = self.park_spent(conn).await?;
-            place = Place::of(conn, *consumer).await?;
-        }
-        let Place { low_water, head, .. } = place;
-        let claimant = claim.claimant(&now.boot);
-        let after = low_water.max(*reached);
-        let new =
-            never_claimed(conn, *consumer, filter, after, sql::log::EVENT_COLUMNS, claim.limit, Some(claimant)).await?;
-        let mut freed_rows = Vec::new();
-        if open {
-            let freed = freed(*consumer, filter, claimant, claim.limit).query().fetch_all(&mut *conn).await;
-            freed_rows = freed.map_err(failed("look for returned events"))?;
-        }
-        let mut events: Vec<Event> = new.iter().chain(&freed_rows).map(events::event).collect::<Result<_, _>>()?;
-        events.sort_unstable_by_key(|event| event.seq);
-        events.truncate(usize::try_from(claim.limit).unwrap_or(usize::MAX));
+        let (mut after, mut parked) = (self.after, Vec::new());
+        let found = loop {
+            let found = self.find(conn, after).await?;
+            if found.low_water > after {
+                // Rows below a mark that has risen since are gone, and their events look like new ones.
+                after = found.low_water;
+            } else if found.spent {
+                // First, so that they no longer hold their threads up.
+                parked.extend(self.park_spent(conn).await?);
+            } else {
+                break found;
+            }
+        };
+        let Self { consumer, filter, claim, now, auditor, .. } = self;
+        let Found { head, open, told, events, .. } = found;
 
-        let mut leased = Vec::with_capacity(events.len());
-        for event in events {
-            let attempt: i64 = sqlx::query_scalar(sql::claims::LEASE)
-                .bind(consumer)
-                .bind(event.seq.0)
-                .bind(claim.token.as_str())
-                .bind(&claim.holder.name)
-                .bind(&claim.client)
-                .bind(event.fact.thread_id.as_ref().map(|thread| thread.as_str().to_owned()))
-                .bind(now.wall.0)
-                .bind(&now.boot.boot_id)
-                .bind(now.boot_in(claim.lease_millis))
-                .fetch_one(&mut *conn)
-                .await
-                .map_err(failed("lease an event"))?;
-            leased.push(LeasedEvent { event, attempt: u32::try_from(attempt).unwrap_or(u32::MAX) });
-        }
-        if !leased.is_empty() {
+        let mut steps = Vec::new();
+        if !events.is_empty() {
             let entry = Entry::Leased {
                 consumer: claim.consumer.clone(),
                 holder: claim.holder.name.clone(),
                 client: claim.client.clone(),
-                seqs: leased.iter().map(|leased| leased.event.seq).collect(),
-                attempts: leased.iter().map(|leased| leased.attempt).collect(),
+                seqs: events.iter().map(|leased| leased.event.seq).collect(),
+                attempts: events.iter().map(|leased| leased.attempt).collect(),
                 runs: Runs::on(now, claim.lease_millis),
             };
-            auditor.record(conn, now.wall, &entry).await?;
+            steps.extend([self.leases(&events), auditor.adds(&told, now.wall, &entry)]);
+        }
+        if open {
+            steps.push(new_to(*consumer, filter, after, "e.seq", 1, None));
+        }
+        let mut rows = Vec::new();
+        if let Some(steps) = steps.into_iter().reduce(Statement::then) {
+            rows = steps.rows_of_each(conn).await.map_err(failed("lease events"))?;
         }
         let reached = if open {
-            let left = never_claimed(conn, *consumer, filter, after, "e.seq", 1, None).await?;
-            let left: Option<i64> =
-                left.first().map(|row| row.try_get(0)).transpose().map_err(failed("read an event's place"))?;
-            left.map_or(head, |seq| Seq(seq - 1))
+            place(rows.last().and_then(|rows| rows.first()))?.map_or(head, |seq| Seq(seq - 1))
         } else {
             // Nothing stood in the way of any, so these are all there are, or the first of them.
-            match leased.last() {
-                Some(last) if leased.len() >= usize::try_from(claim.limit).unwrap_or(usize::MAX) => last.event.seq,
+            match events.last() {
+                Some(last) if events.len() >= usize::try_from(claim.limit).unwrap_or(usize::MAX) => last.event.seq,
                 _ => head,
             }
         };
-        Ok(Taken { events: leased, parked, reached })
+        Ok(Taken { events, parked, reached })
+    }
+
+    async fn find(&self, conn: &mut SqliteConnection, after: Seq) -> Result<Found, StoreError> {
+        let Self { consumer, filter, claim, now, .. } = self;
+        let claimant = claim.claimant(&now.boot);
+        let place = [
+            Bind::Int(i64::from(ATTEMPTS_MAX)),
+            Bind::Text(now.boot.boot_id.clone()),
+            Bind::Int(now.boot.millis),
+            Bind::Int(*consumer),
+        ];
+        let steps = Statement::new(sql::claims::REACHED, place)
+            .then(Statement::new(sql::audit::LAST_AUDIT, []))
+            .then(new_to(*consumer, filter, after, sql::log::EVENT_COLUMNS, claim.limit, Some(claimant)))
+            .then(freed(*consumer, filter, claimant, claim.limit));
+        let rows = steps.rows_of_each(conn).await.map_err(failed("look for events"))?;
+        let [place, told, new, freed] = rows.as_slice() else {
+            return Err(StoreError::of("look for events", sqlx::Error::RowNotFound));
+        };
+        let place = place.first().ok_or(sqlx::Error::RowNotFound).and_then(FromRow::from_row);
+        let (low_water, head, open, spent): (i64, i64, bool, bool) =
+            place.map_err(failed("read how far a consumer is"))?;
+
+        let mut events = Vec::with_capacity(new.len() + freed.len());
+        for row in new {
+            events.push(LeasedEvent { event: events::event(row)?, attempt: 1 });
+        }
+        for row in freed {
+            let before: i64 = row.try_get(ATTEMPT_AT).map_err(failed("read an attempt"))?;
+            events.push(LeasedEvent {
+                event: events::event(row)?,
+                attempt: u32::try_from(before + 1).unwrap_or(u32::MAX),
+            });
+        }
+        events.sort_unstable_by_key(|leased| leased.event.seq);
+        events.truncate(usize::try_from(claim.limit).unwrap_or(usize::MAX));
+        let told = end_in(told.first())?;
+        Ok(Found { low_water: Seq(low_water), head: Seq(head), open, spent, told, events })
+    }
+
+    /// What leases `events`.
+    fn leases(&self, events: &[LeasedEvent]) -> Statement {
+        let Self { consumer, claim, now, .. } = self;
+        let seqs: Vec<i64> = events.iter().map(|leased| leased.event.seq.0).collect();
+        let binds = [
+            Bind::Int(*consumer),
+            Bind::Text(claim.token.as_str().to_owned()),
+            Bind::Text(claim.holder.name.clone()),
+            claim.client.clone().map_or(Bind::Null, Bind::Text),
+            Bind::Int(now.wall.0),
+            Bind::Text(now.boot.boot_id.clone()),
+            Bind::Int(now.boot_in(claim.lease_millis)),
+            Bind::Text(serde_json::Value::from(seqs).to_string()),
+        ];
+        Statement::new(sql::claims::LEASE, binds)
     }
 
     async fn park_spent(&self, conn: &mut SqliteConnection) -> Result<Vec<Seq>, StoreError> {

@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::{BellStore, claims::Consumer, lease::never_claimed, sql};
+use super::{BellStore, claims::Consumer, lease::first_new, sql};
 use crate::{
     domain::{cursor::Seq, event::EventFilter},
     store::{StoreError, failed},
@@ -29,11 +29,7 @@ impl BellStore {
             sqlx::query_as(sql::log::EXTENT).fetch_one(&mut *conn).await.map_err(failed("measure the log"))?;
 
         let after = low_water.max(known(consumer, &owned));
-        let new = never_claimed(conn, consumer, &owned, after, "e.seq", 1, None).await?;
-        let new: Option<i64> = match new.first() {
-            Some(row) => Some(sqlx::Row::try_get(row, 0).map_err(failed("read an event's place"))?),
-            None => None,
-        };
+        let new = first_new(conn, consumer, &owned, after).await?;
         let open: Option<i64> = sqlx::query_scalar(sql::claims::FIRST_OPEN)
             .bind(consumer)
             .bind(low_water.0)

@@ -2,7 +2,7 @@
 //!
 //! Events are read in order of `seq` through an index each ([`select`]); consumers keep rows only above their low-water
 //! mark ([`claims`], [`low_water`]); every write goes through the one writer, and appends are gathered before it
-//! ([`append`]). Statements of fixed text stand in [`sql`].
+//! ([`append`]). Statements of fixed text stand in [`sql`]; what is asked together goes in one trip ([`statement`]).
 
 mod append;
 mod audit;
@@ -14,12 +14,14 @@ mod frontier;
 mod holding;
 mod hosted;
 mod lease;
+mod left;
 mod log;
 mod look;
 mod low_water;
 mod message_map;
 mod notices;
 mod oversight;
+mod prior;
 mod quarantine;
 mod received;
 mod records;
@@ -30,6 +32,7 @@ mod settle;
 mod sources;
 mod sql;
 mod standing;
+mod statement;
 pub mod tally;
 #[cfg(test)]
 mod tests;

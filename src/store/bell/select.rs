@@ -6,9 +6,10 @@
 //! in order; `kind IN (…)` would sort. Each arm begins at the place of its kind, so that a kind which a busy mailbox had
 //! long ago, or never, is not looked for among all its others.
 
-use sqlx::{AssertSqlSafe, Sqlite, query::Query, sqlite::SqliteArguments};
-
-use super::sql;
+use super::{
+    sql,
+    statement::{Bind, Statement},
+};
 use crate::{
     domain::{
         clock::BootTime,
@@ -21,14 +22,6 @@ use crate::{
 
 /// The columns whose index goes on with the kind.
 const BESIDE_KIND: [&str; 2] = ["mailbox", "domain"];
-
-/// A value for a `?`.
-#[derive(Debug, Clone)]
-pub(super) enum Bind {
-    Null,
-    Int(i64),
-    Text(String),
-}
 
 /// Which events to read.
 #[derive(Debug, Clone)]
@@ -47,13 +40,6 @@ pub(super) struct Select<'a> {
     pub(super) also: Option<&'a Statement>,
     pub(super) order: Order,
     pub(super) limit: u32,
-}
-
-/// A statement whose text holds nothing but words of this file and its callers' constants.
-#[derive(Debug, Clone)]
-pub(super) struct Statement {
-    pub(super) text: String,
-    pub(super) binds: Vec<Bind>,
 }
 
 impl Statement {
@@ -81,20 +67,6 @@ impl Statement {
         self.text.push_str(table);
         self.text.push_str(".mailbox IN (SELECT value FROM json_each(?))");
         self.binds.push(Bind::Text(serde_json::Value::from(mailboxes).to_string()));
-    }
-
-    fn append(&mut self, other: Self) {
-        self.text.push_str(&other.text);
-        self.binds.extend(other.binds);
-    }
-
-    pub(super) fn query(self) -> Query<'static, Sqlite, SqliteArguments> {
-        let query = sqlx::query(AssertSqlSafe(self.text));
-        self.binds.into_iter().fold(query, |query, bind| match bind {
-            Bind::Null => query.bind(None::<i64>),
-            Bind::Int(value) => query.bind(value),
-            Bind::Text(value) => query.bind(value),
-        })
     }
 }
 

@@ -6,8 +6,9 @@ use sqlx::{Connection as _, Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     BellStore,
-    claims::{Consumer, left},
-    lease::never_claimed,
+    claims::Consumer,
+    lease::first_new,
+    left::left,
     settle::{drop_below_mark, parked_by_word, raise_returns},
     sql,
 };
@@ -135,8 +136,7 @@ async fn standing(conn: &mut SqliteConnection, consumer: Consumer, now: &Moment)
 /// When the oldest event was received that the consumer has not settled.
 async fn oldest(conn: &mut SqliteConnection, consumer: &Consumer) -> Result<Option<UnixMillis>, StoreError> {
     let owned = EventFilter { kinds: consumer.kinds.clone(), ..EventFilter::default() };
-    let new = never_claimed(conn, consumer.id, &owned, consumer.low_water, "e.seq", 1, None).await?;
-    let new: Option<i64> = new.first().map(|row| row.try_get(0)).transpose().map_err(failed("read a place"))?;
+    let new = first_new(conn, consumer.id, &owned, consumer.low_water).await?;
     let open: Option<i64> = sqlx::query_scalar(sql::claims::FIRST_OPEN)
         .bind(consumer.id)
         .bind(Seq::ZERO.0)

@@ -4,9 +4,13 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, Row as _, SqlSafeS
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    append, rows,
-    select::{Bind, Claimant, Select, Statement, freed, unclaimed},
-    sql, *,
+    append,
+    claims::Consumer,
+    look, rows,
+    select::{Claimant, Select, freed, unclaimed},
+    sql,
+    statement::{Bind, Statement},
+    *,
 };
 use crate::{
     domain::{
@@ -14,7 +18,7 @@ use crate::{
         cursor::Seq,
         event::{EventFilter, EventKind},
         grant::Mailboxes,
-        id::{ActionId, MessageId, ThreadId},
+        id::{ActionId, ConsumerName, MessageId, ThreadId},
     },
     ids::Entropy,
     store::{log::Order, received::ReceivedMail as _, sqlite},
@@ -233,6 +237,8 @@ async fn every_claim_walks_an_index_in_order() {
     let (_directory, store) = store().await;
     let now = BootTime { boot_id: "boot".into(), millis: 1 };
     let claimant = Claimant { worker: Some("one"), now: &now };
+    let consumer =
+        Consumer { id: 1, name: ConsumerName::new("one"), kinds: EventKind::ALL.to_vec(), low_water: Seq(3) };
     for (name, index, filter) in filters() {
         let select = Select {
             columns: sql::log::EVENT_COLUMNS,
@@ -247,6 +253,10 @@ async fn every_claim_walks_an_index_in_order() {
         assert_walks_an_index(&format!("new events by {name}"), &plan(&store, select.statement()).await, index);
         let freed = plan(&store, freed(1, &filter, claimant, 5)).await;
         assert_walks_an_index(&format!("returned events by {name}"), &freed, Some("claims_open"));
+        let mut plan = plan(&store, look::statement(&consumer, &filter, claimant, Seq(3))).await;
+        // The list of kinds, and the events of one of them, which are found by an index.
+        plan.retain(|line| !line.starts_with("SCAN j VIRTUAL TABLE") && line != "SCAN w");
+        assert_walks_an_index(&format!("a look by {name}"), &plan, index);
     }
 }
 
@@ -258,8 +268,7 @@ async fn what_a_claim_asks_beside_walks_an_index_too() {
         (sql::claims::HOLDING, 3),
         (sql::claims::TOKENS_OF_MESSAGE, 2),
         (sql::claims::LATER_WAITS, 3),
-        (sql::claims::REACHED, 1),
-        (sql::claims::CONSUMER_IN_LOG, 1),
+        (sql::claims::REACHED, 4),
         (sql::claims::FIRST_OPEN, 2),
         (sql::claims::NTH_CLAIM, 3),
         (sql::log::EVENT_BY_ID, 2),

@@ -8,10 +8,13 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _, FromRow, Row as _, SqliteConnection};
 use tokio_util::sync::CancellationToken;
 
-use super::{BellStore, sql};
+use super::{
+    BellStore, sql,
+    statement::{Bind, Statement},
+};
 use crate::{
     domain::{clock::Clock, cursor::Seq, id::ConsumerName},
     store::{StoreError, failed, leases::Consumers as _, log::EventLog as _, sqlite},
@@ -71,11 +74,16 @@ impl BellStore {
             let options = sqlite::options(&self.path).create_if_missing(false).pragma("query_only", "ON");
             conn.insert(options.connect().await.map_err(failed("open a watching connection"))?)
         };
-        // Read before what it stands for: what is committed in between is told of twice rather than never.
-        let version: i64 = sqlx::query_scalar(sql::log::DATA_VERSION)
-            .fetch_one(&mut *conn)
-            .await
-            .map_err(failed("watch the database"))?;
+        // The version is read before what it stands for: what is committed in between is told of twice rather than never.
+        let (head, most) = told.as_ref().map_or((Seq::ZERO, 0), |told| (told.head, NEWS_MAX));
+        let news = [Bind::Int(head.0), Bind::Int(most.into())];
+        let look = Statement::new(sql::log::DATA_VERSION, []).then(Statement::new(sql::log::NEWS, news));
+        let rows = look.rows_of_each(conn).await.map_err(failed("watch the database"))?;
+        let [version, news] = rows.as_slice() else {
+            return Err(StoreError::of("watch the database", sqlx::Error::RowNotFound));
+        };
+        let version = version.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get::<i64, _>(0));
+        let version = version.map_err(failed("watch the database"))?;
         let Some(told) = told else {
             let returns = self.returns().await?.into_iter().collect();
             *told = Some(Told { version, head: self.extent().await?.head, returns });
@@ -86,17 +94,12 @@ impl BellStore {
         if version == told.version {
             return Ok(());
         }
-        let news: Vec<(i64, Option<String>)> = sqlx::query_as(sql::log::NEWS)
-            .bind(told.head.0)
-            .bind(NEWS_MAX)
-            .fetch_all(&mut *conn)
-            .await
-            .map_err(failed("read what is new"))?;
         if news.len() as u64 == u64::from(NEWS_MAX) {
             told.head = self.extent().await?.head;
             bell.ring_all();
         } else {
-            for (seq, mailbox) in news {
+            for row in news {
+                let (seq, mailbox): (_, Option<String>) = FromRow::from_row(row).map_err(failed("read what is new"))?;
                 told.head = Seq(seq);
                 bell.ring_event(mailbox.as_deref());
             }

@@ -5,9 +5,16 @@ use std::sync::Arc;
 use futures::future::join_all;
 use sqlx::SqliteConnection;
 
-use super::{super::sql, Auditor, End, end};
+use super::{
+    super::{
+        sql,
+        statement::{Bind, Statement},
+    },
+    Auditor, End, end,
+};
 use crate::{
     domain::clock::UnixMillis,
+    signing::chain::Link,
     store::{
         StoreError,
         audit::Entry,
@@ -23,6 +30,14 @@ pub(in super::super) static ADDS: Many = Many::new(|| many::sizes().map(sql::aud
 
 /// What is told of by itself, rather than in the transaction of what it tells.
 pub(in super::super) type Calls = Together<(Entry, UnixMillis), Result<i64, StoreError>>;
+
+/// An entry as it is added.
+struct Row {
+    id: i64,
+    what: &'static str,
+    entry: String,
+    link: Link,
+}
 
 impl Auditor {
     /// Adds `entry` inside the transaction of `conn`, and answers with its id.
@@ -47,12 +62,27 @@ impl Auditor {
         self.record_all(conn, end, &[(entry, at)]).await
     }
 
+    /// What adds `entry` after the end of the record, as it was read inside the same transaction.
+    pub(in super::super) fn adds(&self, end: &End, at: UnixMillis, entry: &Entry) -> Statement {
+        let Row { id, what, entry, link } = self.row(end, at, entry);
+        let binds =
+            [Bind::Int(id), Bind::Int(at.0), Bind::Text(what.to_owned()), Bind::Text(entry), Bind::Blob(link.to_vec())];
+        Statement::new(sql::audit::add_audit(1), binds)
+    }
+
+    fn row(&self, (last, before): &End, at: UnixMillis, entry: &Entry) -> Row {
+        let (id, what) = (last + 1, entry.what());
+        let entry = serde_json::to_string(entry).expect("an entry has string keys and no number that JSON lacks");
+        let link = self.link(before, id, at.0, what, &entry);
+        Row { id, what, entry, link }
+    }
+
     /// Adds `entries` after the end of the record, one after the other, and answers with the last one's id: those before it
     /// have the ids before.
     async fn record_all(
         &self,
         conn: &mut SqliteConnection,
-        (mut id, mut link): End,
+        mut end: End,
         entries: &[(&Entry, UnixMillis)],
     ) -> Result<i64, StoreError> {
         let mut rest = entries;
@@ -60,16 +90,13 @@ impl Auditor {
             rest = later;
             let mut add = sqlx::query(statement);
             for (entry, at) in now {
-                let what = entry.what();
-                let entry =
-                    serde_json::to_string(entry).expect("an entry has string keys and no number that JSON lacks");
-                id += 1;
-                link = self.link(&link, id, at.0, what, &entry);
+                let Row { id, what, entry, link } = self.row(&end, *at, entry);
                 add = add.bind(id).bind(at.0).bind(what).bind(entry).bind(link.to_vec());
+                end = (id, link);
             }
             add.execute(&mut *conn).await.map_err(failed("write the audit record"))?;
         }
-        Ok(id)
+        Ok(end.0)
     }
 
     /// Adds `entries` in a transaction, and answers with their ids; those that cannot be added together are added one by one,

@@ -10,7 +10,7 @@ mod verify;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
+use sqlx::{FromRow, SqliteConnection, sqlite::SqliteRow};
 
 #[cfg(test)]
 pub(super) use self::adding::ADDS;
@@ -101,10 +101,14 @@ pub(super) fn link(stored: Option<&[u8]>) -> Link {
 pub(super) type End = (i64, Link);
 
 async fn end(conn: &mut SqliteConnection) -> Result<End, StoreError> {
-    let last: Option<(i64, Vec<u8>)> = sqlx::query_as(sql::audit::LAST_AUDIT)
-        .fetch_optional(conn)
-        .await
-        .map_err(failed("find the audit record's end"))?;
+    let last = sqlx::query(sql::audit::LAST_AUDIT).fetch_optional(conn).await;
+    end_in(last.map_err(failed("find the audit record's end"))?.as_ref())
+}
+
+/// The same, from the row that [`sql::audit::LAST_AUDIT`] found.
+pub(super) fn end_in(row: Option<&SqliteRow>) -> Result<End, StoreError> {
+    let last: Option<(i64, Vec<u8>)> =
+        row.map(FromRow::from_row).transpose().map_err(failed("find the audit record's end"))?;
     Ok(stored_end(last))
 }
 

@@ -2,18 +2,21 @@
 
 pub(in super::super) const CONSUMER: &str = "SELECT id, name, kinds, low_water FROM consumers WHERE name = ?";
 pub(in super::super) const CONSUMER_BY_ID: &str = "SELECT id, name, kinds, low_water FROM consumers WHERE id = ?";
-/// A consumer by name, with the log's tail and head.
-pub(in super::super) const CONSUMER_IN_LOG: &str = concat!(
-    "SELECT id, name, kinds, low_water, tail, ",
-    head!(),
-    " FROM consumers CROSS JOIN log WHERE name = ? AND only = 1"
-);
-/// How far a consumer (`?1`) is, the log's head, and whether anything of it is leased or waits for a retry.
+/// The beginning of a look: a consumer with the log's tail and head. More columns follow, and [`LOOK_END`].
+pub(in super::super) const LOOK: &str = concat!("SELECT id, name, kinds, low_water, tail, ", head!());
+/// The consumer's name.
+pub(in super::super) const LOOK_END: &str = " FROM consumers CROSS JOIN log WHERE name = ? AND only = 1";
+/// How far a consumer is, the log's head, whether anything of it is leased or waits for a retry, and whether anything of that
+/// was handed out too often: attempts, boot, millis of now, consumer.
 pub(in super::super) const REACHED: &str = concat!(
     "SELECT n.low_water, ",
     head!(),
     ", EXISTS (SELECT 1 FROM claims c INDEXED BY claims_open WHERE c.consumer = n.id AND ",
     open!(),
+    "), EXISTS (SELECT 1 FROM claims c INDEXED BY claims_open WHERE c.consumer = n.id AND ",
+    open!(),
+    " AND c.attempt >= ? AND ",
+    over!(),
     ") FROM consumers n CROSS JOIN log WHERE n.id = ? AND only = 1"
 );
 pub(in super::super) const ADD_CONSUMER: &str =
@@ -25,11 +28,12 @@ pub(in super::super) const RETURNS: &str = "SELECT name, returns FROM consumers"
 /// The condition on `events e` that a consumer (`?`) was never handed it.
 pub(in super::super) const NEVER_CLAIMED: &str =
     "NOT EXISTS (SELECT 1 FROM claims c WHERE c.consumer = ? AND c.seq = e.seq)";
-/// The events given back to a consumer, or whose lease has run out: consumer, boot, millis of now. More conditions follow.
+/// The events given back to a consumer, or whose lease has run out, each with its attempts so far: consumer, boot, millis of
+/// now. More conditions follow.
 pub(in super::super) const FREED: &str = concat!(
     "SELECT ",
     event_columns!(),
-    " FROM claims c INDEXED BY claims_open CROSS JOIN events e ON e.seq = c.seq WHERE c.consumer = ? AND ",
+    ", c.attempt FROM claims c INDEXED BY claims_open CROSS JOIN events e ON e.seq = c.seq WHERE c.consumer = ? AND ",
     open!(),
     " AND ",
     over!()
@@ -42,11 +46,12 @@ pub(in super::super) const IN_ORDER: &str = "NOT EXISTS (SELECT 1 FROM claims o 
      AND CASE WHEN o.lease_boot = ? AND o.lease_deadline_millis > ? THEN NOT (o.state = 'leased' AND o.holder IS ?) \
      ELSE NOT EXISTS (SELECT 1 FROM events x WHERE x.seq = o.seq";
 pub(in super::super) const IN_ORDER_END: &str = ") END)";
+/// Leases events: consumer, token, holder, client, wall clock of now, boot, deadline, JSON list of places.
 pub(in super::super) const LEASE: &str = "INSERT INTO claims (consumer, seq, state, attempt, token, holder, client, thread_id, \
-     since, lease_boot, lease_deadline_millis) VALUES (?, ?, 'leased', 1, ?, ?, ?, ?, ?, ?, ?) \
-     ON CONFLICT (consumer, seq) DO UPDATE SET state = 'leased', attempt = attempt + 1, token = excluded.token, \
+     since, lease_boot, lease_deadline_millis) SELECT ?, e.seq, 'leased', 1, ?, ?, ?, e.thread_id, ?, ?, ? \
+     FROM json_each(?) j CROSS JOIN events e ON e.seq = j.value WHERE true ON CONFLICT (consumer, seq) DO UPDATE SET state = 'leased', attempt = attempt + 1, token = excluded.token, \
      holder = excluded.holder, client = excluded.client, since = excluded.since, lease_boot = excluded.lease_boot, \
-     lease_deadline_millis = excluded.lease_deadline_millis RETURNING attempt";
+     lease_deadline_millis = excluded.lease_deadline_millis";
 /// Parks what was handed out too often: wall clock of now, consumer, attempts, boot, millis of now.
 pub(in super::super) const PARK_SPENT: &str = concat!(
     "UPDATE claims AS c INDEXED BY claims_open SET state = 'parked', parked_by = 'attempts', since = ?, token = NULL, \
@@ -56,20 +61,27 @@ pub(in super::super) const PARK_SPENT: &str = concat!(
     over!(),
     " RETURNING seq"
 );
-/// What a consumer (`?1`) has left of each of a JSON list of kinds (`?4`), with the earliest deadline of its live leases and
-/// pauses (boot `?2`, millis of now `?3`). Left are the unsettled ones of the first `?5` above the low-water mark, and the
-/// open ones below, where only what an operator re-queued is.
-pub(in super::super) const LEFT: &str = concat!(
-    "SELECT j.value, (SELECT count(*) FROM (SELECT e.seq AS seq FROM events e WHERE \
-     e.seq > (SELECT low_water FROM consumers WHERE id = ?1) AND e.kind = j.value ORDER BY e.seq LIMIT +?5) w WHERE NOT EXISTS \
-     (SELECT 1 FROM claims c WHERE c.consumer = ?1 AND c.seq = w.seq AND c.state IN ('acked', 'parked'))) \
-     + (SELECT count(*) FROM claims c INDEXED BY claims_open CROSS JOIN events e ON e.seq = c.seq WHERE c.consumer = ?1 AND ",
-    open!(),
-    " AND e.kind = j.value AND c.seq <= (SELECT low_water FROM consumers WHERE id = ?1)), \
-     (SELECT min(c.lease_deadline_millis) FROM claims c INDEXED BY claims_open WHERE c.consumer = ?1 AND ",
-    open!(),
-    " AND c.lease_boot = ?2 AND c.lease_deadline_millis > ?3) FROM json_each(?4) j"
-);
+/// What a consumer has left of each of a JSON list of kinds, as a JSON object, and the earliest deadline of its live leases and
+/// pauses. Left are the unsettled ones of the first so many above the low-water mark, and the open ones below, where only what
+/// an operator re-queued is. Consumer, how many, consumer three times, kinds, consumer, boot, millis of now.
+macro_rules! left {
+    () => {
+        concat!(
+            "(SELECT json_group_object(j.value, (SELECT count(*) FROM (SELECT e.seq AS seq FROM events e WHERE \
+             e.seq > (SELECT low_water FROM consumers WHERE id = ?) AND e.kind = j.value ORDER BY e.seq LIMIT +?) w \
+             WHERE NOT EXISTS (SELECT 1 FROM claims c WHERE c.consumer = ? AND c.seq = w.seq AND c.state IN ('acked', 'parked'))) \
+             + (SELECT count(*) FROM claims c INDEXED BY claims_open CROSS JOIN events e ON e.seq = c.seq WHERE c.consumer = ? AND ",
+            open!(),
+            " AND e.kind = j.value AND c.seq <= (SELECT low_water FROM consumers WHERE id = ?))) FROM json_each(?) j), \
+             (SELECT min(c.lease_deadline_millis) FROM claims c INDEXED BY claims_open WHERE c.consumer = ? AND ",
+            open!(),
+            " AND c.lease_boot = ? AND c.lease_deadline_millis > ?)"
+        )
+    };
+}
+pub(in super::super) const LEFT_COLUMNS: &str = left!();
+#[cfg(test)]
+const LEFT: &str = concat!("SELECT ", left!());
 pub(in super::super) const HELD: &str = "SELECT c.consumer, c.seq, e.event_id, c.attempt, c.thread_id, c.holder FROM claims c INDEXED BY claims_token \
      CROSS JOIN events e ON e.seq = c.seq WHERE c.token = ? AND c.state = 'leased'";
 /// The consumer's name, and whether the earliest of a token's leases ends too early: boot, millis, token.
@@ -178,7 +190,6 @@ pub(in super::super) const ACK_PARKED: &str =
 pub(super) const ALL: &[&str] = &[
     CONSUMER,
     CONSUMER_BY_ID,
-    CONSUMER_IN_LOG,
     REACHED,
     ADD_CONSUMER,
     RAISE_LOW_WATER,

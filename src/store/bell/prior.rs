@@ -1,0 +1,123 @@
+//! What a batch of one source's events has to know of the log before it is appended: one question, and one row for an answer.
+//!
+//! It is asked in the transaction that appends. Nothing else writes meanwhile, so what it finds holds until the commit: the
+//! insert meets no conflict, and answers with one place instead of a row for each event.
+//!
+//! Mail that came in is told by a webhook, or after an absence by the API's list, which knows no event ids. So between those
+//! two the message says whether it is the same event; two webhooks about one message are told apart by their event ids, as ever.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::{Row as _, SqliteConnection};
+
+use super::{
+    audit::{self, End},
+    sql,
+};
+use crate::{
+    domain::{
+        cursor::Seq,
+        event::{Auth, Detail, NewEvent},
+        id::{MessageId, SourceName},
+    },
+    store::{StoreError, failed},
+};
+
+/// What was found.
+pub(super) struct Prior {
+    /// The number of the source.
+    pub(super) origin: i64,
+    /// The version of the sources.
+    pub(super) roster: i64,
+    /// Where the audit record ends.
+    pub(super) end: End,
+    /// Where events were that retention has removed.
+    removed: HashMap<String, Seq>,
+    /// The ids of those that are in the log.
+    held: HashSet<String>,
+    /// Where arrivals of messages stand.
+    arrived: HashMap<String, Standing>,
+}
+
+#[derive(Default)]
+struct Standing {
+    listed: Option<Seq>,
+    first: Option<Seq>,
+}
+
+impl Prior {
+    /// Looks for what is known of `events`, all told by `source`.
+    pub(super) async fn at<'e>(
+        conn: &mut SqliteConnection,
+        source: &SourceName,
+        events: impl Iterator<Item = &'e NewEvent>,
+    ) -> Result<Self, StoreError> {
+        let doing = "look up what is known of what was told";
+        let (mut ids, mut messages) = (Vec::new(), Vec::new());
+        for event in events {
+            ids.push(event.event_id.as_str());
+            messages.extend(message(event));
+        }
+        let json = |texts: &[&str]| serde_json::to_string(texts).expect("a list of texts is JSON");
+        let row = sqlx::query(sql::log::LOOK)
+            .bind(source.as_str())
+            .bind(json(&ids))
+            .bind((!messages.is_empty()).then(|| json(&messages)))
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(failed(doing))?;
+        let read = || Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
+        let (origin, roster, id, mac): (Option<i64>, i64, Option<i64>, Option<Vec<u8>>) =
+            read().map_err(failed(doing))?;
+        let read = || Ok((row.try_get(4)?, row.try_get(5)?));
+        let (known, arrived): (&str, &str) = read().map_err(failed(doing))?;
+        let unread =
+            |_| StoreError::Corrupt { table: "events", row: "a list".into(), why: "SQLite made no JSON of it" };
+        let known: Vec<(String, Option<i64>)> = serde_json::from_str(known).map_err(unread)?;
+        let arrived: Vec<(String, i64, bool)> = serde_json::from_str(arrived).map_err(unread)?;
+        let origin = match origin {
+            Some(origin) => origin,
+            None => {
+                let added = sqlx::query_scalar(sql::log::ADD_ORIGIN).bind(source.as_str()).fetch_one(conn);
+                added.await.map_err(failed("number a source"))?
+            }
+        };
+        let end = audit::stored_end(id.zip(mac));
+        let mut look =
+            Self { origin, roster, end, removed: HashMap::new(), held: HashSet::new(), arrived: HashMap::new() };
+        for (id, removed_from) in known {
+            match removed_from {
+                Some(seq) => drop(look.removed.insert(id, Seq(seq))),
+                None => drop(look.held.insert(id)),
+            }
+        }
+        for (message, seq, listed) in arrived {
+            let standing = look.arrived.entry(message).or_default();
+            standing.first.get_or_insert(Seq(seq));
+            if listed {
+                standing.listed.get_or_insert(Seq(seq));
+            }
+        }
+        Ok(look)
+    }
+
+    /// Where the event was told before: where it was, if retention has removed it; or where the other way of telling has told
+    /// of the same arrival.
+    pub(super) fn place(&self, auth: Auth, event: &NewEvent) -> Option<Seq> {
+        let removed = self.removed.get(event.event_id.as_str()).copied();
+        removed.or_else(|| {
+            let standing = self.arrived.get(message(event)?)?;
+            if auth == Auth::Api { standing.first } else { standing.listed }
+        })
+    }
+
+    /// Whether an event of this id is in the log.
+    pub(super) fn holds(&self, event: &NewEvent) -> bool {
+        self.held.contains(event.event_id.as_str())
+    }
+}
+
+/// The message that `event` says came in.
+fn message(event: &NewEvent) -> Option<&str> {
+    matches!(event.detail, Detail::Inbound { .. }).then_some(event.message_id.as_ref().map(MessageId::as_str)).flatten()
+}
