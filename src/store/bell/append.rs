@@ -41,8 +41,8 @@ const QUEUE_MAX: usize = 4096;
 const MESSAGES_KIB_MAX: u32 = 64 << 10;
 /// Posts that share a commit at most: beyond it a batch gains little and its first poster waits long.
 pub(super) const BATCH_MAX: usize = 256;
-/// Turns of the runtime without a new post that end the gathering of a batch: enough for a request that has come to look
-/// its source up, which takes a thread or two.
+/// Turns of the runtime without a new post that end the gathering of a batch: enough for requests that have come to be read
+/// and verified.
 const EMPTY_TURNS_MAX: u32 = 8;
 /// What one poster brings: taken whole or not at all.
 #[derive(Clone)]

@@ -75,12 +75,11 @@ impl Prior {
             |_| StoreError::Corrupt { table: "events", row: "a list".into(), why: "SQLite made no JSON of it" };
         let known: Vec<(String, Option<i64>)> = serde_json::from_str(known).map_err(unread)?;
         let arrived: Vec<(String, i64, bool)> = serde_json::from_str(arrived).map_err(unread)?;
-        let origin = match origin {
-            Some(origin) => origin,
-            None => {
-                let added = sqlx::query_scalar(sql::log::ADD_ORIGIN).bind(source.as_str()).fetch_one(conn);
-                added.await.map_err(failed("number a source"))?
-            }
+        let origin = if let Some(origin) = origin {
+            origin
+        } else {
+            let added = sqlx::query_scalar(sql::log::ADD_ORIGIN).bind(source.as_str()).fetch_one(conn);
+            added.await.map_err(failed("number a source"))?
         };
         let end = audit::stored_end(id.zip(mac));
         let mut look =
