@@ -36,10 +36,10 @@
 //! Each `mailbell mcp` is an heir ([`app::succession`]): when the keeper's lock comes free it begins a term of its own
 //! ([`app::keeper`]) at the addresses that were published, with the settings that were published beside them, while its
 //! agent's waits go on. A keeping `mcp` gives way to a `serve`. A term has an epoch ([`store::term`]), which the writer of
-//! `mail.db` checks inside each transaction, and each worker before it sends what was not committed just now. A keeper that is stopped keeps its lock: it
-//! is reported ([`app::local_socket`]) and never doubled. Between processes the bell rings through that same socket, and
-//! under it is a look at `PRAGMA data_version` every 20 ms. A key goes to a published address only after whoever listens
-//! there has proved to be the keeper ([`signing::proof`]).
+//! `mail.db` checks inside each transaction, and each worker before it sends what was not committed just now. A keeper that is
+//! stopped keeps its lock: it is reported ([`app::local_socket`]) and never doubled. Between processes the bell rings through
+//! that same socket, and under it is a look at `PRAGMA data_version` every 50 ms. A key goes to a published address only after
+//! whoever listens there has proved to be the keeper ([`signing::proof`]).
 //!
 //! ## Floors
 //!
@@ -80,8 +80,9 @@
 //! every webhook that wants it. Only then does the peer read `250`.
 //!
 //! [`mail::webhooks`] claims the line (one endpoint, one mailbox), signs the stored bytes and posts them, for 24 hours of
-//! running time before they become a dead letter. What our own receiver is owed of a line goes together, as an array. [`http::hooks`] takes raw bytes; the source's dialect in [`bell::sources`]
-//! checks the signature before anything parses the body (`Verified` is a type that only dialects can make), then turns it into domain words. [`bell::intake`] appends them to the
+//! running time before they become a dead letter. What our own receiver is owed of a line goes together, as an array.
+//! [`http::hooks`] takes raw bytes; the source's dialect in [`bell::sources`] checks the signature before anything parses the
+//! body (`Verified` is a type that only dialects can make), then turns it into domain words. [`bell::intake`] appends them to the
 //! log: posters that arrive together share a statement or two and one commit. After the commit, and never before, the answer is
 //! 2xx and [`wake::Bell`] rings for the mailbox.
 //!

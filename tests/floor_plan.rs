@@ -32,6 +32,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper_util", &["http"]),
     ("rmcp", &["mcp", "cli::demo"]),
     ("sqlx", &["store"]),
+    ("deadpool", &["store"]),
     ("reqwest", &["reach", "bell::fetch", "bell::upstream", "mail::webhooks::egress", "mcp::bridge"]),
     ("hmac", &["signing"]),
     ("sha2", &["signing"]),

@@ -3,7 +3,7 @@
 //!
 //! The keeper listens; every other process is connected to it. What goes over it is single bytes without data: a ring,
 //! which the keeper passes on to all, and a knock, which it answers. It is a hint and no more: with the socket gone,
-//! waiters are woken by the watch on the database, 20 ms after the commit at most. That the keeper's end closes tells an
+//! waiters are woken by the watch on the database, 50 ms after the commit at most. That the keeper's end closes tells an
 //! heir at once that it is time to look at the lock.
 
 use std::{io, os::unix::fs::MetadataExt as _, path::Path, sync::Arc, time::Duration};

@@ -338,7 +338,7 @@ fn ring_for_others(dir: &DataDir, bell: &BellSide, parts: &TaskTracker, shutdown
             parts.spawn(local_socket::host(dir.clone(), listener, bell.bell.clone(), shutdown.clone()));
         }
         Err(error) => {
-            tracing::warn!(%error, "there is no local socket; other processes look for events every 20 ms");
+            tracing::warn!(%error, "there is no local socket; other processes look for events every 50 ms");
         }
     }
 }

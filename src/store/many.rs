@@ -48,3 +48,25 @@ pub(super) fn sizes() -> impl Iterator<Item = usize> {
 pub(super) fn rows(row: &str, count: usize) -> String {
     vec![row; count].join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static NUMBERS: Many = Many::new(|| sizes().map(|size| rows("(?)", size)).collect());
+
+    #[test]
+    fn every_row_is_taken_once_by_a_text_that_has_a_place_for_it() {
+        for count in [0, 1, 15, 16, 17, 31, 32, 47, 255, 256, 257, 600] {
+            let all: Vec<usize> = (0..count).collect();
+            let (mut taken, mut statements, mut rest) = (Vec::new(), 0, all.as_slice());
+            while let Some((text, now, later)) = NUMBERS.next(rest) {
+                assert_eq!(text.matches('?').count(), now.len(), "of {count}");
+                taken.extend_from_slice(now);
+                (statements, rest) = (statements + 1, later);
+            }
+            assert_eq!(taken, all);
+            assert!(statements <= count.div_ceil(ROWS_MAX) + 1, "{statements} statements for {count}");
+        }
+    }
+}

@@ -22,8 +22,8 @@ async fn a_lease_that_is_over_is_refused_before_anything_is_done() {
     wing.clock.advance(Duration::from_secs(61));
     let newer = lease(&two).await;
     // Which mailboxes there are is asked for whoever connects, in its own time.
-    let asked = || wing.api.asked().into_iter().filter(|asked| !asked.path.ends_with("/mailboxes")).count();
-    let before = asked();
+    let asks = || wing.api.asked().into_iter().filter(|asked| !asked.path.ends_with("/mailboxes")).count();
+    let before = asks();
     let acts = [
         ("send_email", json!({ "to": "bob@example.com", "subject": "s", "markdown": "m" })),
         ("reply_email", json!({ "message_id": "em_1", "markdown": "m" })),
@@ -36,7 +36,7 @@ async fn a_lease_that_is_over_is_refused_before_anything_is_done() {
         let refused = one.refused(tool, arguments).await;
         assert!(refused.contains("nothing was done") && refused.contains("wait_for_event again"), "{tool}: {refused}");
     }
-    assert_eq!(asked(), before, "the mail API was not asked for anything");
+    assert_eq!(asks(), before, "the mail API was not asked for anything");
     let acked = two.call("ack_event", json!({ "lease_token": newer })).await;
     assert_eq!(acked["done"], json!(["evt_1"]));
 }

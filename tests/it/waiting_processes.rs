@@ -27,7 +27,7 @@ async fn an_event_committed_by_one_wakes_the_other() {
     let (second, _watch) = watching(&first).await;
     let wait = second.asleep(worker(), CancellationToken::new()).await;
     first.tell(vec![inbound(1)]).await;
-    first.clock.advance(Duration::from_millis(20));
+    first.clock.advance(Duration::from_millis(50));
     assert_eq!(ids(&wait.await.unwrap().unwrap()), ["evt_1"]);
     assert!(first.look().await.timed_out, "it is leased in the one log that both have");
 }
@@ -74,7 +74,7 @@ async fn an_event_given_back_by_one_wakes_the_other() {
     let (second, _watch) = watching(&first).await;
     let wait = second.asleep(WaitRequest { timeout: LEASE / 2, ..worker() }, CancellationToken::new()).await;
     first.settling.settle(&token, None, &Settlement::Release { pause_millis: 0 }).await.unwrap();
-    first.clock.advance(Duration::from_millis(20));
+    first.clock.advance(Duration::from_millis(50));
     let again = wait.await.unwrap().unwrap();
     assert_eq!((ids(&again), again.events[0].attempt), (vec!["evt_1"], 2));
 }
@@ -85,6 +85,6 @@ async fn more_news_than_are_told_one_by_one_wake_everyone() {
     let (second, _watch) = watching(&first).await;
     let wait = second.asleep(worker(), CancellationToken::new()).await;
     first.tell((0..1500).map(inbound).collect()).await;
-    first.clock.advance(Duration::from_millis(20));
+    first.clock.advance(Duration::from_millis(50));
     assert_eq!(wait.await.unwrap().unwrap().events.len(), 5);
 }

@@ -159,7 +159,7 @@ async fn our_own_receiver_takes_what_is_owed_together_and_a_failure_has_each_go_
 
     let hits = receiver.hits();
     assert!(hits.iter().all(|hit| hit.is_signed_with(&secret)));
-    let posts: Vec<_> = hits.iter().map(|hit| ids(hit)).filter(|ids| ids[0] != "evt_ben").collect();
+    let posts: Vec<_> = hits.iter().map(ids).filter(|ids| ids[0] != "evt_ben").collect();
     let all: Vec<_> = (0..70).map(|number| format!("evt_{number:02}")).collect();
     assert_eq!(posts[0], all[..64], "as many as go together");
     assert!(posts[1..65].iter().all(|ids| ids.len() == 1), "one by one, after the failure");

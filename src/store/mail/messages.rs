@@ -78,17 +78,14 @@ pub(super) async fn store(conn: &mut SqliteConnection, new: &[NewMessage]) -> Re
             Some(tell) => fanout::wanting(&candidates, tell.event.detail.kind())?,
             None => Vec::new(),
         };
-        match (inbound, INSERT_AND_OWE.next(&wanting)) {
-            (Some(Tell { event, .. }), Some((text, now, later))) => {
-                let query = bind(sqlx::query(text), one, &thread);
-                let query = fanout::bind_owed(query, &mailbox, event, now);
-                query.execute(&mut *conn).await.map_err(failed("store a message and what it owes"))?;
-                fanout::owe(conn, &mailbox, event, later).await?;
-            }
-            _ => {
-                insert(conn, one, &thread).await?;
-                telling::tell_all(conn, &mailbox, &tells).await?;
-            }
+        if let (Some(Tell { event, .. }), Some((text, now, later))) = (inbound, INSERT_AND_OWE.next(&wanting)) {
+            let query = bind(sqlx::query(text), one, &thread);
+            let query = fanout::bind_owed(query, &mailbox, event, now);
+            query.execute(&mut *conn).await.map_err(failed("store a message and what it owes"))?;
+            fanout::owe(conn, &mailbox, event, later).await?;
+        } else {
+            insert(conn, one, &thread).await?;
+            telling::tell_all(conn, &mailbox, &tells).await?;
         }
         found.push(thread);
     }

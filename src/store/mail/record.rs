@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::SqliteConnection;
+use sqlx::{SqliteConnection, query::Query};
 
 use super::{
     heads::{Held, heads},
@@ -200,7 +200,7 @@ async fn delivered(conn: &mut SqliteConnection, records: &[&Record]) -> Result<V
     let mut rest = idle.as_slice();
     while let Some((text, now, later)) = REST.next(rest) {
         rest = later;
-        let query = now.iter().fold(sqlx::query(text), |query, line| query.bind(line));
+        let query = now.iter().fold(sqlx::query(text), Query::bind);
         query.execute(&mut *conn).await.map_err(failed("let go of lines"))?;
     }
     for record in records.iter().filter(|record| record.stay.is_none()) {
