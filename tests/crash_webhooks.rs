@@ -39,7 +39,7 @@ const EVENTS: usize = 50;
 const ALL: usize = ENDPOINTS * MAILBOXES * EVENTS;
 const KILLS: usize = 20;
 /// What may be under way at one kill: the worker's lines.
-const IN_FLIGHT_MAX: usize = 64;
+const IN_FLIGHT_MAX: usize = 256;
 /// The whole run takes no longer.
 const TIME_MAX: Duration = Duration::from_secs(170);
 const NOW: UnixMillis = UnixMillis(1_764_000_000_000);
