@@ -2,22 +2,30 @@
 
 use std::net::SocketAddr;
 
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor, address::Envelope};
+use lettre::{
+    address::Envelope,
+    transport::smtp::{client::AsyncSmtpConnection, extension::ClientId},
+};
 use mail_builder::MessageBuilder;
+use tokio::{net::TcpStream, sync::Mutex};
 
 use crate::Failure;
 
 /// The mailbox that there is from the beginning.
 pub(crate) const MAILBOX: &str = "agent@mailbell.test";
 const SENDER: &str = "bob@example.com";
+/// Letters of one connection; a server takes only so many.
+const A_CONNECTION: u64 = 50;
 
-/// A way to the listener `smtp`; connections are kept.
-pub(crate) struct Letters(AsyncSmtpTransport<Tokio1Executor>);
+/// A way to the listener `smtp`, one letter after another; a connection is kept for some.
+pub(crate) struct Letters {
+    smtp: SocketAddr,
+    open: Mutex<Option<(AsyncSmtpConnection, u64)>>,
+}
 
 impl Letters {
     pub(crate) fn to(smtp: SocketAddr) -> Self {
-        let host = smtp.ip().to_string();
-        Self(AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host).port(smtp.port()).build())
+        Self { smtp, open: Mutex::default() }
     }
 
     /// Sends the letter of that number, of about 2 KB, to [`MAILBOX`].
@@ -29,7 +37,25 @@ impl Letters {
             .subject(format!("Letter {number}"))
             .text_body("A line of a letter, as long as lines are.\r\n".repeat(40))
             .write_to_vec()?;
-        self.0.send_raw(&envelope, &message).await?;
+        let mut open = self.open.lock().await;
+        let (mut connection, sent) = match open.take() {
+            Some((connection, sent)) if sent < A_CONNECTION => (connection, sent),
+            before => {
+                if let Some((mut connection, _)) = before {
+                    connection.quit().await?;
+                }
+                (self.connect().await?, 0)
+            }
+        };
+        connection.send(&envelope, &message).await?;
+        *open = Some((connection, sent + 1));
         Ok(())
+    }
+
+    /// Without Nagle's algorithm, or the end of each letter would wait 40 ms for the acknowledgement of what comes before it.
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
+        let stream = TcpStream::connect(self.smtp).await?;
+        stream.set_nodelay(true)?;
+        Ok(AsyncSmtpConnection::connect_with_transport(Box::new(stream), &ClientId::default()).await?)
     }
 }

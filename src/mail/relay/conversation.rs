@@ -44,7 +44,11 @@ pub(super) struct Conversation {
 
 /// A TCP connection, made within [`CONNECT_TIME_MAX`].
 async fn dial(server: impl ToSocketAddrs) -> io::Result<TcpStream> {
-    timeout(CONNECT_TIME_MAX, TcpStream::connect(server)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    let dialled = timeout(CONNECT_TIME_MAX, TcpStream::connect(server)).await;
+    let stream = dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    // The end of a message is written apart from the rest; by Nagle's algorithm it would wait 40 ms for an acknowledgement.
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 impl Conversation {
