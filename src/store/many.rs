@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 /// Rows per statement: so many, or a multiple of it, or what is left below it. So two statements take any batch, and
 /// their texts are few.
-const CHUNK: usize = 16;
+pub(super) const CHUNK: usize = 16;
 
 /// Rows that one statement takes at most; what has more takes several.
 pub(super) const ROWS_MAX: usize = 256;

@@ -187,3 +187,23 @@ async fn others_get_each_event_alone() {
     hooks.worker.run_until_idle().await;
     assert_eq!(receiver.event_ids(), ["evt_0", "evt_1", "evt_2", "evt_3", "evt_4"]);
 }
+
+#[tokio::test]
+async fn what_may_be_tried_once_more_goes_alone_to_our_own_receiver() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    hooks.register("self").await;
+    for number in 0..3 {
+        hooks.happen(&mailbox("ann@mailbell.test"), &format!("evt_{number}")).await;
+    }
+    // Nobody listens for a day, which counts: the next try is the last.
+    for _ in 0..=24 * 60 {
+        hooks.worker.run_until_idle().await;
+        hooks.clock.advance(LOOK_EVERY);
+    }
+    let one_by_one = |hit: &Hit| Reply::Status(if hit.body.starts_with(b"[") { 500 } else { 200 });
+    let receiver = Receiver::start(hooks.clock.clone(), one_by_one).await;
+    hooks.own.send_replace(Some(receiver.address()));
+    hooks.worker.run_until_idle().await;
+    assert_eq!(receiver.event_ids(), ["evt_0", "evt_1", "evt_2"]);
+    assert!(hooks.deliveries().await.iter().all(|delivery| delivery.state == State::Delivered));
+}

@@ -10,20 +10,20 @@ use super::{
 };
 use crate::{
     domain::{cursor::Seq, event::Detail},
-    store::{StoreError, failed},
+    store::{
+        StoreError, failed,
+        many::{CHUNK, sizes},
+    },
 };
 
-/// Rows per statement: so many, or a multiple of it, with what is left empty; or below it just as many as there are. So one
-/// statement takes any batch of [`BATCH_MAX`] rows, and their texts are few enough to stay prepared.
-const CHUNK: usize = 16;
 /// Values of a row.
 const COLUMNS: usize = 13;
 
 /// The text for each number of rows that a statement has room for: 1 to 16, then 32, 48 and so on.
-pub(super) static INSERTS: LazyLock<Vec<String>> =
-    LazyLock::new(|| (1..=CHUNK).chain((CHUNK * 2..=BATCH_MAX).step_by(CHUNK)).map(sql::log::insert_events).collect());
+pub(super) static INSERTS: LazyLock<Vec<String>> = LazyLock::new(|| sizes().map(sql::log::insert_events).collect());
 
-/// How many of `rows` rows the next statement inserts, how many more it has room for, and its text.
+/// One statement takes any batch of [`BATCH_MAX`] rows: it has room for a multiple of [`CHUNK`], and leaves empty what is not
+/// needed. How many of `rows` rows the next statement inserts, how many more it has room for, and its text.
 pub(super) fn chunk(rows: usize) -> (usize, usize, &'static str) {
     let len = rows.min(BATCH_MAX);
     let chunks = len.div_ceil(CHUNK);

@@ -78,7 +78,8 @@ pub(super) async fn heads(conn: &mut SqliteConnection, lines: &[Held<'_>]) -> Re
         let Some(row) = rows.get(&held.line) else { continue };
         let mut head = owed(row, held.token)?;
         // What was tried before, or may be tried only once more, goes alone: one that nobody takes holds up no others.
-        if head.endpoint == Endpoint::Own && head.attempt == 1 && head.failures == 0 && head.replay_of.is_none() {
+        let untried = head.attempt == 1 && head.failures == 0 && !head.last;
+        if head.endpoint == Endpoint::Own && untried && head.replay_of.is_none() {
             head.along = along(conn, &head).await?;
         }
         heads.push(head);
