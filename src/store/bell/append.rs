@@ -312,7 +312,7 @@ enum Fate {
 /// The whole event is compared rather than a digest of it: nothing more is stored, and only duplicates pay.
 async fn compared(conn: &mut SqliteConnection, origin: i64, event: &NewEvent) -> Result<Ingested, StoreError> {
     let query = sqlx::query(sql::log::EVENT_BY_ID).bind(origin).bind(event.event_id.as_str());
-    let row = query.fetch_one(conn).await.map_err(failed("prior a duplicate up"))?;
+    let row = query.fetch_one(conn).await.map_err(failed("look a duplicate up"))?;
     let stored = events::event(&row)?;
     Ok(if stored.fact == *event { Ingested::Duplicate(stored.seq) } else { Ingested::Conflict(stored.seq) })
 }
