@@ -6,7 +6,6 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use futures::future::join_all;
 use sqlx::SqliteConnection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -30,6 +29,7 @@ use crate::{
         failed,
         log::Ingested,
         received::{NewMessage, Told},
+        together::together_or_alone,
         writer::Writer,
     },
 };
@@ -138,16 +138,8 @@ async fn append_all(writer: Writer, auditor: Auditor, mut waiting: mpsc::Receive
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
         gather(&mut waiting, &mut batch).await;
-        let together = write(&writer, &auditor, batch.iter().map(|one| one.post.clone()).collect()).await;
-        let endings = match together {
-            Ok(endings) => endings.into_iter().map(Ok).collect(),
-            Err(error) if batch.len() == 1 || error.is_disk_failure() => vec![Err(error); batch.len()],
-            Err(_) => {
-                let alone = batch.iter().map(|one| write(&writer, &auditor, vec![one.post.clone()]));
-                let alone = join_all(alone).await;
-                alone.into_iter().map(|ending| ending.map(|one| one.into_iter().next().flatten())).collect()
-            }
-        };
+        let posts = batch.iter().map(|one| one.post.clone()).collect();
+        let endings = together_or_alone(posts, |some| write(&writer, &auditor, some)).await;
         for (one, ending) in batch.drain(..).zip(endings) {
             // A poster that no longer listens has lost the answer, not the events.
             let _ = one.answer.send(ending);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures::future::join_all;
 use sqlx::SqliteConnection;
 
 use super::{
@@ -20,7 +19,7 @@ use crate::{
         audit::Entry,
         failed,
         many::{self, Many},
-        together::Together,
+        together::{Together, together_or_alone},
         writer::Writer,
     },
 };
@@ -102,28 +101,21 @@ impl Auditor {
     /// Adds `entries` in a transaction, and answers with their ids; those that cannot be added together are added one by one,
     /// so that one that fails does so alone.
     pub(super) async fn add(self, writer: Writer, entries: Vec<(Entry, UnixMillis)>) -> Vec<Result<i64, StoreError>> {
-        let entries: Vec<_> = entries.into_iter().map(Arc::new).collect();
-        match self.commit(&writer, entries.clone()).await {
-            Ok(last) => (last + 1 - count(&entries)..=last).map(Ok).collect(),
-            Err(error) if entries.len() == 1 || error.is_disk_failure() => vec![Err(error); entries.len()],
-            Err(_) => join_all(entries.into_iter().map(|entry| self.commit(&writer, vec![entry]))).await,
-        }
+        let entries = entries.into_iter().map(Arc::new).collect();
+        together_or_alone(entries, |some| self.commit(&writer, some)).await
     }
 
-    async fn commit(&self, writer: &Writer, entries: Vec<Arc<(Entry, UnixMillis)>>) -> Result<i64, StoreError> {
+    async fn commit(&self, writer: &Writer, entries: Vec<Arc<(Entry, UnixMillis)>>) -> Result<Vec<i64>, StoreError> {
         let auditor = self.clone();
         let added = writer.write(move |conn| {
             let (auditor, entries) = (auditor.clone(), entries.clone());
             Box::pin(async move {
                 let entries: Vec<_> = entries.iter().map(|one| (&one.0, one.1)).collect();
                 let end = end(conn).await?;
-                auditor.record_all(conn, end, &entries).await
+                let last = auditor.record_all(conn, end, &entries).await?;
+                Ok((end.0 + 1..=last).collect())
             })
         });
         added.await
     }
-}
-
-fn count<T>(all: &[T]) -> i64 {
-    i64::try_from(all.len()).expect("as many as may wait")
 }
