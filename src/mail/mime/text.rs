@@ -28,20 +28,22 @@ pub(super) fn one_line(text: &str, chars_max: usize) -> String {
 /// `text` with plain line ends, and without control characters but those and tabs.
 pub(super) fn many_lines(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\r' => {
-                if chars.peek() != Some(&'\n') {
-                    plain.push('\n');
-                }
-            }
-            '\n' | '\t' => plain.push(c),
-            c if c.is_control() || c == '\u{feff}' => {}
-            c => plain.push(c),
+    // Most of a text is copied as it stands.
+    let mut rest = text;
+    while let Some((at, odd)) = rest.char_indices().find(|(_, c)| is_odd(*c)) {
+        plain.push_str(&rest[..at]);
+        rest = &rest[at + odd.len_utf8()..];
+        if odd == '\r' && !rest.starts_with('\n') {
+            plain.push('\n');
         }
     }
+    plain.push_str(rest);
     plain
+}
+
+/// Whether a character cannot stand in plain text as it is.
+fn is_odd(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\n' | '\t')) || c == '\u{feff}'
 }
 
 /// The longest beginning of `text` that has at most `bytes_max` bytes and ends with a whole character.
