@@ -49,9 +49,27 @@ pub(super) fn rows(row: &str, count: usize) -> String {
     vec![row; count].join(", ")
 }
 
+/// So many rows for `VALUES` whose parameters have numbers: each row has `parameters` of its own, of which those in `columns`
+/// (from 1) stand here. So several statements of one text can share what is bound.
+///
+/// They are written `$1`: of `?9`, SQLite takes the 8 before it for parameters, too, and sqlx then may bind none of them.
+pub(super) fn numbered_rows(count: usize, parameters: usize, columns: &[usize]) -> String {
+    let row = |row: usize| {
+        let columns = columns.iter().map(|column| format!("${}", row * parameters + column));
+        format!("({})", columns.collect::<Vec<_>>().join(", "))
+    };
+    (0..count).map(row).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_share_what_is_bound() {
+        assert_eq!(numbered_rows(2, 3, &[1, 3]), "($1, $3), ($4, $6)");
+        assert_eq!(numbered_rows(1, 3, &[1, 2]), "($1, $2)");
+    }
 
     static NUMBERS: Many = Many::new(|| sizes().map(|size| rows("(?)", size)).collect());
 

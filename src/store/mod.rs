@@ -13,6 +13,7 @@ pub mod console;
 pub mod deliveries;
 pub mod domains;
 pub mod hosted;
+pub(crate) mod joint;
 pub mod keys;
 pub mod leases;
 pub mod log;

@@ -111,7 +111,7 @@ impl Deliveries for MailStore {
         verdict: &Verdict,
         stay: Option<&Stay>,
     ) -> Result<Recorded, StoreError> {
-        self.recorder.record(Record::new(owed, attempt, verdict, stay)).await
+        self.records.write(Record::new(owed, attempt, verdict, stay)).await
     }
 
     async fn void_leases(&self) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! From one event to what is owed: a delivery for every webhook that wants it, inside the caller's transaction.
 
-use sqlx::{Row as _, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
+use sqlx::{Row as _, SqliteConnection};
 
 use crate::{
     domain::{
@@ -17,25 +17,23 @@ use crate::{
 };
 
 /// Owes so many deliveries, in one round trip. The lines that they join: an idle one falls due at once; a waiting or failing one
-/// keeps its time. From `$first` on, its parameters are the mailbox, the time, the event and its kind; then each webhook has
-/// its endpoint, its id and its body.
-pub(super) fn owe_sql(first: usize, webhooks: usize) -> String {
-    let (mailbox, at, event, kind) = (first, first + 1, first + 2, first + 3);
-    let places = || (0..webhooks).map(|webhook| first + 4 + 3 * webhook);
-    let lines: Vec<_> = places().map(|place| format!("(${place}, ${mailbox}, ${at})")).collect();
-    let owed: Vec<_> = places().map(|place| format!("(${place}, ${}, ${})", place + 1, place + 2)).collect();
+/// keeps its time, and is not written at all.
+pub(super) fn owe_sql(deliveries: usize) -> String {
+    const COLUMNS: [usize; 7] = [1, 2, 3, 4, 5, 6, 7];
+    let rows = |columns| many::numbered_rows(deliveries, COLUMNS.len(), columns);
     format!(
-        "INSERT INTO line (endpoint, mailbox, due_at) VALUES {}
-         ON CONFLICT (endpoint, mailbox, replays) DO UPDATE SET due_at = coalesce(due_at, excluded.due_at);
-         INSERT INTO delivery (line_id, webhook_id, event_id, event_type, created_at, body)
-         SELECT line.id, owed.column2, ${event}, ${kind}, ${at}, owed.column3 FROM (VALUES {}) owed
-         CROSS JOIN line ON line.endpoint = owed.column1 AND line.mailbox = ${mailbox} AND line.replays = 0",
-        lines.join(", "),
-        owed.join(", ")
+        "INSERT INTO line (endpoint, mailbox, due_at)
+         SELECT column1, column2, min(column3) FROM (VALUES {}) WHERE TRUE GROUP BY column1, column2
+         ON CONFLICT (endpoint, mailbox, replays) DO UPDATE SET due_at = excluded.due_at WHERE due_at IS NULL;
+         INSERT INTO delivery (line_id, created_at, webhook_id, event_id, event_type, body)
+         SELECT line.id, column3, column4, column5, column6, column7 FROM (VALUES {}) owed
+         CROSS JOIN line ON line.endpoint = owed.column1 AND line.mailbox = owed.column2 AND line.replays = 0",
+        rows(&COLUMNS[..3]),
+        rows(&COLUMNS)
     )
 }
 
-static OWE: Many = Many::new(|| many::sizes().map(|webhooks| owe_sql(1, webhooks)).collect());
+static OWE: Many = Many::new(|| many::sizes().map(owe_sql).collect());
 
 /// The enabled webhooks that may want what happens in a mailbox of `domain` and `id`, as a JSON list that [`wanting`] reads;
 /// what happens to the house's own letters is nobody's business. They are few (the registry has a limit), so they are
@@ -86,43 +84,35 @@ pub(super) async fn fan_out(
         .map_err(failed("find the webhooks that want an event"))?
         .get(0);
     let wanting = wanting(&candidates, event.detail.kind())?;
-    owe(conn, mailbox, event, &wanting).await?;
+    let owed: Vec<_> = wanting.iter().map(|webhook| Owed { webhook, mailbox, event }).collect();
+    owe(conn, &owed).await?;
     Ok(u32::try_from(wanting.len()).unwrap_or(u32::MAX))
 }
 
-/// Owes `event`, which happened to `mailbox`, to each of `webhooks`.
-pub(super) async fn owe(
-    conn: &mut SqliteConnection,
-    mailbox: &Mailbox,
-    event: &NewEvent,
-    webhooks: &[Wanting],
-) -> Result<(), StoreError> {
-    let mut rest = webhooks;
-    while let Some((text, now, later)) = OWE.next(rest) {
-        rest = later;
-        let query = bind_owed(sqlx::query(text), mailbox, event, now);
-        query.execute(&mut *conn).await.map_err(failed("owe an event to webhooks"))?;
-    }
-    Ok(())
+/// An event that happened to a mailbox, and a webhook that is owed it.
+pub(super) struct Owed<'a> {
+    pub(super) webhook: &'a Wanting,
+    pub(super) mailbox: &'a Mailbox,
+    pub(super) event: &'a NewEvent,
 }
 
-/// Binds what [`owe_sql`] asks for.
-pub(super) fn bind_owed<'q>(
-    query: Query<'q, Sqlite, SqliteArguments>,
-    mailbox: &Mailbox,
-    event: &NewEvent,
-    webhooks: &[Wanting],
-) -> Query<'q, Sqlite, SqliteArguments> {
-    let query = query
-        .bind(mailbox.address.to_string())
-        .bind(event.timestamp.0)
-        .bind(event.event_id.to_string())
-        .bind(event.detail.kind().as_str());
-    webhooks.iter().fold(query, |query, webhook| {
-        query.bind(webhook.endpoint.clone()).bind(webhook.id.to_string()).bind(payload::body(
-            event,
-            &webhook.id,
-            webhook.vocabulary,
-        ))
-    })
+/// Owes all of `owed`, in this order.
+pub(super) async fn owe(conn: &mut SqliteConnection, owed: &[Owed<'_>]) -> Result<(), StoreError> {
+    let mut rest = owed;
+    while let Some((text, now, later)) = OWE.next(rest) {
+        rest = later;
+        let mut query = sqlx::query(text);
+        for Owed { webhook, mailbox, event } in now {
+            query = query
+                .bind(&webhook.endpoint)
+                .bind(mailbox.address.as_str())
+                .bind(event.timestamp.0)
+                .bind(webhook.id.as_str())
+                .bind(event.event_id.as_str())
+                .bind(event.detail.kind().as_str())
+                .bind(payload::body(event, &webhook.id, webhook.vocabulary));
+        }
+        query.execute(&mut *conn).await.map_err(failed("owe events to webhooks"))?;
+    }
+    Ok(())
 }

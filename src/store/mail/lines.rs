@@ -238,7 +238,7 @@ mod tests {
             (heads::ALONG.to_owned(), "delivery_pending"),
             (record::delivered_sql(3), "SEARCH delivery USING INTEGER PRIMARY KEY"),
             (record::rest_sql(3), "SEARCH line USING INTEGER PRIMARY KEY"),
-            (fanout::owe_sql(1, 3).split_once(';').expect("two").1.to_owned(), "SEARCH line USING COVERING INDEX"),
+            (fanout::owe_sql(3).split_once(';').expect("two").1.to_owned(), "SEARCH line USING COVERING INDEX"),
             (record::lost_sql(3), "SEARCH line USING INTEGER PRIMARY KEY"),
             (NEXT_DUE.to_owned(), "line_due"),
             (NEXT_EXPIRY.to_owned(), "line_leased"),

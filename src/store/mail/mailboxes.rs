@@ -17,6 +17,8 @@ const SHOWN_BY_ID: &str = "SELECT id, address, display_name, created_at FROM mai
 const AT_ADDRESS: &str = "SELECT id, address, display_name, created_at FROM mailbox WHERE address = ?1";
 const BY_ADDRESS: &str =
     "SELECT id, address, display_name, created_at FROM mailbox WHERE address = ?1 AND NOT of_house";
+const BY_ADDRESSES: &str = "SELECT mailbox.id, address, display_name, created_at FROM json_each(?1) asked \
+                            CROSS JOIN mailbox ON mailbox.address = asked.value WHERE NOT of_house";
 const INSERT_OF_HOUSE: &str = "INSERT INTO mailbox (id, address, display_name, created_at, of_house) \
                                VALUES (?1, ?2, ?3, ?4, 1) ON CONFLICT (address) DO NOTHING";
 const OF_HOUSE: &str = "SELECT id, address, display_name, created_at FROM mailbox WHERE address = ?1 AND of_house";
@@ -100,4 +102,20 @@ pub(super) async fn by_address<'e>(
         .await
         .map_err(failed("find a mailbox by its address"))?;
     row.map(MailboxRow::read).transpose()
+}
+
+/// The mailbox at each of `addresses`, in their order.
+pub(super) async fn by_addresses<'e>(
+    db: impl Executor<'e, Database = Sqlite>,
+    addresses: &[Address],
+) -> Result<Vec<Option<Mailbox>>, StoreError> {
+    let asked = addresses.iter().map(Address::as_str).collect::<serde_json::Value>().to_string();
+    let rows: Vec<MailboxRow> = sqlx::query_as(BY_ADDRESSES)
+        .bind(asked)
+        .fetch_all(db)
+        .await
+        .map_err(failed("find mailboxes by their addresses"))?;
+    let found = rows.into_iter().map(MailboxRow::read).collect::<Result<Vec<_>, _>>()?;
+    let at = |address: &Address| found.iter().find(|mailbox| mailbox.address == *address).cloned();
+    Ok(addresses.iter().map(at).collect())
 }

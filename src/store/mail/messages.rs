@@ -1,6 +1,9 @@
 //! The rows of messages: stored once, read by id.
 
-use std::sync::LazyLock;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, LazyLock},
+};
 
 use sqlx::{
     Executor, FromRow, Row as _, Sqlite, SqliteConnection,
@@ -8,52 +11,69 @@ use sqlx::{
     sqlite::{SqliteArguments, SqliteRow},
 };
 
-use super::{fanout, raw, rows, telling, threads};
+use super::{
+    fanout::{self, Owed, Wanting},
+    raw, rows, telling, threads,
+};
 use crate::{
     domain::{
+        event::EventKind,
         id::{MailboxId, MessageId, ThreadId},
         message::{Mailbox, Message},
     },
     store::{
         StoreError, failed,
         mailroom::{NewMessage, Raw},
-        many::{self, Many},
+        many::{self, CHUNK, Many},
         outbox::Tell,
         readers::Readers,
     },
 };
 
-/// All that a message brings, in one round trip: between the thread that writes the database and its caller lies a hand-over,
-/// which costs as much as a row. Its raw bytes ($25) where they are in no file, its thread's names ($26, a list), its row, and
-/// its verdict ($27) if it has one.
-///
-/// Parameters of several statements at once are written `$1`: of `?27`, SQLite takes the 26 before it for parameters, too, and
-/// sqlx then may bind none of them.
-const INSERT: &str = "INSERT INTO raw (name, bytes) SELECT $18, $25 WHERE $25 IS NOT NULL ON CONFLICT DO NOTHING;
-     INSERT INTO thread_name (mailbox_id, internet_id, thread_id) SELECT $2, value, $3 FROM json_each($26) WHERE TRUE
-     ON CONFLICT DO NOTHING;
-     INSERT INTO message (id, mailbox_id, thread_id, direction, status, sender, sender_name, \
-     recipients, cc, subject, snippet, received_at, auto, attachment_count, attachments, internet_id, envelope_from, \
-     blob, size_bytes, notes, sender_folded, subject_folded, text, report) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24);
-     INSERT INTO verdict (seq, verdict) SELECT last_insert_rowid(), $27 WHERE $27 IS NOT NULL";
-/// The number of its parameters.
-const INSERT_PARAMETERS: usize = 27;
-/// The same, and what it owes to so many webhooks.
-static INSERT_AND_OWE: Many = Many::new(|| {
-    let text = |webhooks| format!("{INSERT};\n{}", fanout::owe_sql(INSERT_PARAMETERS + 1, webhooks));
-    many::sizes().map(text).collect()
-});
-/// A mailbox, the thread there that has the nearest of the names in ?2, a list, and the webhooks that may want to know, where ?3
-/// is the mailbox's domain.
-static PLACE: LazyLock<String> = LazyLock::new(|| {
+/// The columns of a message's row, in the order that [`bind`] binds them in.
+const COLUMNS: &str = "id, mailbox_id, thread_id, direction, status, sender, sender_name, recipients, cc, subject, snippet, \
+     received_at, auto, attachment_count, attachments, internet_id, envelope_from, blob, size_bytes, notes, sender_folded, \
+     subject_folded, text, report";
+/// The number of parameters of a message: its columns, its raw bytes where they are in no file (25), its thread's names (26, a
+/// list), and its verdict if it has one (27).
+const PARAMETERS: usize = 27;
+/// Messages that one statement stores: of the more there are, the less a trip for each such many weighs.
+const TOGETHER_MAX: usize = CHUNK;
+
+static INSERT: Many = Many::new(|| (1..=TOGETHER_MAX).map(insert_sql).collect());
+
+/// All that so many messages bring, in one round trip: between the thread that writes the database and its caller lies a
+/// hand-over, which costs as much as a row.
+fn insert_sql(messages: usize) -> String {
+    let rows = |columns: &[usize]| many::numbered_rows(messages, PARAMETERS, columns);
+    let own: Vec<usize> = (1..=24).collect();
     format!(
-        "SELECT id, address, display_name, created_at,
-                (SELECT t.thread_id FROM json_each(?2) n CROSS JOIN thread_name t
-                 WHERE t.mailbox_id = ?1 AND t.internet_id = n.value ORDER BY n.key LIMIT 1) AS thread_id,
+        "INSERT INTO raw (name, bytes) SELECT column1, column2 FROM (VALUES {}) WHERE column2 IS NOT NULL
+         ON CONFLICT DO NOTHING;
+         INSERT INTO thread_name (mailbox_id, internet_id, thread_id)
+         SELECT column1, name.value, column2 FROM (VALUES {}) one CROSS JOIN json_each(one.column3) name WHERE TRUE
+         ON CONFLICT DO NOTHING;
+         INSERT INTO message ({COLUMNS}) VALUES {};
+         INSERT INTO verdict (seq, verdict) SELECT seq, column2 FROM (VALUES {}) one
+         CROSS JOIN message ON message.id = one.column1 WHERE column2 IS NOT NULL",
+        rows(&[18, 25]),
+        rows(&[2, 3, 26]),
+        rows(&own),
+        rows(&[1, 27])
+    )
+}
+
+/// The mailboxes in a list of id, domain and names; for each, those of the names that have a thread there, and the webhooks that
+/// may want to know.
+static PLACES: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT mailbox.id, address, display_name, created_at,
+                (SELECT json_group_array(json_array(t.internet_id, t.thread_id))
+                 FROM json_each(asked.value, '$[2]') name CROSS JOIN thread_name t
+                 WHERE t.mailbox_id = mailbox.id AND t.internet_id = name.value) AS threads,
                 ({}) AS candidates
-         FROM mailbox WHERE id = ?1",
-        fanout::candidates_sql("?1", "?3")
+         FROM json_each(?1) asked CROSS JOIN mailbox ON mailbox.id = asked.value ->> 0",
+        fanout::candidates_sql("mailbox.id", "asked.value ->> 1")
     )
 });
 const MAILBOX_OF: &str = "SELECT mailbox_id FROM message WHERE id = ?1";
@@ -61,69 +81,123 @@ const BLOB_OF: &str = "SELECT blob FROM message WHERE id = ?1 AND mailbox_id = ?
 const MARK_READ: &str = "UPDATE message SET status = 'read' WHERE id = ?1 AND mailbox_id = ?2 AND status = 'unread'";
 const SEQ_OF: &str = "SELECT seq FROM message WHERE id = ?1 AND mailbox_id = ?2";
 
-/// Stores the messages of one handing-over, each in its thread, and owes their events.
-pub(super) async fn store(conn: &mut SqliteConnection, new: &[NewMessage]) -> Result<Vec<ThreadId>, StoreError> {
-    let mut found = Vec::with_capacity(new.len());
+/// Stores what came by several handings-over; answers with the threads of each.
+pub(super) async fn store_each(
+    conn: &mut SqliteConnection,
+    handed_over: &[Arc<Vec<NewMessage>>],
+) -> Result<Vec<Vec<ThreadId>>, StoreError> {
+    let all: Vec<&NewMessage> = handed_over.iter().flat_map(|messages| messages.iter()).collect();
+    let mut threads = store(conn, &all).await?.into_iter();
+    Ok(handed_over.iter().map(|messages| threads.by_ref().take(messages.len()).collect()).collect())
+}
+
+/// Stores `new`, each in its thread, and owes their events.
+pub(super) async fn store(conn: &mut SqliteConnection, new: &[&NewMessage]) -> Result<Vec<ThreadId>, StoreError> {
+    let mut rooms = places(conn, new).await?;
+    let mut placed = Vec::with_capacity(new.len());
     for one in new {
-        let Placed { mailbox, thread, candidates } = place(conn, one).await?;
-        let mut tells = one.tells.clone();
-        for tell in &mut tells {
+        let place = rooms.get_mut(&one.message.summary.mailbox_id);
+        let place = place.ok_or(sqlx::Error::RowNotFound).map_err(failed("find the mailbox of a new message"))?;
+        placed.push(Placed { new: one, thread: place.thread_of(one), tells: one.tells.clone() });
+    }
+    insert_all(conn, &placed).await?;
+    for Placed { new, thread, tells } in &mut placed {
+        for tell in tells {
             // A report's events are about another message, which they name with its thread, or about none.
-            if tell.event.message_id.as_ref() == Some(&one.message.summary.id) {
+            if tell.event.message_id.as_ref() == Some(&new.message.summary.id) {
                 tell.event.thread_id = Some(thread.clone());
             }
         }
-        let inbound = tells.first().filter(|tell| tells.len() == 1 && tell.is_inbound_of(&mailbox));
-        let wanting = match inbound {
-            Some(tell) => fanout::wanting(&candidates, tell.event.detail.kind())?,
-            None => Vec::new(),
-        };
-        if let (Some(Tell { event, .. }), Some((text, now, later))) = (inbound, INSERT_AND_OWE.next(&wanting)) {
-            let query = bind(sqlx::query(text), one, &thread);
-            let query = fanout::bind_owed(query, &mailbox, event, now);
-            query.execute(&mut *conn).await.map_err(failed("store a message and what it owes"))?;
-            fanout::owe(conn, &mailbox, event, later).await?;
-        } else {
-            insert(conn, one, &thread).await?;
-            telling::tell_all(conn, &mailbox, &tells).await?;
-        }
-        found.push(thread);
     }
-    Ok(found)
+    let mut owed = Vec::new();
+    for Placed { new, tells, .. } in &placed {
+        let Place { mailbox, wanting, .. } = &rooms[&new.message.summary.mailbox_id];
+        match tells.as_slice() {
+            [Tell { event, .. }] if tells[0].is_inbound_of(mailbox) => {
+                owed.extend(wanting.iter().map(|webhook| Owed { webhook, mailbox, event }));
+            }
+            tells => telling::tell_all(conn, mailbox, tells).await?,
+        }
+    }
+    fanout::owe(conn, &owed).await?;
+    Ok(placed.into_iter().map(|one| one.thread).collect())
 }
 
-/// Where a new message belongs.
-struct Placed {
-    mailbox: Mailbox,
+/// A new message where it belongs.
+struct Placed<'a> {
+    new: &'a NewMessage,
     thread: ThreadId,
-    /// The webhooks that may want to know, for [`fanout::wanting`].
-    candidates: String,
+    tells: Vec<Tell>,
 }
 
-/// The mailbox of a new message, and its thread: the one that is known there, or else the new one that it brings along.
-async fn place(conn: &mut SqliteConnection, new: &NewMessage) -> Result<Placed, StoreError> {
-    const DOING: &str = "store a message in a mailbox that is no longer there";
-    let Message { summary, .. } = &new.message;
-    let address = new.tells.first().and_then(|tell| tell.event.mailbox.as_deref());
-    let row: SqliteRow = sqlx::query(PLACE.as_str())
-        .bind(summary.mailbox_id.as_str())
-        .bind(threads::names(new))
-        .bind(address.and_then(|address| address.rsplit_once('@')).map(|(_, domain)| domain))
-        .fetch_one(conn)
-        .await
-        .map_err(failed(DOING))?;
-    let known: Option<String> = row.try_get("thread_id").map_err(failed(DOING))?;
-    let mailbox = rows::MailboxRow::from_row(&row).map_err(failed(DOING))?.read()?;
-    let candidates = row.try_get("candidates").map_err(failed(DOING))?;
-    Ok(Placed { mailbox, thread: known.map_or_else(|| summary.thread_id.clone(), ThreadId::new), candidates })
+/// A mailbox that something comes into.
+struct Place {
+    mailbox: Mailbox,
+    /// The webhooks that want to know what comes in.
+    wanting: Vec<Wanting>,
+    /// The threads there of some names.
+    threads: HashMap<String, ThreadId>,
 }
 
-/// Puts a message's row in, with its raw bytes, the names that it gives to its thread, and its verdict.
+impl Place {
+    /// The thread that `new` belongs to, which then has its names: the one that is known by the nearest of them, or else the
+    /// new one that it brings along.
+    fn thread_of(&mut self, new: &NewMessage) -> ThreadId {
+        let names = threads::names(new);
+        let known = names.iter().find_map(|name| self.threads.get(*name)).cloned();
+        let thread = known.unwrap_or_else(|| new.message.summary.thread_id.clone());
+        for name in names {
+            self.threads.entry(name.to_owned()).or_insert_with(|| thread.clone());
+        }
+        thread
+    }
+}
+
+/// The mailboxes that `new` come into, as far as they are there.
+async fn places(conn: &mut SqliteConnection, new: &[&NewMessage]) -> Result<HashMap<MailboxId, Place>, StoreError> {
+    const DOING: &str = "find where new messages belong";
+    let mut asked: BTreeMap<&str, (Option<&str>, Vec<&str>)> = BTreeMap::new();
+    for one in new {
+        let (domain, names) = asked.entry(one.message.summary.mailbox_id.as_str()).or_default();
+        names.extend(threads::names(one));
+        // What came in is told of the mailbox itself, and it is for that alone that the webhooks are looked up.
+        let came_in = one.tells.iter().find(|tell| tell.event.detail.kind() == EventKind::Inbound);
+        let address = came_in.and_then(|tell| tell.event.mailbox.as_deref());
+        *domain = domain.or(address.and_then(|address| address.rsplit_once('@')).map(|(_, domain)| domain));
+    }
+    let asked: Vec<_> = asked.into_iter().map(|(id, (domain, names))| (id, domain, names)).collect();
+    let asked = serde_json::to_string(&asked).expect("a list of texts is JSON");
+    let rows = sqlx::query(PLACES.as_str()).bind(asked).fetch_all(conn).await.map_err(failed(DOING))?;
+    let mut places = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let mailbox = rows::MailboxRow::from_row(row).map_err(failed(DOING))?.read()?;
+        let wanting = fanout::wanting(row.try_get("candidates").map_err(failed(DOING))?, EventKind::Inbound)?;
+        let corrupt =
+            |_| StoreError::Corrupt { table: "thread_name", row: mailbox.id.to_string(), why: "it is no list" };
+        let threads: Vec<(String, String)> =
+            serde_json::from_str(row.try_get("threads").map_err(failed(DOING))?).map_err(corrupt)?;
+        let threads = threads.into_iter().map(|(name, thread)| (name, ThreadId::new(thread))).collect();
+        places.insert(mailbox.id.clone(), Place { mailbox, wanting, threads });
+    }
+    Ok(places)
+}
+
+/// Puts the rows of messages in, with their raw bytes, the names that they give to their threads, and their verdicts.
+async fn insert_all(conn: &mut SqliteConnection, placed: &[Placed<'_>]) -> Result<(), StoreError> {
+    for some in placed.chunks(TOGETHER_MAX) {
+        let Some((text, some, _)) = INSERT.next(some) else { continue };
+        let query = some.iter().fold(sqlx::query(text), |query, one| bind(query, one.new, &one.thread));
+        query.execute(&mut *conn).await.map_err(failed("store messages"))?;
+    }
+    Ok(())
+}
+
+/// Puts the row of one message in, with all that it brings.
 pub(super) async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread: &ThreadId) -> Result<(), StoreError> {
-    bind(sqlx::query(INSERT), new, thread).execute(conn).await.map(drop).map_err(failed("store a message"))
+    insert_all(conn, &[Placed { new, thread: thread.clone(), tells: Vec::new() }]).await
 }
 
-/// Binds what [`INSERT`] asks for.
+/// Binds what [`insert_sql`] asks for of a message.
 fn bind<'q>(
     query: Query<'q, Sqlite, SqliteArguments>,
     new: &NewMessage,
@@ -159,7 +233,7 @@ fn bind<'q>(
         .bind(text)
         .bind(summary.report)
         .bind(new.raw.bytes.as_deref().map(Vec::as_slice))
-        .bind(threads::names(new))
+        .bind(serde_json::Value::from(threads::names(new)).to_string())
         .bind(verdict)
 }
 

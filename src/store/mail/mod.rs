@@ -19,7 +19,6 @@ mod raw;
 pub mod raw_copy;
 mod recipients;
 mod record;
-mod recorder;
 mod retention;
 mod rows;
 mod running;
@@ -37,9 +36,11 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use self::recorder::Recorder;
+use self::record::Record;
 use super::{
     StoreError,
+    deliveries::Recorded,
+    joint::Joint,
     keys::TokenHash,
     mailroom::{Added, Mailroom, NewMessage},
     sqlite::{Database, OpenError, open_for_a_term},
@@ -76,7 +77,8 @@ pub async fn survey(path: &Path) -> Result<Survey, StoreError> {
 pub struct MailStore {
     database: Database,
     term: Term,
-    recorder: Recorder,
+    arrivals: Joint<Vec<NewMessage>, Vec<ThreadId>>,
+    records: Joint<Record, Recorded>,
     looks: Looks,
 }
 
@@ -84,6 +86,7 @@ pub struct MailStore {
 #[derive(Clone, Default)]
 struct Looks {
     mailboxes: Together<(), Vec<Mailbox>>,
+    addresses: Together<Address, Option<Mailbox>>,
     settings: Together<MailboxId, Result<MailboxSettings, StoreError>>,
     tracking: Together<MailboxId, bool>,
     keys: Together<TokenHash, Result<Option<ApiKey>, StoreError>>,
@@ -99,8 +102,9 @@ impl MailStore {
     /// `disk_failed` is cancelled if the disk fails at a commit.
     pub async fn open(path: &Path, disk_failed: CancellationToken) -> Result<Self, OpenError> {
         let (database, term) = open_for_a_term(path, &MIGRATIONS, disk_failed).await?;
-        let recorder = Recorder::new(database.writer.clone());
-        Ok(Self { database, term, recorder, looks: Looks::default() })
+        let arrivals = Joint::new(database.writer.clone(), |conn, all| Box::pin(messages::store_each(conn, all)));
+        let records = Joint::new(database.writer.clone(), |conn, all| Box::pin(record::record(conn, all)));
+        Ok(Self { database, term, arrivals, records, looks: Looks::default() })
     }
 
     /// The term that this opening began.
@@ -162,16 +166,16 @@ impl Mailroom for MailStore {
     }
 
     async fn mailbox_at(&self, address: &Address) -> Result<Option<Mailbox>, StoreError> {
-        mailboxes::by_address(&self.database.readers, address).await
+        let readers = self.database.readers.clone();
+        let looked_up = self
+            .looks
+            .addresses
+            .ask(address.clone(), move |all| async move { mailboxes::by_addresses(&readers, &all).await });
+        looked_up.await
     }
 
     async fn store_messages(&self, new: Vec<NewMessage>) -> Result<Vec<ThreadId>, StoreError> {
-        let new = Arc::new(new);
-        let write = self.database.writer.write(move |conn| {
-            let new = new.clone();
-            Box::pin(async move { messages::store(conn, &new).await })
-        });
-        write.await
+        self.arrivals.write(new).await
     }
 
     async fn messages(&self, mailbox: &MailboxId, page: &MessagePage) -> Result<Vec<MessageSummary>, StoreError> {

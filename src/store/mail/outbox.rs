@@ -130,7 +130,7 @@ async fn settle(conn: &mut SqliteConnection, settlement: &Settlement) -> Result<
         }
         recipients::restate(conn, message).await?;
     }
-    messages::store(conn, arrivals).await?;
+    messages::store(conn, &arrivals.iter().collect::<Vec<_>>()).await?;
     Ok(())
 }
 

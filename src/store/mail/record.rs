@@ -3,7 +3,7 @@
 //! Most attempts deliver, and most lines have something behind: what many workers made at once is written in a few
 //! statements, and their next heads are read in one. What failed is rare, and written one by one.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use sqlx::{SqliteConnection, query::Query};
 
@@ -105,8 +105,9 @@ impl Record {
 }
 
 /// Writes `records` down; answers for each, in their order.
-pub(super) async fn record(conn: &mut SqliteConnection, records: &[&Record]) -> Result<Vec<Recorded>, StoreError> {
-    let lost = lost(conn, records).await?;
+pub(super) async fn record(conn: &mut SqliteConnection, records: &[Arc<Record>]) -> Result<Vec<Recorded>, StoreError> {
+    let records: Vec<&Record> = records.iter().map(|record| &**record).collect();
+    let lost = lost(conn, &records).await?;
     let mut endings = vec![Recorded::Stale; records.len()];
     let held: Vec<usize> = (0..records.len()).filter(|place| !lost.contains(place)).collect();
     let kept: Vec<_> = held.iter().map(|place| records[*place]).collect();

@@ -32,22 +32,21 @@ const FIND: &str = "SELECT t.thread_id FROM json_each(?2) n CROSS JOIN thread_na
 pub(super) async fn find(conn: &mut SqliteConnection, new: &NewMessage) -> Result<Option<ThreadId>, StoreError> {
     let found: Option<String> = sqlx::query_scalar(FIND)
         .bind(new.message.summary.mailbox_id.as_str())
-        .bind(names(new))
+        .bind(serde_json::Value::from(names(new)).to_string())
         .fetch_optional(conn)
         .await
         .map_err(failed("find a message's thread"))?;
     Ok(found.map(ThreadId::new))
 }
 
-/// The names to look up, and to give to its thread, as a JSON list: the surest first. Ancestors from the nearest, then its
-/// own, by which a copy of a message, or an answer that came before it, is found.
-pub(super) fn names(new: &NewMessage) -> String {
+/// The names to look up, and to give to its thread: the surest first. Ancestors from the nearest, then its own, by which a copy of
+/// a message, or an answer that came before it, is found.
+pub(super) fn names(new: &NewMessage) -> Vec<&str> {
     let ancestors = new.references.iter().take(REFERENCES_MAX).map(String::as_str);
-    let names: Vec<&str> = ancestors
+    ancestors
         .chain(new.internet_id.as_deref())
         .filter(|name| !name.is_empty() && name.len() <= INTERNET_ID_BYTES_MAX)
-        .collect();
-    serde_json::Value::from(names).to_string()
+        .collect()
 }
 
 /// The messages of a thread, the oldest first.
