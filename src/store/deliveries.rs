@@ -3,7 +3,10 @@
 //! A line is one mailbox towards one endpoint. Only its oldest pending delivery can be claimed, so order holds whoever
 //! asks; a claim is a lease on the line, and a stale token changes nothing.
 
+use std::collections::VecDeque;
+
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 
 use super::StoreError;
 use crate::domain::{
@@ -100,23 +103,40 @@ pub struct Owed {
     pub failures: u32,
     /// Whether the line has a failure on record, which a delivery that is made takes back.
     pub failed: bool,
-    /// What goes along in the same post, in order. Only our own receiver takes several events at once.
-    pub along: Vec<Along>,
+    /// What follows it in the line and was taken with it, in order: our own receiver gets all in one post, others one after
+    /// another.
+    pub followers: VecDeque<Follower>,
 }
 
-/// A delivery that is made for the first time, together with the head of its line, for the same webhook.
+/// A delivery behind the head of its line, for the same webhook, that was never tried.
 #[derive(Debug, Clone)]
-pub struct Along {
+pub struct Follower {
+    /// The delivery.
+    pub id: DeliveryId,
     /// Its place in the order of sending.
     pub seq: i64,
+    /// The event.
+    pub event_id: EventId,
     /// The body, to the byte.
     pub body: Vec<u8>,
 }
 
-/// Deliveries that go along in one post, beside the head: a batch that shares a commit at the other end.
-pub const ALONG_MAX: u32 = 63;
-/// What they weigh together, in bytes: half of what our receiver takes, so that the head has its place too.
-pub const ALONG_BYTES_MAX: u32 = 512 << 10;
+impl Owed {
+    /// Heads the line with its first follower, after the head was delivered; false if there is none.
+    pub fn follow(&mut self) -> bool {
+        let Some(Follower { id, seq, event_id, body }) = self.followers.pop_front() else { return false };
+        (self.id, self.seq, self.event_id, self.body) = (id, seq, event_id, body);
+        (self.attempt, self.failed, self.replay_of) = (1, false, None);
+        true
+    }
+}
+
+/// Followers that go along in one post to our own receiver: with the head, a batch that shares a commit there.
+pub const FOLLOWERS_MAX_OWN: u32 = 63;
+/// Followers of others: what a crash may have posted again, and what is made before the store is asked what is next.
+pub const FOLLOWERS_MAX: u32 = 15;
+/// What followers weigh together, in bytes: half of what our receiver takes, so that the head has its place too.
+pub const FOLLOWERS_BYTES_MAX: usize = 512 << 10;
 
 /// What came back from an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,10 +179,15 @@ pub enum Verdict {
 }
 
 /// How a worker stays with a line after a delivery that was made, or was given up.
-#[derive(Debug, Clone, Default)]
-pub struct Stay {
-    /// How the lease runs on, where it would end too soon.
-    pub renewal: Option<Renewal>,
+#[derive(Debug, Clone)]
+pub enum Stay {
+    /// It has the next delivery already.
+    Following,
+    /// It asks for the next head.
+    Asking {
+        /// How the lease runs on, where it would end too soon.
+        renewal: Option<Renewal>,
+    },
 }
 
 /// A lease that runs on.
@@ -177,7 +202,7 @@ pub struct Renewal {
 /// What became of a record.
 #[derive(Debug, Clone)]
 pub enum Recorded {
-    /// It is in the store, and the line is free.
+    /// It is in the store, and the line is free, or its worker's as before.
     Kept,
     /// It is in the store, and the line's next head is leased under the same token.
     Next(Box<Owed>),
@@ -256,14 +281,19 @@ pub trait Deliveries: Send + Sync + 'static {
     /// Leases lines whose heads are due, the longest due first within an endpoint.
     async fn claim_lines(&self, claim: &ClaimLines) -> Result<ClaimedLines, StoreError>;
 
-    /// Writes down what came of an attempt. With `stay`, a line that goes on at once stays leased.
-    async fn record(
+    /// Has it written down what came of an attempt, in the order of the calls: that is under way when this returns, and the
+    /// future answers once it is on the disk. With `stay`, a line that goes on at once stays leased.
+    fn record(
         &self,
         owed: &Owed,
         attempt: &Attempt,
         verdict: &Verdict,
         stay: Option<&Stay>,
-    ) -> Result<Recorded, StoreError>;
+    ) -> BoxFuture<'static, Result<Recorded, StoreError>>;
+
+    /// Rises with whatever may change what is owed or how it is sent, before whoever did it hears that it is done: what was
+    /// taken before is then to be looked at again.
+    fn changes(&self) -> u64;
 
     /// Ends every lease. Only for a worker that knows that no other is at work: the keeper's, when it begins.
     async fn void_leases(&self) -> Result<(), StoreError>;

@@ -33,12 +33,13 @@ impl<Q: Send + Sync + 'static, A: Send + 'static> Joint<Q, A> {
         Self { writer, write, together: Together::default() }
     }
 
-    /// Answers once `one` is on the disk. Dropping the returned future does not take it back. What fails among others is tried
-    /// again alone.
-    pub(crate) async fn write(&self, one: Q) -> Result<A, StoreError> {
+    /// Asks for `one` to be written: that is done when this returns, and the future answers once it is on the disk. Dropping
+    /// that does not take it back. What fails among others is tried again alone.
+    pub(crate) fn write(&self, one: Q) -> impl Future<Output = Result<A, StoreError>> + Send + use<Q, A> {
         let (writer, write) = (self.writer.clone(), self.write);
         let turn = move |all| async move { Ok(together_or_alone(all, |some| commit(&writer, write, some)).await) };
-        self.together.ask(Arc::new(one), turn).await?
+        let asked = self.together.ask(Arc::new(one), turn);
+        async move { asked.await? }
     }
 }
 
@@ -49,7 +50,7 @@ async fn commit<Q: Send + Sync + 'static, A: Send + 'static>(
 ) -> Result<Vec<A>, StoreError> {
     let all: Arc<[Arc<Q>]> = all.into();
     writer
-        .write(move |conn| {
+        .write_as_usual(move |conn| {
             let all = all.clone();
             Box::pin(async move { write(conn, &all).await })
         })

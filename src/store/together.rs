@@ -27,6 +27,8 @@ struct Place<Q, A> {
     turn: tokio::sync::Mutex<()>,
 }
 
+type Answer<A> = oneshot::Receiver<Result<A, StoreError>>;
+
 type Waiting<Q, A> = (Q, oneshot::Sender<Result<A, StoreError>>);
 
 impl<Q, A> Place<Q, A> {
@@ -48,10 +50,25 @@ impl<Q, A> Default for Together<Q, A> {
 }
 
 impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
-    /// Asks for `one`. `turn` is given all that was asked for meanwhile, and answers in the same order; of those who share
-    /// it, it is the first one's that is called. Dropping the returned future does not take back what was asked.
-    pub(crate) async fn ask<F>(&self, one: Q, turn: impl FnOnce(Vec<Q>) -> F + Send + 'static) -> Result<A, StoreError>
+    /// Asks for `one`: that is done when this returns, and the future waits for the answer. `turn` is given all that was asked for
+    /// meanwhile, and answers in the same order; of those who share it, it is the first one's that is called. Dropping the
+    /// future does not take back what was asked.
+    pub(crate) fn ask<T, F>(
+        &self,
+        one: Q,
+        turn: T,
+    ) -> impl Future<Output = Result<A, StoreError>> + Send + use<Q, A, T, F>
     where
+        T: FnOnce(Vec<Q>) -> F + Send + 'static,
+        F: Future<Output = Result<Vec<A>, StoreError>> + Send,
+    {
+        let asked = self.queue(one, turn);
+        async move { asked?.await.unwrap_or(Err(StoreError::Refused(Refusal::Closed))) }
+    }
+
+    fn queue<T, F>(&self, one: Q, turn: T) -> Result<Answer<A>, StoreError>
+    where
+        T: FnOnce(Vec<Q>) -> F + Send + 'static,
         F: Future<Output = Result<Vec<A>, StoreError>> + Send,
     {
         let (answer, answered) = oneshot::channel();
@@ -84,7 +101,7 @@ impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
                 }
             });
         }
-        answered.await.unwrap_or(Err(StoreError::Refused(Refusal::Closed)))
+        Ok(answered)
     }
 }
 

@@ -70,6 +70,8 @@ impl Lasts {
 
 struct Piece<T, F> {
     lasts: Lasts,
+    /// Where it is counted, unless it is [as usual](Writer::write_as_usual).
+    changes: Option<Arc<Commits>>,
     work: F,
     value: Option<T>,
     answer: oneshot::Sender<Result<T, StoreError>>,
@@ -94,7 +96,11 @@ where
     }
 
     fn finish(self: Box<Self>, ending: Result<(), StoreError>) {
-        let Self { value, answer, .. } = *self;
+        let Self { value, answer, changes, .. } = *self;
+        // Before whoever asked for it hears that it is done.
+        if let Some(commits) = changes {
+            commits.changes.fetch_add(1, Ordering::Release);
+        }
         let ending = ending.and_then(|()| value.ok_or(StoreError::Refused(Refusal::Closed)));
         // A caller that no longer listens has lost the answer, not the write.
         let _ = answer.send(ending);
@@ -113,6 +119,7 @@ pub(crate) struct Writer {
 struct Commits {
     all: AtomicU64,
     on_disk: AtomicU64,
+    changes: AtomicU64,
 }
 
 impl Commits {
@@ -152,6 +159,11 @@ impl Writer {
         self.commits.on_disk.load(Ordering::Relaxed)
     }
 
+    /// Rises with each write but those [as usual](Self::write_as_usual), before it is answered.
+    pub(crate) fn changes(&self) -> u64 {
+        self.commits.changes.load(Ordering::Acquire)
+    }
+
     /// Fails where a transaction cannot be committed `within` that time; one without writes costs no write to the disk.
     pub(crate) async fn probe(&self, within: Duration) -> Result<(), StoreError> {
         let written = self.write(|_| Box::pin(std::future::ready(Ok(()))));
@@ -168,14 +180,32 @@ impl Writer {
         self.write_to_last(Lasts::OnDisk, work).await
     }
 
+    /// The same for what is written all the time, and after which what was read before stands as it did: it is none of the
+    /// [`changes`](Self::changes).
+    pub(crate) async fn write_as_usual<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnMut(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+    {
+        self.queue(Lasts::OnDisk, None, work).await
+    }
+
     /// The same, and answers once it is committed so that it lasts that long.
     pub(crate) async fn write_to_last<T, F>(&self, lasts: Lasts, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: for<'c> FnMut(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
+        self.queue(lasts, Some(self.commits.clone()), work).await
+    }
+
+    async fn queue<T, F>(&self, lasts: Lasts, changes: Option<Arc<Commits>>, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnMut(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
-        let piece = Box::new(Piece { lasts, work, value: None, answer });
+        let piece = Box::new(Piece { lasts, changes, work, value: None, answer });
         self.queue.try_send(piece).map_err(|refused| {
             StoreError::Refused(match refused {
                 mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,

@@ -94,6 +94,7 @@ mod waiting_onlookers;
 mod waiting_processes;
 mod waiting_workers;
 mod webhooks_day;
+mod webhooks_following;
 mod webhooks_leases;
 mod webhooks_mail;
 mod webhooks_order;

@@ -71,10 +71,10 @@ impl<'a> Parcel<'a> {
 
 /// One event's body as it is stored; several as a JSON array of theirs, which our own receiver takes.
 fn body(owed: &Owed) -> Cow<'_, [u8]> {
-    if owed.along.is_empty() {
+    if owed.endpoint != Endpoint::Own || owed.followers.is_empty() {
         return Cow::Borrowed(&owed.body);
     }
-    let bodies = std::iter::once(&owed.body).chain(owed.along.iter().map(|along| &along.body));
+    let bodies = std::iter::once(&owed.body).chain(owed.followers.iter().map(|follower| &follower.body));
     let mut array = b"[".to_vec();
     for (at, body) in bodies.enumerate() {
         array.extend_from_slice(if at == 0 { b"" } else { b"," });

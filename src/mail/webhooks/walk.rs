@@ -17,7 +17,10 @@ use crate::{
     },
     ids::Entropy,
     measures,
-    store::deliveries::{Deliveries, Owed, Recorded, Renewal, Stay, Verdict},
+    store::{
+        StoreError,
+        deliveries::{Attempt, Deliveries, Owed, Recorded, Renewal, Stay, Verdict},
+    },
 };
 
 /// Deliveries of one line in a row; then others get their turn.
@@ -37,14 +40,19 @@ pub(super) struct Walker {
 }
 
 impl Walker {
-    /// Delivers what heads the line, which was leased at `leased_at` by the boot clock, and what comes up behind it as long as
-    /// all goes well. Ends with the line free, or, if the store fails, with a lease that runs out: then what was posted is
-    /// posted again.
-    pub(super) async fn walk(&self, mut owed: Owed, mut leased_at: BootTime) {
+    /// Delivers what heads the line, which was leased at `leased_at` by the boot clock, when the store counted so many `changes`,
+    /// and what comes up behind it as long as all goes well. Ends with the line free, or, if the store fails, with a lease that
+    /// runs out: then what was posted is posted again.
+    ///
+    /// What follows the head is posted while what was posted before is still being written down, unless something has changed
+    /// meanwhile; before the next head is taken, all is on the disk.
+    pub(super) async fn walk(&self, mut owed: Owed, mut leased_at: BootTime, mut changes: u64) {
         // Whatever the store commits, it commits in its keeper's term.
         let mut committed_at = leased_at.clone();
+        // What is being written down: it is answered for before what is asked for later.
+        let mut following = Vec::new();
         for left in (0..RUN_MAX).rev() {
-            if *self.paused.borrow() && owed.endpoint != Endpoint::Own {
+            if self.is_held_back(&owed) {
                 tracing::info!(delivery.id = %owed.id, "paused before a delivery; it is made when the pause and its lease are over");
                 return;
             }
@@ -57,28 +65,29 @@ impl Walker {
             let (attempt, outcome) = self.dispatch.attempt(Parcel::of(&owed)).await;
             let standing = Standing { failures: owed.failures, last: owed.last };
             let verdict = schedule::verdict(outcome, standing, self.clock.now(), self.chance());
+            tell(&owed, &attempt, &verdict);
+            let follows = verdict == Verdict::Delivered
+                && left > 0
+                && owed.endpoint != Endpoint::Own
+                && !owed.followers.is_empty()
+                && !self.is_held_back(&owed)
+                && !self.ends_soon(&leased_at)
+                && self.deliveries.changes() == changes;
+            if follows {
+                following.push(self.deliveries.record(&owed, &attempt, &verdict, Some(&Stay::Following)));
+                owed.follow();
+                continue;
+            }
             committed_at = self.clock.boot_time();
             let stay = (left > 0).then(|| self.stay(&mut leased_at));
-            measures::post(
-                match verdict {
-                    Verdict::Delivered => "delivered",
-                    Verdict::RetryAt(_) => "retried",
-                    Verdict::Dead { .. } => "dead",
-                    Verdict::Gone => "gone",
-                },
-                Duration::from_millis(u64::try_from(attempt.duration_millis).unwrap_or(0)),
-            );
-            tracing::debug!(
-                delivery.id = %owed.id,
-                webhook.id = %owed.webhook,
-                event.id = %owed.event_id,
-                attempt = attempt.number,
-                answer = ?attempt.answer,
-                duration_ms = attempt.duration_millis,
-                verdict = ?verdict,
-                "tried a delivery"
-            );
-            match self.deliveries.record(&owed, &attempt, &verdict, stay.as_ref()).await {
+            changes = self.deliveries.changes();
+            let recorded = self.deliveries.record(&owed, &attempt, &verdict, stay.as_ref()).await;
+            for before in following.drain(..) {
+                if let Err(error) = before.await {
+                    not_recorded(&owed, &error);
+                }
+            }
+            match recorded {
                 Ok(Recorded::Next(next)) => owed = *next,
                 Ok(Recorded::Kept) => return,
                 Ok(Recorded::Stale) => {
@@ -86,24 +95,30 @@ impl Walker {
                     return;
                 }
                 Err(error) => {
-                    tracing::error!(
-                        delivery.id = %owed.id,
-                        error = &error as &(dyn std::error::Error + 'static),
-                        "could not record an attempt; it is made again when the lease is over"
-                    );
+                    not_recorded(&owed, &error);
                     return;
                 }
             }
         }
     }
 
-    /// Stays with a line that was leased at `leased_at`. The lease is renewed where it would no longer outlast a try.
+    /// Whether a pause holds it back.
+    fn is_held_back(&self, owed: &Owed) -> bool {
+        *self.paused.borrow() && owed.endpoint != Endpoint::Own
+    }
+
+    /// Whether a lease since `leased_at` would no longer outlast a try.
+    fn ends_soon(&self, leased_at: &BootTime) -> bool {
+        self.since(leased_at) > self.lease.saturating_sub(TIMEOUT + LEASE_MARGIN)
+    }
+
+    /// Stays with a line that was leased at `leased_at`. The lease is renewed where it would end too soon.
     fn stay(&self, leased_at: &mut BootTime) -> Stay {
-        if self.since(leased_at) <= self.lease.saturating_sub(TIMEOUT + LEASE_MARGIN) {
-            return Stay::default();
-        }
-        *leased_at = self.clock.boot_time();
-        Stay { renewal: Some(Renewal { boot: leased_at.clone(), lease_millis: millis(self.lease) }) }
+        let renewal = self.ends_soon(leased_at).then(|| {
+            *leased_at = self.clock.boot_time();
+            Renewal { boot: leased_at.clone(), lease_millis: millis(self.lease) }
+        });
+        Stay::Asking { renewal }
     }
 
     fn since(&self, then: &BootTime) -> Duration {
@@ -115,4 +130,35 @@ impl Walker {
         self.entropy.fill(&mut bytes);
         u16::from_be_bytes(bytes)
     }
+}
+
+fn not_recorded(owed: &Owed, error: &StoreError) {
+    tracing::error!(
+        line = owed.line,
+        error = error as &(dyn std::error::Error + 'static),
+        "could not record an attempt at a delivery of this line; it is made again when the lease is over"
+    );
+}
+
+/// Counts and logs a try.
+fn tell(owed: &Owed, attempt: &Attempt, verdict: &Verdict) {
+    measures::post(
+        match verdict {
+            Verdict::Delivered => "delivered",
+            Verdict::RetryAt(_) => "retried",
+            Verdict::Dead { .. } => "dead",
+            Verdict::Gone => "gone",
+        },
+        Duration::from_millis(u64::try_from(attempt.duration_millis).unwrap_or(0)),
+    );
+    tracing::debug!(
+        delivery.id = %owed.id,
+        webhook.id = %owed.webhook,
+        event.id = %owed.event_id,
+        attempt = attempt.number,
+        answer = ?attempt.answer,
+        duration_ms = attempt.duration_millis,
+        verdict = ?verdict,
+        "tried a delivery"
+    );
 }

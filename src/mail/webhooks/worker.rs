@@ -142,6 +142,7 @@ impl Worker {
         }
         let look = Look::now(&*self.walker.clock);
         let leased_at = look.boot.clone();
+        let changes = self.walker.deliveries.changes();
         let claimed = match self.claim(look, IN_FLIGHT_MAX.saturating_sub(flying.len())).await {
             Ok(claimed) => claimed,
             Err(error) => {
@@ -155,7 +156,7 @@ impl Worker {
         for owed in claimed.owed {
             let walker = self.walker.clone();
             let leased_at = leased_at.clone();
-            flying.spawn(async move { walker.walk(owed, leased_at).await });
+            flying.spawn(async move { walker.walk(owed, leased_at, changes).await });
         }
         // From the clock as it is now: the claim has taken its time.
         let due = claimed.next_due_at.map(|at| at.0 - self.walker.clock.now().0);

@@ -1,6 +1,7 @@
 //! Deliveries: the contract over lines, heads and records, and the list for whoever asks what became of them.
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{MailStore, fanout::fan_out, lines, record::Record};
@@ -97,21 +98,25 @@ impl Deliveries for MailStore {
 
     async fn claim_lines(&self, claim: &ClaimLines) -> Result<ClaimedLines, StoreError> {
         let claim = claim.clone();
-        let write = self.database.writer.write(move |conn| {
+        let write = self.database.writer.write_as_usual(move |conn| {
             let claim = claim.clone();
             Box::pin(async move { lines::claim(conn, &claim).await })
         });
         write.await
     }
 
-    async fn record(
+    fn record(
         &self,
         owed: &Owed,
         attempt: &Attempt,
         verdict: &Verdict,
         stay: Option<&Stay>,
-    ) -> Result<Recorded, StoreError> {
-        self.records.write(Record::new(owed, attempt, verdict, stay)).await
+    ) -> BoxFuture<'static, Result<Recorded, StoreError>> {
+        Box::pin(self.records.write(Record::new(owed, attempt, verdict, stay)))
+    }
+
+    fn changes(&self) -> u64 {
+        self.database.writer.changes()
     }
 
     async fn void_leases(&self) -> Result<(), StoreError> {

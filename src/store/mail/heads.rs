@@ -1,6 +1,9 @@
-//! The heads of lines: the oldest pending delivery of each, as it is taken to be sent.
+//! The heads of lines: the oldest pending delivery of each, as it is taken to be sent, with what follows it.
+//!
+//! An attempt at a head is counted when it is taken, so that one that a crash cut off shows; an attempt at a follower when it is
+//! recorded, because it may not come to it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
@@ -16,7 +19,7 @@ use crate::{
     },
     store::{
         StoreError,
-        deliveries::{ALONG_BYTES_MAX, ALONG_MAX, Along, Owed},
+        deliveries::{FOLLOWERS_BYTES_MAX, FOLLOWERS_MAX, FOLLOWERS_MAX_OWN, Follower, Owed},
         failed,
         many::{self, Many},
     },
@@ -40,20 +43,27 @@ pub(super) fn heads_sql(lines: usize) -> String {
                    (SELECT failed_at IS NOT NULL FROM line WHERE id = delivery.line_id) AS failed,
                    (SELECT signature_format FROM webhook WHERE webhook.id = delivery.webhook_id) AS signature_format,
                    (SELECT json_group_array(secret ORDER BY place DESC) FROM webhook_secret s
-                    WHERE s.webhook_id = delivery.webhook_id) AS secrets",
+                    WHERE s.webhook_id = delivery.webhook_id) AS secrets,
+                   EXISTS (SELECT 1 FROM delivery f WHERE f.line_id = delivery.line_id AND f.state = 'pending'
+                                                      AND f.paused = 0 AND f.seq > delivery.seq) AS followed",
         many::rows("(?)", lines)
     )
 }
 
-/// Begins a first attempt at what follows the head of a line (`?1`, `?2`), as far as it is for the same webhook (`?3`): so many
-/// (`?4`), as long as they weigh no more than that (`?5`).
-pub(super) const ALONG: &str = "UPDATE delivery SET attempts = 1
-     WHERE seq IN (SELECT seq FROM (
-         SELECT seq, min(attempts = 0 AND webhook_id = ?3 AND replay_of IS NULL) OVER (ORDER BY seq) AS alike,
-                sum(length(body)) OVER (ORDER BY seq) AS weight
-         FROM (SELECT * FROM delivery WHERE line_id = ?1 AND state = 'pending' AND paused = 0 AND seq > ?2
-               ORDER BY seq LIMIT +?4)) WHERE alike AND weight <= ?5)
-     RETURNING seq, body";
+static FOLLOWERS: Many = Many::new(|| many::sizes().map(|lines| followers_sql(lines, FOLLOWERS_MAX)).collect());
+static FOLLOWERS_OWN: Many = Many::new(|| many::sizes().map(|lines| followers_sql(lines, FOLLOWERS_MAX_OWN)).collect());
+
+/// What follows the heads of so many lines, so many of each.
+pub(super) fn followers_sql(lines: usize, max: u32) -> String {
+    const PENDING: &str = "line_id = head.column1 AND state = 'pending' AND paused = 0 AND seq > head.column2";
+    format!(
+        "SELECT line_id, seq, created_at, webhook_id, event_id, body, attempts = 0 AND replay_of IS NULL AS untried
+         FROM (VALUES {}) head CROSS JOIN delivery
+         WHERE {PENDING} AND seq <= (SELECT max(seq) FROM (SELECT seq FROM delivery WHERE {PENDING} ORDER BY seq LIMIT {max}))
+         ORDER BY line_id, seq",
+        many::rows("(?, ?)", lines)
+    )
+}
 
 /// A line that a token holds.
 #[derive(Clone, Copy)]
@@ -74,33 +84,57 @@ pub(super) async fn heads(conn: &mut SqliteConnection, lines: &[Held<'_>]) -> Re
         rows.extend(found.into_iter().map(|row| (row.get::<i64, _>("line_id"), row)));
     }
     let mut heads = Vec::with_capacity(rows.len());
+    let (mut own, mut others) = (Vec::new(), Vec::new());
     for held in lines {
         let Some(row) = rows.get(&held.line) else { continue };
-        let mut head = owed(row, held.token)?;
+        let head = owed(row, held.token)?;
         // What was tried before, or may be tried only once more, goes alone: one that nobody takes holds up no others.
-        let untried = head.attempt == 1 && head.failures == 0 && !head.last;
-        if head.endpoint == Endpoint::Own && untried && head.replay_of.is_none() {
-            head.along = along(conn, &head).await?;
+        let untried = head.attempt == 1 && head.failures == 0 && !head.last && head.replay_of.is_none();
+        if untried && row.get("followed") {
+            if head.endpoint == Endpoint::Own { &mut own } else { &mut others }.push(heads.len());
         }
         heads.push(head);
     }
+    follow(conn, &FOLLOWERS_OWN, &mut heads, &own).await?;
+    follow(conn, &FOLLOWERS, &mut heads, &others).await?;
     Ok(heads)
 }
 
-/// Begins an attempt at those that may go along with `head`.
-async fn along(conn: &mut SqliteConnection, head: &Owed) -> Result<Vec<Along>, StoreError> {
-    let rows = sqlx::query(ALONG)
-        .bind(head.line)
-        .bind(head.seq)
-        .bind(head.webhook.as_str())
-        .bind(ALONG_MAX)
-        .bind(ALONG_BYTES_MAX)
-        .fetch_all(conn)
-        .await
-        .map_err(failed("take what goes along with the head of a line"))?;
-    let mut along: Vec<_> = rows.iter().map(|row| Along { seq: row.get("seq"), body: row.get("body") }).collect();
-    along.sort_unstable_by_key(|one| one.seq);
-    Ok(along)
+/// Gives those of `heads` that stand at `places` what follows them, as far as it is for the same webhook and was never tried.
+async fn follow(
+    conn: &mut SqliteConnection,
+    followers: &'static Many,
+    heads: &mut [Owed],
+    places: &[usize],
+) -> Result<(), StoreError> {
+    let mut behind: HashMap<i64, Vec<SqliteRow>> = HashMap::new();
+    let mut rest = places;
+    while let Some((text, now, later)) = followers.next(rest) {
+        rest = later;
+        let query = now
+            .iter()
+            .map(|place| &heads[*place])
+            .fold(sqlx::query(text), |query, head| query.bind(head.line).bind(head.seq));
+        for row in query.fetch_all(&mut *conn).await.map_err(failed("take what follows the heads of lines"))? {
+            behind.entry(row.get("line_id")).or_default().push(row);
+        }
+    }
+    for place in places {
+        let head = &mut heads[*place];
+        let mut weight = 0;
+        for row in behind.remove(&head.line).unwrap_or_default() {
+            let body: Vec<u8> = row.get("body");
+            weight += body.len();
+            let alike = row.get::<bool, _>("untried") && row.get::<&str, _>("webhook_id") == head.webhook.as_str();
+            if !alike || weight > FOLLOWERS_BYTES_MAX {
+                break;
+            }
+            let (seq, created_at) = (row.get("seq"), row.get("created_at"));
+            let event_id = EventId::new(row.get::<String, _>("event_id"));
+            head.followers.push_back(Follower { id: delivery_id(created_at, seq), seq, event_id, body });
+        }
+    }
+    Ok(())
 }
 
 fn owed(row: &SqliteRow, token: &str) -> Result<Owed, StoreError> {
@@ -124,6 +158,6 @@ fn owed(row: &SqliteRow, token: &str) -> Result<Owed, StoreError> {
         replay_of: replay_of(row),
         failures: row.get("failures"),
         failed: row.get("failed"),
-        along: Vec::new(),
+        followers: VecDeque::new(),
     })
 }

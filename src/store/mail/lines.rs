@@ -235,7 +235,7 @@ mod tests {
             (endpoints_sql(), "line_due_of_endpoint"),
             (lease_sql(), "line_due_of_endpoint"),
             (heads::heads_sql(3), "delivery_pending"),
-            (heads::ALONG.to_owned(), "delivery_pending"),
+            (heads::followers_sql(3, 15), "delivery_pending"),
             (record::delivered_sql(3), "SEARCH delivery USING INTEGER PRIMARY KEY"),
             (record::rest_sql(3), "SEARCH line USING INTEGER PRIMARY KEY"),
             (fanout::owe_sql(3).split_once(';').expect("two").1.to_owned(), "SEARCH line USING COVERING INDEX"),

@@ -50,9 +50,9 @@ fn note_sql(attempts: usize) -> String {
 /// Even if they were given up in the meantime: the endpoint has them.
 pub(super) fn delivered_sql(deliveries: usize) -> String {
     format!(
-        "UPDATE delivery SET state = 'delivered', last_attempt_at = made.column2 FROM (VALUES {}) made
-         WHERE delivery.seq = made.column1",
-        many::rows("(?, ?)", deliveries)
+        "UPDATE delivery SET state = 'delivered', last_attempt_at = made.column2, attempts = max(attempts, made.column3)
+         FROM (VALUES {}) made WHERE delivery.seq = made.column1",
+        many::rows("(?, ?, ?)", deliveries)
     )
 }
 
@@ -82,7 +82,7 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn new(owed: &Owed, attempt: &Attempt, verdict: &Verdict, stay: Option<&Stay>) -> Self {
-        let along = owed.along.iter().map(|along| (along.seq, 1));
+        let along = owed.followers.iter().filter(|_| owed.endpoint == Endpoint::Own).map(|follower| (follower.seq, 1));
         Self {
             line: owed.line,
             token: owed.token.clone(),
@@ -183,19 +183,21 @@ async fn delivered(conn: &mut SqliteConnection, records: &[&Record]) -> Result<V
     let mut rest = tried.as_slice();
     while let Some((text, now, later)) = DELIVERED.next(rest) {
         rest = later;
-        let query = now.iter().fold(sqlx::query(text), |query, (seq, _, attempt)| query.bind(seq).bind(attempt.at.0));
+        let query = now
+            .iter()
+            .fold(sqlx::query(text), |query, (seq, number, attempt)| query.bind(seq).bind(attempt.at.0).bind(number));
         query.execute(&mut *conn).await.map_err(failed("note what was delivered"))?;
     }
     for record in records {
         if record.failed {
             mend(conn, record.line).await?;
         }
-        if let Some(Stay { renewal: Some(renewal) }) = &record.stay {
+        if let Some(Stay::Asking { renewal: Some(renewal) }) = &record.stay {
             renew(conn, record.line, renewal).await?;
         }
     }
-    let staying = records.iter().filter(|record| record.stay.is_some());
-    let lines: Vec<_> = staying.map(|record| record.held()).collect();
+    let asking = records.iter().filter(|record| matches!(record.stay, Some(Stay::Asking { .. })));
+    let lines: Vec<_> = asking.map(|record| record.held()).collect();
     let mut next: HashMap<i64, Owed> = heads(conn, &lines).await?.into_iter().map(|owed| (owed.line, owed)).collect();
     let idle: Vec<i64> = lines.iter().map(|held| held.line).filter(|line| !next.contains_key(line)).collect();
     let mut rest = idle.as_slice();
@@ -207,9 +209,11 @@ async fn delivered(conn: &mut SqliteConnection, records: &[&Record]) -> Result<V
     for record in records.iter().filter(|record| record.stay.is_none()) {
         let_go(conn, record.line, record.attempt.at).await?;
     }
-    let ending = |record: &&Record| match next.remove(&record.line) {
-        Some(owed) => Recorded::Next(Box::new(owed)),
-        None => Recorded::Kept,
+    let ending = |record: &&Record| match record.stay {
+        Some(Stay::Asking { .. }) => {
+            next.remove(&record.line).map_or(Recorded::Kept, |owed| Recorded::Next(Box::new(owed)))
+        }
+        Some(Stay::Following) | None => Recorded::Kept,
     };
     Ok(records.iter().map(ending).collect())
 }
@@ -218,10 +222,11 @@ async fn delivered(conn: &mut SqliteConnection, records: &[&Record]) -> Result<V
 async fn undelivered(conn: &mut SqliteConnection, record: &Record) -> Result<Recorded, StoreError> {
     let Record { line, tried, attempt, verdict, stay, .. } = record;
     let line = *line;
-    for (seq, _) in tried {
-        sqlx::query("UPDATE delivery SET last_attempt_at = ?2 WHERE seq = ?1")
+    for (seq, number) in tried {
+        sqlx::query("UPDATE delivery SET last_attempt_at = ?2, attempts = max(attempts, ?3) WHERE seq = ?1")
             .bind(seq)
             .bind(attempt.at.0)
+            .bind(number)
             .execute(&mut *conn)
             .await
             .map_err(failed("note when a delivery was tried"))?;
@@ -238,8 +243,8 @@ async fn undelivered(conn: &mut SqliteConnection, record: &Record) -> Result<Rec
             give_up(conn, record.head()).await?;
             failed_again(conn, line, attempt).await?;
             let expired = next_is_expired(conn, line).await?;
-            if expired && let Some(stay) = stay {
-                if let Some(renewal) = &stay.renewal {
+            if expired && let Some(Stay::Asking { renewal }) = stay {
+                if let Some(renewal) = renewal {
                     renew(conn, line, renewal).await?;
                 }
                 if let Some(next) = heads(conn, &[record.held()]).await?.pop() {

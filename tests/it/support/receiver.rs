@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{Notify, watch},
 };
 
 /// A request that came.
@@ -71,6 +71,8 @@ pub enum Reply {
     Status(u16),
     /// Answer with this status and one header.
     With(u16, &'static str, String),
+    /// Answer 200 once told to.
+    Once(Arc<Notify>),
     /// Never answer.
     Hang,
     /// Close the connection without an answer.
@@ -158,6 +160,10 @@ async fn serve(
     let answer = match reply {
         Reply::Status(status) => head(status, "content-length: 0\r\n".into()),
         Reply::With(status, name, value) => head(status, format!("content-length: 0\r\n{name}: {value}\r\n")),
+        Reply::Once(told) => {
+            told.notified().await;
+            head(200, "content-length: 0\r\n".into())
+        }
         Reply::Hang => return std::future::pending().await,
         Reply::Close => return,
         Reply::Endless => {
