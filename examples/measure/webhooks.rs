@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Deliveries of a turn; a single endpoint gets a twentieth, because they go one after another.
-const DELIVERIES: u64 = 6_000;
+const DELIVERIES: u64 = 20_000;
 /// How long the receivers may hold their first answers back: a try ends after 10 s, and would be made again.
 const HELD_MAX: Duration = Duration::from_secs(8);
 /// How often the receivers are asked what they saw.
@@ -41,8 +41,8 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// Deliveries a second, in order, to many endpoints.
 #[derive(Args)]
 pub(crate) struct Webhooks {
-    /// How many endpoints; a house takes 200 webhooks at most
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 200])]
+    /// How many endpoints; a house takes 1,000 webhooks at most
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 1_000])]
     endpoints: Vec<u64>,
 }
 

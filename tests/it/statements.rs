@@ -42,6 +42,11 @@ const OPEN: [&str; 8] = [
 const CHECKS_ALONE: &str = "INSERT INTO line ";
 const AGENT: &str = "agent@mailbell.test";
 
+/// Retention walks from the oldest rows on, and no further than its limit. It may come around while this story runs.
+fn walks_to_a_limit(text: &str) -> bool {
+    text.starts_with("DELETE FROM ") && text.contains(" ORDER BY seq LIMIT ")
+}
+
 /// Asks the API as its own key.
 async fn ask(console: &Console, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
     let token = fs::read_to_string(console.dir.path().join("tokens/api")).unwrap();
@@ -130,7 +135,9 @@ async fn what_pages_lists_and_workers_ask_of_the_mail_service_finds_its_rows_by_
     let path = console.dir.path().join("mail.db");
     let heard = statements::walks(&path, &GROWING, &OPEN).await;
     assert!(heard.len() > 100, "{} statements of mail.db were heard", heard.len());
-    let walks = |(text, walked): &&(String, Vec<String>)| !walked.is_empty() && !text.starts_with(CHECKS_ALONE);
+    let walks = |(text, walked): &&(String, Vec<String>)| {
+        !walked.is_empty() && !text.starts_with(CHECKS_ALONE) && !walks_to_a_limit(text)
+    };
     let strangers: Vec<_> = heard.iter().filter(walks).collect();
     assert!(strangers.is_empty(), "{} of {}: {strangers:#?}", strangers.len(), heard.len());
 

@@ -30,8 +30,8 @@ use crate::{
     },
 };
 
-/// Webhooks there may be: every event is held against each.
-pub const WEBHOOKS_MAX: u32 = 200;
+/// Webhooks there may be: every event is held against each, and they are read as a whole.
+pub const WEBHOOKS_MAX: u32 = 1_000;
 /// Characters of a description; it is a label, not a document.
 const DESCRIPTION_CHARS_MAX: usize = 500;
 /// Bytes of a secret that a client chooses: from what cannot be guessed in an afternoon to what fits a line.

@@ -19,7 +19,7 @@ use super::{
     walk::Walker,
 };
 use crate::{
-    domain::clock::{Clock, UnixMillis},
+    domain::clock::{BootTime, Clock, UnixMillis},
     ids::{Entropy, Ids},
     store::deliveries::{ClaimLines, ClaimedLines, Deliveries, Since},
 };
@@ -30,6 +30,9 @@ const IN_FLIGHT_MAX: usize = 256;
 const IN_FLIGHT_PER_ENDPOINT_MAX: u32 = 8;
 /// Of these, lines of replays: whatever they meet, first sendings find room.
 const REPLAYS_PER_ENDPOINT_MAX: u32 = 2;
+/// Where all these are at work, and more are due: so many have to end before others take their place, or this has to pass.
+const ENDED_TOGETHER_MIN: usize = 32;
+const FULL_FOR: Duration = Duration::from_millis(50);
 /// How long a lease on a line runs. It is renewed before it would no longer outlast a try.
 pub const LEASE: Duration = Duration::from_secs(30);
 /// What a lease outlasts the timeout by at least: signing, the store's queue, a slow disk.
@@ -94,11 +97,11 @@ impl Worker {
                 "could not end the leases of an earlier worker; its lines wait until they run out"
             );
         }
-        let mut flying = JoinSet::new();
+        let mut flight = Flight::default();
         let mut own = self.walker.dispatch.own().clone();
         let mut paused = self.walker.paused.clone();
         while !shutdown.is_cancelled() {
-            let pause = self.launch(&mut flying).await;
+            let pause = self.launch(&mut flight).await;
             let sleep = async {
                 match pause {
                     Some(pause) => self.walker.clock.sleep(pause).await,
@@ -108,13 +111,13 @@ impl Worker {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = self.bell.notified() => {}
-                Some(walked) = flying.join_next() => note(walked),
+                true = flight.landing() => {}
                 Ok(()) = own.changed() => {}
                 Ok(()) = paused.changed() => {}
                 () = sleep => {}
             }
         }
-        let farewell = async { while flying.join_next().await.is_some() {} };
+        let farewell = async { while flight.landing().await {} };
         tokio::select! {
             () = farewell => {}
             () = self.walker.clock.sleep(FAREWELL) => tracing::info!("some posts did not end in time; they are made again"),
@@ -124,26 +127,25 @@ impl Worker {
     /// Delivers all that is due now and ends when nothing is under way any more; answers when the next line falls due. For
     /// whoever drives time by hand.
     pub async fn run_until_idle(&self) -> Option<UnixMillis> {
-        let mut flying = JoinSet::new();
+        let mut flight = Flight::default();
         loop {
-            let pause = self.launch(&mut flying).await;
-            match flying.join_next().await {
-                Some(walked) => note(walked),
-                None => return pause.map(|pause| self.walker.clock.now().plus(pause)),
+            let pause = self.launch(&mut flight).await;
+            if !flight.landing().await {
+                return pause.map(|pause| self.walker.clock.now().plus(pause));
             }
         }
     }
 
     /// Starts as many lines as are due and allowed; answers how long nothing else will be due unless something happens.
-    async fn launch(&self, flying: &mut JoinSet<()>) -> Option<Duration> {
-        // Those that ended meanwhile make room for more.
-        while let Some(walked) = flying.try_join_next() {
-            note(walked);
-        }
+    async fn launch(&self, flight: &mut Flight) -> Option<Duration> {
+        let room = match flight.room(&self.walker.clock.boot_time()) {
+            Ok(room) => room,
+            Err(early) => return Some(early),
+        };
         let look = Look::now(&*self.walker.clock);
         let leased_at = look.boot.clone();
         let changes = self.walker.deliveries.changes();
-        let claimed = match self.claim(look, IN_FLIGHT_MAX.saturating_sub(flying.len())).await {
+        let claimed = match self.claim(look, room).await {
             Ok(claimed) => claimed,
             Err(error) => {
                 tracing::error!(
@@ -153,10 +155,11 @@ impl Worker {
                 return Some(STORE_PAUSE);
             }
         };
+        flight.begins(room, claimed.owed.len(), &leased_at);
         for owed in claimed.owed {
             let walker = self.walker.clone();
             let leased_at = leased_at.clone();
-            flying.spawn(async move { walker.walk(owed, leased_at, changes).await });
+            flight.lines.spawn(async move { walker.walk(owed, leased_at, changes).await });
         }
         // From the clock as it is now: the claim has taken its time.
         let due = claimed.next_due_at.map(|at| at.0 - self.walker.clock.now().0);
@@ -194,6 +197,52 @@ impl Worker {
 
 pub(super) fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The lines at work.
+#[derive(Default)]
+struct Flight {
+    lines: JoinSet<()>,
+    full: Option<Full>,
+}
+
+/// More lines were due than there was room for. To look for each that ends what may take its place would cost more than it
+/// brings where a thousand are due: the next look is taken when some have ended, or a moment has passed.
+struct Full {
+    /// Lines at work then.
+    lines: usize,
+    /// When that was, in milliseconds of the boot clock.
+    since_millis: i64,
+}
+
+impl Flight {
+    /// How many more there may be; or how long it is too early to ask for others.
+    fn room(&mut self, now: &BootTime) -> Result<usize, Duration> {
+        // Those that ended meanwhile make room for more.
+        while let Some(walked) = self.lines.try_join_next() {
+            note(walked);
+        }
+        if let Some(Full { lines, since_millis }) = self.full {
+            let few_ended = !self.lines.is_empty() && self.lines.len() + ENDED_TOGETHER_MIN > lines;
+            if few_ended && now.millis - since_millis < millis(FULL_FOR) {
+                return Err(FULL_FOR);
+            }
+        }
+        Ok(IN_FLIGHT_MAX.saturating_sub(self.lines.len()))
+    }
+
+    /// Of `room` that there was, so many lines were `claimed`, and are about to begin.
+    fn begins(&mut self, room: usize, claimed: usize, now: &BootTime) {
+        let full = Full { lines: self.lines.len() + claimed, since_millis: now.millis };
+        self.full = (claimed == room).then_some(full);
+    }
+
+    /// Resolves when one more has ended; false if none is at work.
+    async fn landing(&mut self) -> bool {
+        let Some(walked) = self.lines.join_next().await else { return false };
+        note(walked);
+        true
+    }
 }
 
 fn note(walked: Result<(), tokio::task::JoinError>) {

@@ -13,6 +13,7 @@ use crate::{
         StoreError,
         deliveries::{ClaimLines, ClaimedLines},
         failed,
+        many::{self, Many},
     },
 };
 
@@ -37,7 +38,23 @@ fn next_sql() -> String {
     )
 }
 
+/// The endpoints that have a free line due, with how many of their lines are held, and how many are due and free: both of first
+/// sendings and of replays, the latter up to as many as may be leased (`?6`).
 fn endpoints_sql() -> String {
+    let held = "SELECT count(*) FROM line l WHERE l.endpoint = known.endpoint AND l.lease_token IS NOT NULL
+                                              AND l.lease_boot = ?1 AND l.lease_until > ?2";
+    let free = |replays: u8| {
+        format!(
+            "SELECT count(*) FROM (SELECT 1 FROM line WHERE line.endpoint = known.endpoint AND replays = {replays}
+                                                        AND due_at <= ?4 AND {FREE} LIMIT +?6)"
+        )
+    };
+    let due_at = |replays: u8| {
+        format!(
+            "coalesce((SELECT min(l.due_at) FROM line l WHERE l.endpoint = known.endpoint AND l.replays = {replays}
+                                                          AND l.due_at IS NOT NULL), {NEVER})"
+        )
+    };
     format!(
         "WITH RECURSIVE known (endpoint) AS (
              SELECT min(endpoint) FROM line WHERE due_at IS NOT NULL
@@ -45,29 +62,34 @@ fn endpoints_sql() -> String {
              SELECT (SELECT min(l.endpoint) FROM line l WHERE l.due_at IS NOT NULL AND l.endpoint > known.endpoint)
              FROM known WHERE known.endpoint IS NOT NULL
          )
-         SELECT known.endpoint,
-                (SELECT count(*) FROM line l WHERE l.endpoint = known.endpoint AND l.lease_token IS NOT NULL
-                                               AND l.lease_boot = ?1 AND l.lease_until > ?2) AS busy,
-                (SELECT count(*) FROM line l WHERE l.endpoint = known.endpoint AND l.lease_token IS NOT NULL
-                                               AND l.lease_boot = ?1 AND l.lease_until > ?2 AND l.replays) AS replaying,
-                min(coalesce((SELECT min(l.due_at) FROM line l WHERE l.endpoint = known.endpoint AND l.replays = 0
-                                                                 AND l.due_at IS NOT NULL), {NEVER}),
-                    coalesce((SELECT min(l.due_at) FROM line l WHERE l.endpoint = known.endpoint AND l.replays = 1
-                                                                 AND l.due_at IS NOT NULL), {NEVER})) AS due_at
-         FROM known
-         WHERE known.endpoint IS NOT NULL AND (?3 OR known.endpoint <> 'self') AND (?5 OR known.endpoint = 'self')
-           AND EXISTS (SELECT 1 FROM line WHERE line.endpoint = known.endpoint AND replays IN (0, 1)
-                                            AND due_at <= ?4 AND {FREE})
-         ORDER BY due_at"
+         SELECT endpoint, busy, replaying, free, free_replays FROM (
+             SELECT known.endpoint, ({held}) AS busy, ({held} AND l.replays) AS replaying,
+                    ({}) AS free, ({}) AS free_replays, min({}, {}) AS due_at
+             FROM known
+             WHERE known.endpoint IS NOT NULL AND (?3 OR known.endpoint <> 'self') AND (?5 OR known.endpoint = 'self'))
+         WHERE free > 0 OR free_replays > 0 ORDER BY due_at",
+        free(0),
+        free(1),
+        due_at(0),
+        due_at(1)
     )
 }
 
-fn lease_sql() -> String {
+static LEASE: Many = Many::new(|| many::sizes().map(lease_sql).collect());
+
+/// Leases so many shares: each so many lines of an endpoint, of first sendings or of replays.
+fn lease_sql(shares: usize) -> String {
+    let share = |share: usize| {
+        let (endpoint, replays, lines) = (6 + 3 * share, 7 + 3 * share, 8 + 3 * share);
+        format!(
+            "SELECT id FROM (SELECT id FROM line
+                             WHERE endpoint = ?{endpoint} AND replays = ?{replays} AND due_at <= ?5 AND {FREE}
+                             ORDER BY due_at LIMIT +?{lines})"
+        )
+    };
     format!(
-        "UPDATE line SET lease_token = ?3, lease_boot = ?1, lease_until = ?2 + ?4
-         WHERE id IN (SELECT id FROM line WHERE endpoint = ?5 AND replays = ?8 AND due_at <= ?6 AND {FREE}
-                      ORDER BY due_at LIMIT +?7)
-         RETURNING id"
+        "UPDATE line SET lease_token = ?3, lease_boot = ?1, lease_until = ?2 + ?4 WHERE id IN ({}) RETURNING id",
+        (0..shares).map(share).collect::<Vec<_>>().join(" UNION ALL ")
     )
 }
 
@@ -90,33 +112,28 @@ pub(super) fn place(id: &DeliveryId) -> Option<(i64, i64)> {
     Some((i64::try_from(ulid.timestamp_ms()).ok()?, i64::try_from(ulid.random()).ok()?))
 }
 
-/// An endpoint that is due, and how many of its lines are held.
+/// An endpoint that is due: how many of its lines are held, and how many are free.
 struct Busy {
     endpoint: String,
     lines: u32,
     /// Those among them that are of replays.
     replays: u32,
+    free: u32,
+    free_replays: u32,
+}
+
+/// So many lines of an endpoint, of first sendings or of replays.
+struct Share<'a> {
+    endpoint: &'a str,
+    of_replays: bool,
+    lines: u32,
 }
 
 /// Leases due lines, each endpoint's share in turn.
 pub(super) async fn claim(conn: &mut SqliteConnection, claim: &ClaimLines) -> Result<ClaimedLines, StoreError> {
     running::pass_time(conn, claim).await?;
-    let mut lines = Vec::new();
-    let mut room = claim.limit;
-    for Busy { endpoint, lines: mut busy, replays } in endpoints(conn, claim).await? {
-        // First sendings first: of replays there are only so many at once, however long each takes.
-        for (of_replays, allowed) in [(false, u32::MAX), (true, claim.replays_per_endpoint_max.saturating_sub(replays))]
-        {
-            let share = claim.per_endpoint_max.saturating_sub(busy).min(room).min(allowed);
-            if share > 0 {
-                let leased = lease(conn, claim, &endpoint, of_replays, share).await?;
-                let count = u32::try_from(leased.len()).unwrap_or(u32::MAX);
-                room = room.saturating_sub(count);
-                busy = busy.saturating_add(count);
-                lines.extend(leased);
-            }
-        }
-    }
+    let endpoints = endpoints(conn, claim).await?;
+    let lines = lease(conn, claim, &shares(claim, &endpoints)).await?;
     let held: Vec<_> = lines.iter().map(|line| Held { line: *line, token: &claim.token }).collect();
     let owed = heads(conn, &held).await?;
     for line in lines.into_iter().filter(|line| owed.iter().all(|owed| owed.line != *line)) {
@@ -140,8 +157,26 @@ pub(super) async fn claim(conn: &mut SqliteConnection, claim: &ClaimLines) -> Re
     })
 }
 
-/// The endpoints that have a free line due, with how many of their lines are held. It is asked by endpoint, and not by
-/// line, so that one endpoint's thousand due lines neither cost the others their turn nor us the reading of them.
+/// What each endpoint is given of the room there is, the longest due first.
+fn shares<'a>(claim: &ClaimLines, endpoints: &'a [Busy]) -> Vec<Share<'a>> {
+    let (mut shares, mut room) = (Vec::new(), claim.limit);
+    for Busy { endpoint, lines, replays, free, free_replays } in endpoints {
+        let mut busy = *lines;
+        // First sendings first: of replays there are only so many at once, however long each takes.
+        let replays_allowed = claim.replays_per_endpoint_max.saturating_sub(*replays).min(*free_replays);
+        for (of_replays, allowed) in [(false, *free), (true, replays_allowed)] {
+            let lines = claim.per_endpoint_max.saturating_sub(busy).min(room).min(allowed);
+            if lines > 0 {
+                shares.push(Share { endpoint, of_replays, lines });
+                (room, busy) = (room - lines, busy + lines);
+            }
+        }
+    }
+    shares
+}
+
+/// The endpoints that have a free line due. It is asked by endpoint, and not by line, so that one endpoint's thousand due
+/// lines neither cost the others their turn nor us the reading of them.
 async fn endpoints(conn: &mut SqliteConnection, claim: &ClaimLines) -> Result<Vec<Busy>, StoreError> {
     let rows = sqlx::query(sqlx::AssertSqlSafe(endpoints_sql()))
         .bind(&claim.boot.boot_id)
@@ -149,33 +184,37 @@ async fn endpoints(conn: &mut SqliteConnection, claim: &ClaimLines) -> Result<Ve
         .bind(claim.own_reachable)
         .bind(claim.now.0)
         .bind(claim.others)
+        .bind(claim.per_endpoint_max)
         .fetch_all(conn)
         .await
         .map_err(failed("find the endpoints that are due"))?;
-    let busy =
-        |row: &SqliteRow| Busy { endpoint: row.get("endpoint"), lines: row.get("busy"), replays: row.get("replaying") };
+    let busy = |row: &SqliteRow| Busy {
+        endpoint: row.get("endpoint"),
+        lines: row.get("busy"),
+        replays: row.get("replaying"),
+        free: row.get("free"),
+        free_replays: row.get("free_replays"),
+    };
     Ok(rows.iter().map(busy).collect())
 }
 
-async fn lease(
-    conn: &mut SqliteConnection,
-    claim: &ClaimLines,
-    endpoint: &str,
-    of_replays: bool,
-    share: u32,
-) -> Result<Vec<i64>, StoreError> {
-    sqlx::query_scalar(sqlx::AssertSqlSafe(lease_sql()))
-        .bind(&claim.boot.boot_id)
-        .bind(claim.boot.millis)
-        .bind(&claim.token)
-        .bind(claim.lease_millis)
-        .bind(endpoint)
-        .bind(claim.now.0)
-        .bind(share)
-        .bind(of_replays)
-        .fetch_all(conn)
-        .await
-        .map_err(failed("lease the lines of an endpoint"))
+/// The lines that are leased now.
+async fn lease(conn: &mut SqliteConnection, claim: &ClaimLines, shares: &[Share<'_>]) -> Result<Vec<i64>, StoreError> {
+    let (mut lines, mut rest) = (Vec::new(), shares);
+    while let Some((text, now, later)) = LEASE.next(rest) {
+        rest = later;
+        let mut query = sqlx::query_scalar::<_, i64>(text)
+            .bind(&claim.boot.boot_id)
+            .bind(claim.boot.millis)
+            .bind(&claim.token)
+            .bind(claim.lease_millis)
+            .bind(claim.now.0);
+        for Share { endpoint, of_replays, lines } in now {
+            query = query.bind(*endpoint).bind(*of_replays).bind(*lines);
+        }
+        lines.extend(query.fetch_all(&mut *conn).await.map_err(failed("lease the lines of endpoints"))?);
+    }
+    Ok(lines)
 }
 
 /// Makes dead letters of all that a webhook is still owed.
@@ -233,7 +272,7 @@ mod tests {
         let store = MailStore::open(&directory.path().join("mail.db"), CancellationToken::new()).await.expect("opens");
         for (sql, index) in [
             (endpoints_sql(), "line_due_of_endpoint"),
-            (lease_sql(), "line_due_of_endpoint"),
+            (lease_sql(3), "line_due_of_endpoint"),
             (heads::heads_sql(3), "delivery_pending"),
             (heads::followers_sql(3, 15), "delivery_pending"),
             (record::delivered_sql(3), "SEARCH delivery USING INTEGER PRIMARY KEY"),
