@@ -99,7 +99,7 @@ where
         let Self { value, answer, changes, .. } = *self;
         // Before whoever asked for it hears that it is done.
         if let Some(commits) = changes {
-            commits.changes.fetch_add(1, Ordering::Release);
+            commits.count_change();
         }
         let ending = ending.and_then(|()| value.ok_or(StoreError::Refused(Refusal::Closed)));
         // A caller that no longer listens has lost the answer, not the write.
@@ -123,6 +123,10 @@ struct Commits {
 }
 
 impl Commits {
+    fn count_change(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
     fn count(&self, lasts: Lasts) {
         self.all.fetch_add(1, Ordering::Relaxed);
         if lasts == Lasts::OnDisk {
@@ -162,6 +166,11 @@ impl Writer {
     /// Rises with each write but those [as usual](Self::write_as_usual), before it is answered.
     pub(crate) fn changes(&self) -> u64 {
         self.commits.changes.load(Ordering::Acquire)
+    }
+
+    /// Counts one more: something written as usual was none of the usual.
+    pub(crate) fn count_change(&self) {
+        self.commits.count_change();
     }
 
     /// Fails where a transaction cannot be committed `within` that time; one without writes costs no write to the disk.

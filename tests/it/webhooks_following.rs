@@ -5,7 +5,10 @@ use std::sync::Arc;
 use mailbell::{
     domain::{clock::Clock as _, secret::Secret, webhook::Webhook},
     mail::webhooks::registry::NewWebhook,
-    store::{deliveries::State, upkeep::Upkeep as _},
+    store::{
+        deliveries::{Deliveries as _, State},
+        upkeep::Upkeep as _,
+    },
 };
 use tokio::{sync::Notify, task::JoinHandle};
 
@@ -28,7 +31,7 @@ impl UnderWay {
     async fn start() -> Self {
         let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
         let go_on = Arc::new(Notify::new());
-        let receiver = Receiver::answering(hooks.clock.clone(), [Reply::Once(go_on.clone())]).await;
+        let receiver = Receiver::answering(hooks.clock.clone(), [Reply::Once(go_on.clone(), 200)]).await;
         let (webhook, _) = hooks.register(&receiver.url()).await;
         for id in ["evt_1", "evt_2", "evt_3"] {
             hooks.happen(&mailbox("ann@mailbell.test"), id).await;
@@ -133,4 +136,35 @@ async fn two_webhooks_of_one_endpoint_keep_their_order_and_their_secrets() {
         assert_eq!(signed, ids);
     }
     assert_eq!(hits.len(), 80);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_gone_gets_nothing_of_another_line_either() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    let (go_on, gone) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (ann, ben) = (mailbox("ann@mailbell.test"), mailbox("ben@mailbell.test"));
+    let (held, let_go) = (go_on.clone(), gone.clone());
+    let receiver = Receiver::start(hooks.clock.clone(), move |hit| match hit.event_id().as_str() {
+        "evt_a1" => Reply::Once(held.clone(), 200),
+        "evt_b1" => Reply::Once(let_go.clone(), 410),
+        _ => Reply::Status(200),
+    })
+    .await;
+    hooks.register(&receiver.url()).await;
+    for (mailbox, id) in [(&ann, "evt_a1"), (&ann, "evt_a2"), (&ben, "evt_b1")] {
+        hooks.happen(mailbox, id).await;
+    }
+    let worker = hooks.worker.clone();
+    let walking = tokio::spawn(async move {
+        worker.run_until_idle().await;
+    });
+    receiver.wait_for(2).await;
+    let changes = hooks.store.changes();
+    gone.notify_one();
+    while hooks.store.changes() == changes {
+        tokio::task::yield_now().await;
+    }
+    go_on.notify_one();
+    walking.await.unwrap();
+    assert_eq!(receiver.hits().len(), 2, "{:?}", receiver.event_ids());
 }

@@ -112,7 +112,16 @@ impl Deliveries for MailStore {
         verdict: &Verdict,
         stay: Option<&Stay>,
     ) -> BoxFuture<'static, Result<Recorded, StoreError>> {
-        Box::pin(self.records.write(Record::new(owed, attempt, verdict, stay)))
+        let recorded = self.records.write(Record::new(owed, attempt, verdict, stay));
+        let (writer, gone) = (self.database.writer.clone(), *verdict == Verdict::Gone);
+        Box::pin(async move {
+            let recorded = recorded.await;
+            if gone {
+                // Its webhooks are off, whoever else is at work for them.
+                writer.count_change();
+            }
+            recorded
+        })
     }
 
     fn changes(&self) -> u64 {

@@ -37,7 +37,7 @@ const COLUMNS: &str = "id, mailbox_id, thread_id, direction, status, sender, sen
 /// The number of parameters of a message: its columns, its raw bytes where they are in no file (25), its thread's names (26, a
 /// list), and its verdict if it has one (27).
 const PARAMETERS: usize = 27;
-/// Messages that one statement stores: of the more there are, the less a trip for each such many weighs.
+/// Messages that one statement stores; of more there are several.
 const TOGETHER_MAX: usize = CHUNK;
 
 static INSERT: Many = Many::new(|| (1..=TOGETHER_MAX).map(insert_sql).collect());

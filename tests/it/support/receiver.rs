@@ -71,8 +71,8 @@ pub enum Reply {
     Status(u16),
     /// Answer with this status and one header.
     With(u16, &'static str, String),
-    /// Answer 200 once told to.
-    Once(Arc<Notify>),
+    /// Answer with this status once told to.
+    Once(Arc<Notify>, u16),
     /// Never answer.
     Hang,
     /// Close the connection without an answer.
@@ -160,9 +160,9 @@ async fn serve(
     let answer = match reply {
         Reply::Status(status) => head(status, "content-length: 0\r\n".into()),
         Reply::With(status, name, value) => head(status, format!("content-length: 0\r\n{name}: {value}\r\n")),
-        Reply::Once(told) => {
+        Reply::Once(told, status) => {
             told.notified().await;
-            head(200, "content-length: 0\r\n".into())
+            head(status, "content-length: 0\r\n".into())
         }
         Reply::Hang => return std::future::pending().await,
         Reply::Close => return,
