@@ -1,15 +1,21 @@
 //! What many ask to have written at the same time becomes a few statements in one transaction.
+//!
+//! What is asked for waits until the writer comes to it, and is then taken as a whole, into the commit that others share too. So
+//! there is no turn to wait for, and no commit that has less in it than there was to write.
 
-use std::sync::Arc;
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use futures::future::BoxFuture;
 use sqlx::SqliteConnection;
+use tokio::sync::oneshot;
 
-use super::{
-    StoreError,
-    together::{Together, together_or_alone},
-    writer::Writer,
-};
+use super::{Refusal, StoreError, together::or_alone, writer::Writer};
+
+/// Those who may wait for the writer; more are refused, as by itself.
+const WAITING_MAX: usize = 4096;
 
 /// Writes `all`, and answers for each, in their order.
 pub(crate) type Write<Q, A> =
@@ -19,27 +25,80 @@ pub(crate) type Write<Q, A> =
 pub(crate) struct Joint<Q, A> {
     writer: Writer,
     write: Write<Q, A>,
-    together: Together<Arc<Q>, Result<A, StoreError>>,
+    waiting: Arc<Mutex<Vec<Waiting<Q, A>>>>,
+}
+
+struct Waiting<Q, A> {
+    one: Arc<Q>,
+    answer: oneshot::Sender<Result<A, StoreError>>,
+}
+
+/// What is written, and to whom that is answered.
+struct Taken<Q, A> {
+    all: Vec<Arc<Q>>,
+    answers: Vec<oneshot::Sender<Result<A, StoreError>>>,
 }
 
 impl<Q, A> Clone for Joint<Q, A> {
     fn clone(&self) -> Self {
-        Self { writer: self.writer.clone(), write: self.write, together: self.together.clone() }
+        Self { writer: self.writer.clone(), write: self.write, waiting: self.waiting.clone() }
     }
 }
 
 impl<Q: Send + Sync + 'static, A: Send + 'static> Joint<Q, A> {
     pub(crate) fn new(writer: Writer, write: Write<Q, A>) -> Self {
-        Self { writer, write, together: Together::default() }
+        Self { writer, write, waiting: Arc::default() }
     }
 
     /// Asks for `one` to be written: that is done when this returns, and the future answers once it is on the disk. Dropping
     /// that does not take it back. What fails among others is tried again alone.
     pub(crate) fn write(&self, one: Q) -> impl Future<Output = Result<A, StoreError>> + Send + use<Q, A> {
-        let (writer, write) = (self.writer.clone(), self.write);
-        let turn = move |all| async move { Ok(together_or_alone(all, |some| commit(&writer, write, some)).await) };
-        let asked = self.together.ask(Arc::new(one), turn);
-        async move { asked.await? }
+        let asked = self.ask(one);
+        async move { asked?.await.unwrap_or(Err(StoreError::Refused(Refusal::Closed))) }
+    }
+
+    fn ask(&self, one: Q) -> Result<oneshot::Receiver<Result<A, StoreError>>, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let first = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.len() >= WAITING_MAX {
+                return Err(StoreError::Refused(Refusal::Overloaded));
+            }
+            waiting.push(Waiting { one: Arc::new(one), answer });
+            waiting.len() == 1
+        };
+        if first {
+            let place = self.clone();
+            // In a task of its own: whoever asked first may go away.
+            tokio::spawn(async move { place.write_what_waits().await });
+        }
+        Ok(answered)
+    }
+
+    fn take(&self) -> Taken<Q, A> {
+        let waiting = mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let (all, answers) = waiting.into_iter().map(|Waiting { one, answer }| (one, answer)).unzip();
+        Taken { all, answers }
+    }
+
+    async fn write_what_waits(self) {
+        let (write, taken) = (self.write, Arc::new(Mutex::new(None)));
+        let (place, taking) = (self.clone(), taken.clone());
+        let written = self.writer.write_as_usual(move |conn| {
+            // Where the transaction fails and this is tried again, it is the same.
+            let mut taking = taking.lock().unwrap_or_else(PoisonError::into_inner);
+            let all = taking.get_or_insert_with(|| place.take()).all.clone();
+            Box::pin(async move { write(conn, &all).await })
+        });
+        let written = written.await;
+        // What the writer refused was not taken.
+        let taken = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Taken { all, answers } = taken.unwrap_or_else(|| self.take());
+        let endings = or_alone(all, written, |some| commit(&self.writer, write, some)).await;
+        for (answer, ending) in answers.into_iter().zip(endings) {
+            // Whoever no longer listens has lost the answer, and nothing else.
+            let _ = answer.send(ending);
+        }
     }
 }
 

@@ -27,8 +27,6 @@ struct Place<Q, A> {
     turn: tokio::sync::Mutex<()>,
 }
 
-type Answer<A> = oneshot::Receiver<Result<A, StoreError>>;
-
 type Waiting<Q, A> = (Q, oneshot::Sender<Result<A, StoreError>>);
 
 impl<Q, A> Place<Q, A> {
@@ -50,25 +48,10 @@ impl<Q, A> Default for Together<Q, A> {
 }
 
 impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
-    /// Asks for `one`: that is done when this returns, and the future waits for the answer. `turn` is given all that was asked for
-    /// meanwhile, and answers in the same order; of those who share it, it is the first one's that is called. Dropping the
-    /// future does not take back what was asked.
-    pub(crate) fn ask<T, F>(
-        &self,
-        one: Q,
-        turn: T,
-    ) -> impl Future<Output = Result<A, StoreError>> + Send + use<Q, A, T, F>
+    /// Asks for `one`. `turn` is given all that was asked for meanwhile, and answers in the same order; of those who share
+    /// it, it is the first one's that is called. Dropping the returned future does not take back what was asked.
+    pub(crate) async fn ask<F>(&self, one: Q, turn: impl FnOnce(Vec<Q>) -> F + Send + 'static) -> Result<A, StoreError>
     where
-        T: FnOnce(Vec<Q>) -> F + Send + 'static,
-        F: Future<Output = Result<Vec<A>, StoreError>> + Send,
-    {
-        let asked = self.queue(one, turn);
-        async move { asked?.await.unwrap_or(Err(StoreError::Refused(Refusal::Closed))) }
-    }
-
-    fn queue<T, F>(&self, one: Q, turn: T) -> Result<Answer<A>, StoreError>
-    where
-        T: FnOnce(Vec<Q>) -> F + Send + 'static,
         F: Future<Output = Result<Vec<A>, StoreError>> + Send,
     {
         let (answer, answered) = oneshot::channel();
@@ -101,7 +84,7 @@ impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
                 }
             });
         }
-        Ok(answered)
+        answered.await.unwrap_or(Err(StoreError::Refused(Refusal::Closed)))
     }
 }
 
@@ -114,7 +97,20 @@ pub(crate) async fn together_or_alone<Q: Clone, A, F>(
 where
     F: Future<Output = Result<Vec<A>, StoreError>>,
 {
-    match write(all.clone()).await {
+    let written = write(all.clone()).await;
+    or_alone(all, written, write).await
+}
+
+/// The same, where `written` came of writing `all` in one go.
+pub(super) async fn or_alone<Q, A, F>(
+    all: Vec<Q>,
+    written: Result<Vec<A>, StoreError>,
+    write: impl Fn(Vec<Q>) -> F,
+) -> Vec<Result<A, StoreError>>
+where
+    F: Future<Output = Result<Vec<A>, StoreError>>,
+{
+    match written {
         Ok(written) => written.into_iter().map(Ok).collect(),
         Err(error) if all.len() == 1 || error.is_disk_failure() => all.iter().map(|_| Err(error.clone())).collect(),
         Err(_) => {
