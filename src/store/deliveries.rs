@@ -122,12 +122,11 @@ pub struct Follower {
 }
 
 impl Owed {
-    /// Heads the line with its first follower, after the head was delivered; false if there is none.
-    pub fn follow(&mut self) -> bool {
-        let Some(Follower { id, seq, event_id, body }) = self.followers.pop_front() else { return false };
+    /// Has the first follower, if there is one, head the line, after the head was delivered.
+    pub fn follow(&mut self) {
+        let Some(Follower { id, seq, event_id, body }) = self.followers.pop_front() else { return };
         (self.id, self.seq, self.event_id, self.body) = (id, seq, event_id, body);
         (self.attempt, self.failed, self.replay_of) = (1, false, None);
-        true
     }
 }
 

@@ -115,3 +115,61 @@ async fn commit<Q: Send + Sync + 'static, A: Send + 'static>(
         })
         .await
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::{future::join_all, poll};
+    use sqlx::Connection as _;
+    use tokio::sync::Notify;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    /// Answers each with how many were written together; 13 cannot be written.
+    fn count<'c>(_: &'c mut SqliteConnection, all: &'c [Arc<u32>]) -> BoxFuture<'c, Result<Vec<usize>, StoreError>> {
+        let poisoned = all.iter().any(|one| **one == 13);
+        let counted = if poisoned { Err(StoreError::Refused(Refusal::Full)) } else { Ok(vec![all.len(); all.len()]) };
+        Box::pin(std::future::ready(counted))
+    }
+
+    async fn writer() -> Writer {
+        let conn = SqliteConnection::connect("sqlite::memory:").await.expect("opens");
+        Writer::start("memory", conn, None, CancellationToken::new())
+    }
+
+    #[tokio::test]
+    async fn who_asks_while_the_writer_is_at_work_is_written_with_the_others_and_in_one_commit() {
+        let writer = writer().await;
+        let joint = Joint::new(writer.clone(), count);
+        let (began, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (begins, may) = (began.clone(), go_on.clone());
+        let mut busy = Box::pin(writer.write(move |_| {
+            let (begins, may) = (begins.clone(), may.clone());
+            Box::pin(async move {
+                begins.notify_one();
+                may.notified().await;
+                Ok(())
+            })
+        }));
+        assert!(poll!(&mut busy).is_pending());
+        began.notified().await;
+        // Each is asked for when this returns, and none of them is looked at yet.
+        let asked: Vec<_> = (1..=3).map(|one| joint.write(one)).collect();
+        drop(joint.write(4));
+        go_on.notify_one();
+        busy.await.expect("written");
+        let counted: Vec<_> = join_all(asked).await.into_iter().map(|one| one.expect("written")).collect();
+        assert_eq!(counted, [4; 3], "the one that nobody waits for is among them");
+        assert_eq!((writer.commits(), writer.changes()), (2, 1));
+        assert_eq!(joint.write(5).await.expect("written"), 1);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_fails_alone() {
+        let joint = Joint::new(writer().await, count);
+        let asked: Vec<_> = [1, 13, 2].into_iter().map(|one| joint.write(one)).collect();
+        let written: Vec<_> = join_all(asked).await.into_iter().map(Result::ok).collect();
+        assert_eq!(written, [Some(1), None, Some(1)]);
+        assert_eq!(joint.write(3).await.expect("written"), 1, "and later ones are written as ever");
+    }
+}
