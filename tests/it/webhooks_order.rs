@@ -207,3 +207,23 @@ async fn what_may_be_tried_once_more_goes_alone_to_our_own_receiver() {
     assert_eq!(receiver.event_ids(), ["evt_0", "evt_1", "evt_2"]);
     assert!(hooks.deliveries().await.iter().all(|delivery| delivery.state == State::Delivered));
 }
+
+#[tokio::test]
+async fn more_endpoints_than_there_is_room_for_at_once_all_have_their_turn() {
+    const ENDPOINTS: usize = 300;
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    let receiver = Receiver::answering(hooks.clock.clone(), []).await;
+    for number in 0..ENDPOINTS {
+        hooks.register(&format!("{}/{number}", receiver.url())).await;
+    }
+    for id in ["evt_1", "evt_2"] {
+        assert_eq!(hooks.happen(&mailbox("ann@mailbell.test"), id).await as usize, ENDPOINTS);
+    }
+    assert_eq!(hooks.worker.run_until_idle().await, None);
+    let mut of_each = std::collections::HashMap::<String, Vec<String>>::new();
+    for hit in receiver.hits() {
+        of_each.entry(hit.path.clone()).or_default().push(hit.event_id());
+    }
+    assert_eq!(of_each.len(), ENDPOINTS);
+    assert!(of_each.values().all(|ids| *ids == ["evt_1", "evt_2"]), "{of_each:?}");
+}
