@@ -98,17 +98,16 @@ pub(super) async fn store(conn: &mut SqliteConnection, new: &[&NewMessage]) -> R
     for one in new {
         let place = rooms.get_mut(&one.message.summary.mailbox_id);
         let place = place.ok_or(sqlx::Error::RowNotFound).map_err(failed("find the mailbox of a new message"))?;
-        placed.push(Placed { new: one, thread: place.thread_of(one), tells: one.tells.clone() });
-    }
-    insert_all(conn, &placed).await?;
-    for Placed { new, thread, tells } in &mut placed {
-        for tell in tells {
+        let (thread, mut tells) = (place.thread_of(one), one.tells.clone());
+        for tell in &mut tells {
             // A report's events are about another message, which they name with its thread, or about none.
-            if tell.event.message_id.as_ref() == Some(&new.message.summary.id) {
+            if tell.event.message_id.as_ref() == Some(&one.message.summary.id) {
                 tell.event.thread_id = Some(thread.clone());
             }
         }
+        placed.push(Placed { new: one, thread, tells });
     }
+    insert_all(conn, &placed).await?;
     let mut owed = Vec::new();
     for Placed { new, tells, .. } in &placed {
         let Place { mailbox, wanting, .. } = &rooms[&new.message.summary.mailbox_id];
