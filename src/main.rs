@@ -2,6 +2,13 @@
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
+
+/// What one thread makes for another to drop is most of what this program allocates: requests, rows, answers. The C library's
+/// allocator has threads wait for each other there.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 fn main() -> ExitCode {
     mailbell::cli::main()
 }

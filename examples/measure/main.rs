@@ -34,6 +34,11 @@ mod webhooks;
 use std::{error::Error, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use mimalloc::MiMalloc;
+
+/// As in the product, for limits and bare rivals that run from here.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What went wrong, said so that somebody can act on it.
 type Failure = Box<dyn Error + Send + Sync>;
