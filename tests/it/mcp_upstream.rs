@@ -49,6 +49,24 @@ async fn a_passing_failure_is_tried_again() {
 }
 
 #[tokio::test]
+async fn who_lists_mailboxes_at_the_same_time_shares_one_answer_and_nobody_later() {
+    let wing = Wing::start().await;
+    let upstream = wing.upstream();
+    let all_list = || futures::future::join_all((0..20).map(|_| upstream.mailboxes()));
+    for listed in all_list().await {
+        assert_eq!(listed.unwrap().len(), 1);
+    }
+    assert_eq!(wing.api.asked().len(), 1);
+    wing.api.answer_next(403, None, json!({ "error": "not you" }));
+    for refused in all_list().await {
+        assert_eq!(refused.unwrap_err().said(), Some("not you"));
+    }
+    assert_eq!(wing.api.asked().len(), 2);
+    upstream.mailboxes().await.unwrap();
+    assert_eq!(wing.api.asked().len(), 3, "no answer is kept");
+}
+
+#[tokio::test]
 async fn what_may_have_begun_is_not_asked_for_twice() {
     let wing = Wing::start().await;
     let upstream = wing.upstream_of_the_house();

@@ -122,7 +122,7 @@ pub struct Held {
 }
 
 /// Why a change was not kept.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum HoldError {
     /// Too much waits.
     #[error(

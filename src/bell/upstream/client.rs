@@ -50,7 +50,8 @@ enum Repeat {
     UnlessBegun,
 }
 
-/// Speaks HTTP with the mail API.
+/// Speaks HTTP with the mail API; clones share its connections.
+#[derive(Clone)]
 pub(super) struct Client {
     http: reqwest::Client,
     base: watch::Receiver<Option<Url>>,

@@ -14,7 +14,7 @@ pub const SAID_CHARS_MAX: usize = 300;
 /// Why the mail API did not answer with what it was asked for.
 ///
 /// [`UpstreamError::said`] is another system's text: whoever shows it to a model fences it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum UpstreamError {
     /// There is no such message in any mailbox.
     #[error("no message {0}; call check_inbox")]

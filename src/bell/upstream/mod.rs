@@ -51,7 +51,7 @@ use crate::{
         oversight::Change,
         secret::Secret,
     },
-    store::sources::MessageMap,
+    store::{sources::MessageMap, together::Together},
 };
 
 /// Messages whose mailbox is kept in memory, before the map on disk is asked; about 1 MiB.
@@ -60,6 +60,8 @@ const REMEMBERED_MAX: usize = 10_000;
 /// A client of the mail API.
 pub struct Upstream {
     client: Client,
+    /// The lists of all mailboxes that are asked for. Callers who ask at once share one, which is asked for after each of them did.
+    lists: Together<(), Result<Arc<[Mailbox]>, UpstreamError>>,
     map: Arc<dyn MessageMap>,
     /// What came without the API.
     received: Option<Elsewhere>,
@@ -96,7 +98,7 @@ impl Upstream {
     ) -> Result<Self, UpstreamError> {
         let client =
             Client::new(base, api_key, clock).map_err(|source| UpstreamError::Unreachable { source: source.into() })?;
-        Ok(Self { client, map, received: None, known: Mutex::default(), authority })
+        Ok(Self { client, lists: Together::default(), map, received: None, known: Mutex::default(), authority })
     }
 
     /// A client of the API at an address that does not change.
@@ -143,9 +145,9 @@ impl Upstream {
 
     /// Every mailbox of the API, by address.
     pub(in crate::bell) async fn api_mailboxes(&self) -> Result<Vec<Mailbox>, UpstreamError> {
-        let answer: wire::Mailboxes = self.client.get(&["v1", "mailboxes"], &[]).await?;
-        let mut mailboxes: Vec<Mailbox> = answer.mailboxes.into_iter().map(Mailbox::from).collect();
-        mailboxes.sort_by(|a, b| a.address.cmp(&b.address));
+        let client = self.client.clone();
+        let listed = self.lists.ask((), move |asked| async move { Ok(vec![list(&client).await; asked.len()]) });
+        let mailboxes = listed.await??.to_vec();
         self.known().mailboxes.clone_from(&mailboxes);
         Ok(mailboxes)
     }
@@ -301,4 +303,11 @@ impl Upstream {
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn list(client: &Client) -> Result<Arc<[Mailbox]>, UpstreamError> {
+    let answer: wire::Mailboxes = client.get(&["v1", "mailboxes"], &[]).await?;
+    let mut mailboxes: Vec<Mailbox> = answer.mailboxes.into_iter().map(Mailbox::from).collect();
+    mailboxes.sort_by(|a, b| a.address.cmp(&b.address));
+    Ok(mailboxes.into())
 }
