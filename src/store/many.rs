@@ -1,6 +1,12 @@
 //! Statements of many rows: a text for each number of rows that is used, so that each stays prepared.
+//!
+//! Why some say `INSERT OR FAIL`: where a statement of several rows may fail at a later one, SQLite copies each page that it changes
+//! first, to undo the rows before. Nobody here goes on after a statement that failed; the writer undoes the whole transaction.
+//! `OR FAIL` says so, and spares the copies. It does nothing for a table with a foreign key.
 
 use std::sync::LazyLock;
+
+use serde::Serialize;
 
 /// Rows per statement: so many, or a multiple of it, or what is left below it. So two statements take any batch, and
 /// their texts are few.
@@ -49,27 +55,14 @@ pub(super) fn rows(row: &str, count: usize) -> String {
     vec![row; count].join(", ")
 }
 
-/// So many rows for `VALUES` whose parameters have numbers: each row has `parameters` of its own, of which those in `columns`
-/// (from 1) stand here. So several statements of one text can share what is bound.
-///
-/// They are written `$1`: of `?9`, SQLite takes the 8 before it for parameters, too, and sqlx then may bind none of them.
-pub(super) fn numbered_rows(count: usize, parameters: usize, columns: &[usize]) -> String {
-    let row = |row: usize| {
-        let columns = columns.iter().map(|column| format!("${}", row * parameters + column));
-        format!("({})", columns.collect::<Vec<_>>().join(", "))
-    };
-    (0..count).map(row).collect::<Vec<_>>().join(", ")
+/// A list that a statement reads by `json_each`: one parameter for any number of rows, for those that are narrow or few.
+pub(super) fn to_json<T: Serialize + ?Sized>(list: &T) -> String {
+    serde_json::to_string(list).expect("texts and numbers are always JSON")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rows_share_what_is_bound() {
-        assert_eq!(numbered_rows(2, 3, &[1, 3]), "($1, $3), ($4, $6)");
-        assert_eq!(numbered_rows(1, 3, &[1, 2]), "($1, $2)");
-    }
 
     static NUMBERS: Many = Many::new(|| sizes().map(|size| rows("(?)", size)).collect());
 

@@ -1,5 +1,7 @@
 //! From one event to what is owed: a delivery for every webhook that wants it, inside the caller's transaction.
 
+use std::collections::BTreeMap;
+
 use sqlx::{Row as _, SqliteConnection};
 
 use crate::{
@@ -12,24 +14,21 @@ use crate::{
     },
     store::{
         StoreError, failed,
-        many::{self, Many},
+        many::{self, Many, to_json},
     },
 };
 
-/// Owes so many deliveries, in one round trip. The lines that they join: an idle one falls due at once; a waiting or failing one
-/// keeps its time, and is not written at all.
+/// Owes so many deliveries, in one round trip. First the lines that they join, which are bound as a list: an idle one falls due
+/// at once; a waiting or failing one keeps its time, and is not written at all.
 pub(super) fn owe_sql(deliveries: usize) -> String {
-    const COLUMNS: [usize; 7] = [1, 2, 3, 4, 5, 6, 7];
-    let rows = |columns| many::numbered_rows(deliveries, COLUMNS.len(), columns);
     format!(
         "INSERT INTO line (endpoint, mailbox, due_at)
-         SELECT column1, column2, min(column3) FROM (VALUES {}) WHERE TRUE GROUP BY column1, column2
+         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE TRUE
          ON CONFLICT (endpoint, mailbox, replays) DO UPDATE SET due_at = excluded.due_at WHERE due_at IS NULL;
          INSERT INTO delivery (line_id, created_at, webhook_id, event_id, event_type, body)
          SELECT line.id, column3, column4, column5, column6, column7 FROM (VALUES {}) owed
          CROSS JOIN line ON line.endpoint = owed.column1 AND line.mailbox = owed.column2 AND line.replays = 0",
-        rows(&COLUMNS[..3]),
-        rows(&COLUMNS)
+        many::rows("(?, ?, ?, ?, ?, ?, ?)", deliveries)
     )
 }
 
@@ -101,7 +100,13 @@ pub(super) async fn owe(conn: &mut SqliteConnection, owed: &[Owed<'_>]) -> Resul
     let mut rest = owed;
     while let Some((text, now, later)) = OWE.next(rest) {
         rest = later;
-        let mut query = sqlx::query(text);
+        let mut lines: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        for Owed { webhook, mailbox, event } in now {
+            let due = lines.entry((&webhook.endpoint, mailbox.address.as_str())).or_insert(event.timestamp.0);
+            *due = event.timestamp.0.min(*due);
+        }
+        let lines: Vec<_> = lines.into_iter().map(|((endpoint, mailbox), due)| (endpoint, mailbox, due)).collect();
+        let mut query = sqlx::query(text).bind(to_json(&lines));
         for Owed { webhook, mailbox, event } in now {
             query = query
                 .bind(&webhook.endpoint)

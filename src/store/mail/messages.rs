@@ -24,42 +24,35 @@ use crate::{
     store::{
         StoreError, failed,
         mailroom::{NewMessage, Raw},
-        many::{self, CHUNK, Many},
+        many::{self, CHUNK, Many, to_json},
         outbox::Tell,
         readers::Readers,
     },
 };
 
-/// The columns of a message's row, in the order that [`bind`] binds them in.
+/// The columns of a message's row, in the order that [`bind`] binds them in: 24.
 const COLUMNS: &str = "id, mailbox_id, thread_id, direction, status, sender, sender_name, recipients, cc, subject, snippet, \
      received_at, auto, attachment_count, attachments, internet_id, envelope_from, blob, size_bytes, notes, sender_folded, \
      subject_folded, text, report";
-/// The number of parameters of a message: its columns, its raw bytes where they are in no file (25), its thread's names (26, a
-/// list), and its verdict if it has one (27).
-const PARAMETERS: usize = 27;
 /// Messages that one statement stores; of more there are several.
 const TOGETHER_MAX: usize = CHUNK;
 
 static INSERT: Many = Many::new(|| (1..=TOGETHER_MAX).map(insert_sql).collect());
 
 /// All that so many messages bring, in one round trip: between the thread that writes the database and its caller lies a
-/// hand-over, which costs as much as a row.
+/// hand-over, which costs as much as a row. Bound are a name and raw bytes for each, where those are in no file; the names of
+/// threads, a list; the messages; and their verdicts, a list.
 fn insert_sql(messages: usize) -> String {
-    let rows = |columns: &[usize]| many::numbered_rows(messages, PARAMETERS, columns);
-    let own: Vec<usize> = (1..=24).collect();
     format!(
-        "INSERT INTO raw (name, bytes) SELECT column1, column2 FROM (VALUES {}) WHERE column2 IS NOT NULL
+        "INSERT OR FAIL INTO raw (name, bytes) SELECT column1, column2 FROM (VALUES {}) WHERE column2 IS NOT NULL
          ON CONFLICT DO NOTHING;
          INSERT INTO thread_name (mailbox_id, internet_id, thread_id)
-         SELECT column1, name.value, column2 FROM (VALUES {}) one CROSS JOIN json_each(one.column3) name WHERE TRUE
-         ON CONFLICT DO NOTHING;
+         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE TRUE ON CONFLICT DO NOTHING;
          INSERT INTO message ({COLUMNS}) VALUES {};
-         INSERT INTO verdict (seq, verdict) SELECT seq, column2 FROM (VALUES {}) one
-         CROSS JOIN message ON message.id = one.column1 WHERE column2 IS NOT NULL",
-        rows(&[18, 25]),
-        rows(&[2, 3, 26]),
-        rows(&own),
-        rows(&[1, 27])
+         INSERT INTO verdict (seq, verdict) SELECT seq, value ->> 1 FROM json_each(?) one
+         CROSS JOIN message ON message.id = one.value ->> 0",
+        many::rows("(?, ?)", messages),
+        many::rows("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", messages)
     )
 }
 
@@ -165,8 +158,7 @@ async fn places(conn: &mut SqliteConnection, new: &[&NewMessage]) -> Result<Hash
         *domain = domain.or(address.and_then(|address| address.rsplit_once('@')).map(|(_, domain)| domain));
     }
     let asked: Vec<_> = asked.into_iter().map(|(id, (domain, names))| (id, domain, names)).collect();
-    let asked = serde_json::to_string(&asked).expect("a list of texts is JSON");
-    let rows = sqlx::query(PLACES.as_str()).bind(asked).fetch_all(conn).await.map_err(failed(DOING))?;
+    let rows = sqlx::query(PLACES.as_str()).bind(to_json(&asked)).fetch_all(conn).await.map_err(failed(DOING))?;
     let mut places = HashMap::with_capacity(rows.len());
     for row in &rows {
         let mailbox = rows::MailboxRow::from_row(row).map_err(failed(DOING))?.read()?;
@@ -185,7 +177,22 @@ async fn places(conn: &mut SqliteConnection, new: &[&NewMessage]) -> Result<Hash
 async fn insert_all(conn: &mut SqliteConnection, placed: &[Placed<'_>]) -> Result<(), StoreError> {
     for some in placed.chunks(TOGETHER_MAX) {
         let Some((text, some, _)) = INSERT.next(some) else { continue };
-        let query = some.iter().fold(sqlx::query(text), |query, one| bind(query, one.new, &one.thread));
+        let names = some.iter().flat_map(|one| {
+            threads::names(one.new).into_iter().map(|name| (&one.new.message.summary.mailbox_id, name, &one.thread))
+        });
+        let verdicts = some.iter().filter_map(|one| {
+            let Message { summary, verdict, .. } = &one.new.message;
+            verdict.as_ref().map(|verdict| (&summary.id, to_json(verdict)))
+        });
+        let mut query = sqlx::query(text);
+        for Placed { new, .. } in some {
+            query = query.bind(&new.raw.name).bind(new.raw.bytes.clone());
+        }
+        query = query.bind(to_json(&names.collect::<Vec<_>>()));
+        for Placed { new, thread, .. } in some {
+            query = bind(query, new, thread);
+        }
+        query = query.bind(to_json(&verdicts.collect::<Vec<_>>()));
         query.execute(&mut *conn).await.map_err(failed("store messages"))?;
     }
     Ok(())
@@ -196,16 +203,14 @@ pub(super) async fn insert(conn: &mut SqliteConnection, new: &NewMessage, thread
     insert_all(conn, &[Placed { new, thread: thread.clone(), tells: Vec::new() }]).await
 }
 
-/// Binds what [`insert_sql`] asks for of a message.
+/// Binds the columns of a message.
 fn bind<'q>(
     query: Query<'q, Sqlite, SqliteArguments>,
     new: &NewMessage,
     thread: &ThreadId,
 ) -> Query<'q, Sqlite, SqliteArguments> {
-    let Message { summary, text, notes, verdict } = &new.message;
+    let Message { summary, text, notes, .. } = &new.message;
     let sender = format!("{}\n{}", summary.from, summary.from_name.as_deref().unwrap_or("")).to_lowercase();
-    let verdict =
-        verdict.as_ref().map(|verdict| serde_json::to_string(verdict).expect("words and domains are always JSON"));
     query
         .bind(summary.id.as_str())
         .bind(summary.mailbox_id.as_str())
@@ -231,9 +236,6 @@ fn bind<'q>(
         .bind(summary.subject.to_lowercase())
         .bind(text)
         .bind(summary.report)
-        .bind(new.raw.bytes.as_deref().map(Vec::as_slice))
-        .bind(serde_json::Value::from(threads::names(new)).to_string())
-        .bind(verdict)
 }
 
 /// Puts another form of a message of ours in the place of the one before, which nobody has been sent yet.

@@ -6,7 +6,7 @@ pub(in super::super) const AUDIT_MAC: &str = "SELECT mac FROM audit WHERE id = ?
 /// Adds `rows` entries.
 pub(in super::super) fn add_audit(rows: usize) -> String {
     let row = "(?, ?, ?, ?, ?)";
-    format!("INSERT INTO audit (id, at, what, entry, mac) VALUES {row}{}", format!(", {row}").repeat(rows - 1))
+    format!("INSERT OR FAIL INTO audit (id, at, what, entry, mac) VALUES {row}{}", format!(", {row}").repeat(rows - 1))
 }
 
 pub(in super::super) const AUDIT_AFTER: &str =

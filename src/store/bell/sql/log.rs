@@ -43,7 +43,7 @@ pub(in super::super) const LOOK: &str = concat!(
 pub(in super::super) fn insert_events(rows: usize) -> String {
     let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     format!(
-        "INSERT INTO events (origin, event_id, kind, mailbox, domain, message_id, thread_id, action_id, timestamp, \
+        "INSERT OR FAIL INTO events (origin, event_id, kind, mailbox, domain, message_id, thread_id, action_id, timestamp, \
          received_at, auth, provider_kind, detail) SELECT * FROM (VALUES {row}{}) WHERE column1 IS NOT NULL",
         format!(", {row}").repeat(rows - 1)
     )
