@@ -134,7 +134,7 @@ mod tests {
 
     async fn writer() -> Writer {
         let conn = SqliteConnection::connect("sqlite::memory:").await.expect("opens");
-        Writer::start("memory", conn, None, CancellationToken::new())
+        Writer::start("memory", conn, None, None, CancellationToken::new())
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod bell;
 pub mod carried;
+mod checkpoints;
 pub mod closing;
 pub mod console;
 pub mod deliveries;

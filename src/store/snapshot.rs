@@ -137,7 +137,7 @@ async fn try_hold(holders: &mut [SqliteConnection]) -> Result<(), StoreError> {
 }
 
 async fn open(path: &Path) -> Result<SqliteConnection, StoreError> {
-    let options = sqlite::options(path).create_if_missing(false).foreign_keys(false);
+    let options = sqlite::options(path).foreign_keys(false);
     options.connect().await.map_err(failed("open the database"))
 }
 
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     async fn made(path: &Path) -> SqliteConnection {
-        let mut conn = sqlite::options(path).create_if_missing(true).connect().await.expect("opened");
+        let mut conn = sqlite::options_to_make(path).connect().await.expect("opened");
         let schema = "CREATE TABLE counted (n INTEGER PRIMARY KEY AUTOINCREMENT, word TEXT NOT NULL) STRICT;
              CREATE TABLE secrets (word TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
              CREATE TABLE called (name TEXT NOT NULL, api_key TEXT) STRICT; INSERT INTO called VALUES ('acme', 'hunter2-key');

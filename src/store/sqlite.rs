@@ -13,20 +13,32 @@ use sqlx::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{StoreError, failed, readers::Readers, term::Term, writer::Writer};
+use super::{StoreError, checkpoints::Checkpoints, failed, readers::Readers, term::Term, writer::Writer};
 
 /// How long a write waits for another process's before it is refused.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pages in the write-ahead log that start a checkpoint: 62 MiB. An event dirties five pages and a mail a dozen, many of them those
-/// of the one before; the later they are written back, the fewer they are.
-const CHECKPOINT_PAGES: &str = "16000";
-/// What the log file is cut to after a checkpoint, in bytes: 64 MiB.
-const JOURNAL_BYTES_MAX: &str = "67108864";
-/// Page cache of a connection, in KiB (negative, as SQLite wants it): 16 MiB.
+/// Pages in the write-ahead log with which a commit makes a checkpoint itself: 187 MiB. [`Checkpoints`] keeps it from coming to that.
+const CHECKPOINT_PAGES: &str = "48000";
+/// What the log file is cut to after a checkpoint, in bytes: 128 MiB, which it seldom needs.
+const JOURNAL_BYTES_MAX: &str = "134217728";
+/// Page cache of a writer, in KiB (negative, as SQLite wants it): 16 MiB.
 const CACHE_KIB: &str = "-16384";
+/// The same of any other connection: 4 MiB.
+const CACHE_OF_OTHERS_KIB: &str = "-4096";
+/// What SQLite holds in this process, in bytes: 32 MiB, beyond which it lets pages go. There are a dozen connections, and one takes
+/// the share of another.
+const HEAP_BYTES_MAX: &str = "33554432";
 /// Compiled statements that a writer keeps: those of many rows have some thirty texts each, and one that falls out is compiled
 /// again.
 const STATEMENTS_KEPT: usize = 512;
+
+/// How many pages are free beyond what stays for what comes next: an eighth of the file, and 8 MiB. To give back a page that is
+/// needed again at once is to write several twice.
+const PAGES_TO_SPARE: &str =
+    "SELECT freelist_count - max(page_count / 8, 2048) FROM pragma_freelist_count, pragma_page_count";
+/// Pages that are given back at once.
+const PAGES_BACK: i64 = 256;
+const GIVE_PAGES_BACK: &str = "PRAGMA incremental_vacuum(256)";
 
 /// Why a database was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -98,18 +110,25 @@ pub(crate) struct Database {
     pub(crate) readers: Readers,
 }
 
+/// How a database is opened where it may have to be made first.
+pub(super) fn options_to_make(path: &Path) -> SqliteConnectOptions {
+    // Before the first table, or it has no effect; retention gives pages back by incremental_vacuum. It is a commit each time.
+    options(path).create_if_missing(true).auto_vacuum(SqliteAutoVacuum::Incremental)
+}
+
+/// How a database that is there is opened; nothing is written by it.
 pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
-        // Before the first table, or it has no effect; retention gives pages back by incremental_vacuum.
-        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .create_if_missing(false)
         .journal_mode(SqliteJournalMode::Wal)
         // FULL: a commit that was answered is on disk. Under load the group commit makes it cost nearly nothing. The writer
         // says what goes without.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
-        .pragma("cache_size", CACHE_KIB)
+        .pragma("cache_size", CACHE_OF_OTHERS_KIB)
+        .pragma("soft_heap_limit", HEAP_BYTES_MAX)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("journal_size_limit", JOURNAL_BYTES_MAX)
         .pragma("temp_store", "MEMORY")
@@ -143,7 +162,8 @@ pub(crate) async fn open_for_a_term(
 pub(super) async fn connect(path: &Path, migrations: &Migrator, schema: Schema) -> Result<SqliteConnection, OpenError> {
     let name = || path.display().to_string();
     let opening = |source| OpenError::Open { path: name(), source: StoreError::of("open it", source) };
-    let options = options(path).create_if_missing(schema == Schema::Migrate).statement_cache_capacity(STATEMENTS_KEPT);
+    let options = if schema == Schema::Migrate { options_to_make(path) } else { options(path) };
+    let options = options.pragma("cache_size", CACHE_KIB).statement_cache_capacity(STATEMENTS_KEPT);
     let mut conn = options.connect().await.map_err(opening)?;
 
     let known = migrations.iter().map(|migration| migration.version).max().unwrap_or(0);
@@ -163,10 +183,22 @@ pub(super) async fn connect(path: &Path, migrations: &Migrator, schema: Schema) 
 }
 
 fn database(path: &Path, conn: SqliteConnection, term: Option<Term>, disk_failed: CancellationToken) -> Database {
-    let readers = Readers::new(options(path).create_if_missing(false));
+    let options = options(path);
+    let (checkpoints, readers) = (Checkpoints::start(options.clone()), Readers::new(options));
     // A keeper alone begins a term, and only in mail.db.
     let name = if term.is_some() { "mail" } else { "bell" };
-    Database { writer: Writer::start(name, conn, term, disk_failed), readers }
+    Database { writer: Writer::start(name, conn, term, Some(checkpoints), disk_failed), readers }
+}
+
+/// Gives some of the pages that are free back to the file system, where there are more than is good. For the transaction that
+/// removed what was there.
+pub(super) async fn give_pages_back(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    const DOING: &str = "give pages back";
+    let spare: i64 = sqlx::query_scalar(PAGES_TO_SPARE).fetch_one(&mut *conn).await.map_err(failed(DOING))?;
+    if spare >= PAGES_BACK {
+        sqlx::query(GIVE_PAGES_BACK).fetch_all(conn).await.map_err(failed(DOING))?;
+    }
+    Ok(())
 }
 
 pub(crate) async fn version(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
@@ -182,4 +214,49 @@ pub(crate) async fn version(conn: &mut SqliteConnection) -> Result<i64, StoreErr
         .fetch_one(conn)
         .await
         .map_err(failed("read the schema's version"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_opens_what_is_there_writes_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("heap.db");
+        let mut conn = options_to_make(&path).connect().await.expect("made");
+        sqlx::query("CREATE TABLE heap (filler BLOB)").execute(&mut conn).await.expect("made");
+        let version = async |conn: &mut SqliteConnection| {
+            sqlx::query_scalar::<_, i64>("PRAGMA data_version").fetch_one(conn).await.expect("looked")
+        };
+        let before = version(&mut conn).await;
+        let _other = options(&path).connect().await.expect("opened");
+        assert_eq!(version(&mut conn).await, before);
+    }
+
+    async fn pages(conn: &mut SqliteConnection) -> (i64, i64) {
+        let pages = sqlx::query_as("SELECT page_count, freelist_count FROM pragma_page_count, pragma_freelist_count");
+        pages.fetch_one(conn).await.expect("counted")
+    }
+
+    #[tokio::test]
+    async fn a_file_shrinks_to_what_it_needs_and_some_more() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut conn = options_to_make(&dir.path().join("heap.db")).connect().await.expect("opened");
+        let fill = "CREATE TABLE heap (filler BLOB);
+            WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 6000)
+            INSERT INTO heap SELECT zeroblob(4000) FROM n";
+        sqlx::raw_sql(fill).execute(&mut conn).await.expect("filled");
+        let (before, free) = pages(&mut conn).await;
+        assert!(before > 6_000 && free == 0, "{before}, {free}");
+        sqlx::query("DELETE FROM heap WHERE rowid <= 1000").execute(&mut conn).await.expect("removed");
+        give_pages_back(&mut conn).await.expect("looked");
+        assert_eq!(pages(&mut conn).await.0, before, "what comes next needs them");
+        sqlx::query("DELETE FROM heap").execute(&mut conn).await.expect("removed");
+        for _ in 0..40 {
+            give_pages_back(&mut conn).await.expect("given");
+        }
+        let (count, free) = pages(&mut conn).await;
+        assert!(count < 2_400 && free > 2_000, "{count}, {free}");
+    }
 }

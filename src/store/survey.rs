@@ -42,7 +42,7 @@ const FAULTS_MAX: usize = 5;
 
 /// Looks the database at `path` over.
 pub(super) async fn survey(path: &Path, schema_known: i64, tables: &[Table]) -> Result<Survey, StoreError> {
-    let options = sqlite::options(path).create_if_missing(false).pragma("query_only", "ON");
+    let options = sqlite::options(path).pragma("query_only", "ON");
     let mut conn = options.connect().await.map_err(failed("open it"))?;
     let schema = sqlite::version(&mut conn).await?;
     let mut faults: Vec<String> =

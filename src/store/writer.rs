@@ -4,6 +4,8 @@
 //! then answers. There is no timer: under load batches form by themselves, and a lone caller waits for nobody. A batch
 //! that fails is rolled back and retried piece by piece, so that a poisonous piece fails alone.
 //!
+//! What its commits leave in the write-ahead log is put into its place beside it (see [`checkpoints`]).
+//!
 //! Why one writer: SQLite has one write lock. Callers that fight for it wait in its busy handler; callers in a queue
 //! share one fsync.
 //!
@@ -33,7 +35,12 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Refusal, StoreError, failed, term::Term};
+use super::{
+    Refusal, StoreError,
+    checkpoints::{self, Checkpoints},
+    failed,
+    term::Term,
+};
 use crate::measures;
 
 /// Writes that may wait; more are refused with [`Refusal::Overloaded`], which their callers pass on as "try again".
@@ -139,16 +146,17 @@ impl Writer {
     /// Starts a writer that owns `conn`. It ends when the last handle is dropped, or when the disk fails at a commit: then it
     /// cancels `disk_failed`, and the process must end, because what reached the disk is no longer known. With a `term`, it
     /// writes only while that holds.
-    /// `name` is the database's in what is counted.
-    pub(crate) fn start(
+    /// `name` is the database's in what is counted; `checkpoints` are told of commits.
+    pub(super) fn start(
         name: &'static str,
         conn: SqliteConnection,
         term: Option<Term>,
+        checkpoints: Option<Checkpoints>,
         disk_failed: CancellationToken,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let commits = Arc::<Commits>::default();
-        let session = Session { conn, lasts: None, term, commits: commits.clone() };
+        let session = Session { conn, lasts: None, term, checkpoints, commits: commits.clone() };
         tokio::spawn(write_all(name, session, waiting, disk_failed));
         Self { queue, commits }
     }
@@ -231,6 +239,7 @@ struct Session {
     /// What its commits last, as it was last told; none where that is not sure.
     lasts: Option<Lasts>,
     term: Option<Term>,
+    checkpoints: Option<Checkpoints>,
     commits: Arc<Commits>,
 }
 
@@ -263,6 +272,10 @@ async fn write_all(
             disk_failed.cancel();
             return;
         }
+        session.checkpoint().await;
+    }
+    if let Some(checkpoints) = session.checkpoints {
+        checkpoints.end().await;
     }
     if let Err(error) = session.conn.close().await {
         tracing::warn!(%error, "could not close the database cleanly");
@@ -283,6 +296,15 @@ impl Session {
             tracing::debug!(%error, "nothing to roll back: the database has done it");
         }
         done
+    }
+
+    /// Ends a checkpoint, where it is time for that: after the answers, so that whoever waits waits for the next commit alone.
+    async fn checkpoint(&mut self) {
+        if self.checkpoints.as_mut().is_some_and(Checkpoints::committed)
+            && let Err(error) = checkpoints::checkpoint(&mut self.conn).await
+        {
+            tracing::debug!(%error, "no checkpoint");
+        }
     }
 
     async fn begin(&mut self, lasts: Lasts) -> Result<(), StoreError> {

@@ -72,7 +72,7 @@ impl BellStore {
             if let Some(told) = told {
                 told.version = i64::MIN;
             }
-            let options = sqlite::options(&self.path).create_if_missing(false).pragma("query_only", "ON");
+            let options = sqlite::options(&self.path).pragma("query_only", "ON");
             conn.insert(options.connect().await.map_err(failed("open a watching connection"))?)
         };
         // The version is read before what it stands for: what is committed in between is told of twice rather than never.

@@ -50,7 +50,7 @@ pub async fn raw_mail(path: &Path) -> Result<Vec<String>, StoreError> {
 
 /// Whether a message of the database at `path`, which others use, has the raw message `name`.
 pub async fn has_raw(path: &Path, name: &str) -> Result<bool, StoreError> {
-    let options = sqlite::options(path).create_if_missing(false).pragma("query_only", "ON");
+    let options = sqlite::options(path).pragma("query_only", "ON");
     let mut conn = options.connect().await.map_err(failed("open mail.db"))?;
     let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM message WHERE blob = ? LIMIT 1")
         .bind(name)

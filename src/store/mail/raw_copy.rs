@@ -42,7 +42,7 @@ pub struct RawCopy {
 impl RawCopy {
     /// Opens the database at `path`.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let options = sqlite::options(path).create_if_missing(false).pragma("query_only", "ON");
+        let options = sqlite::options(path).pragma("query_only", "ON");
         let mut conn = options.connect().await.map_err(failed("open mail.db"))?;
         let kept_here = sqlx::query_scalar(KEPT_HERE).fetch_one(&mut conn).await.map_err(failed(DOING))?;
         Ok(Self { conn, kept_here })

@@ -8,6 +8,7 @@ use crate::{
     store::{
         StoreError, failed,
         retention::{MailPolicy, MailRetention},
+        sqlite,
     },
 };
 
@@ -34,8 +35,12 @@ impl MailRetention for MailStore {
                 let over = sqlx::query(OVER).bind(before(policy.attempts_millis)).bind(ROWS_MAX).execute(&mut *conn);
                 let over = over.await.map_err(failed("remove deliveries that are over"))?;
                 let old = sqlx::query(OLD).bind(before(policy.mail_millis)).bind(ROWS_MAX).bind(policy.mail_bytes_max);
-                let old = old.execute(conn).await.map_err(failed("remove old messages"))?;
-                Ok(over.rows_affected() + old.rows_affected())
+                let old = old.execute(&mut *conn).await.map_err(failed("remove old messages"))?;
+                let swept = over.rows_affected() + old.rows_affected();
+                if swept > 0 {
+                    sqlite::give_pages_back(conn).await?;
+                }
+                Ok(swept)
             })
         });
         swept.await

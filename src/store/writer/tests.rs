@@ -33,10 +33,10 @@ async fn level_for_this_boot(writer: &Writer) -> Result<i64, StoreError> {
 
 async fn heap() -> (tempfile::TempDir, Writer) {
     let dir = tempfile::tempdir().expect("a directory");
-    let options = sqlite::options(&dir.path().join("heap.db")).create_if_missing(true);
+    let options = sqlite::options_to_make(&dir.path().join("heap.db"));
     let mut conn = options.connect().await.expect("opened");
     sqlx::query("CREATE TABLE heap (filler BLOB)").execute(&mut conn).await.expect("made");
-    (dir, Writer::start("heap", conn, None, CancellationToken::new()))
+    (dir, Writer::start("heap", conn, None, None, CancellationToken::new()))
 }
 
 #[tokio::test]
