@@ -16,6 +16,7 @@ pub(super) fn of_bell(config: &Config) -> BellPolicy {
         events_max: settings.events_max.into(),
         unsettled_millis: days(settings.unsettled_days),
         ids_millis: days(settings.ids_days),
+        ids_max: settings.ids_max.into(),
         quarantine_millis: days(settings.quarantine_days),
         received_millis: days(settings.mail_days),
         audit_millis: days(settings.audit_days),

@@ -174,6 +174,7 @@ pub struct Retention {
     pub events_max: u32,
     pub unsettled_days: u16,
     pub ids_days: u16,
+    pub ids_max: u32,
     pub quarantine_days: u16,
     pub audit_days: u16,
     pub audit_max: u32,

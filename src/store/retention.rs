@@ -16,6 +16,8 @@ pub struct BellPolicy {
     pub unsettled_millis: i64,
     /// The ids of removed events, by which an event that is told again is known.
     pub ids_millis: i64,
+    /// These ids, by number: beyond so many the oldest go, 0 for any number.
+    pub ids_max: i64,
     /// Bodies that were not taken.
     pub quarantine_millis: i64,
     /// Messages that came without a mail API; what they are known by stays.

@@ -313,6 +313,7 @@ fn policy() -> BellPolicy {
         events_max: 0,
         unsettled_millis: 0,
         ids_millis: 0,
+        ids_max: 0,
         quarantine_millis: 0,
         received_millis: 0,
         audit_millis: 0,

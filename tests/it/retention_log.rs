@@ -19,6 +19,7 @@ const POLICY: BellPolicy = BellPolicy {
     events_max: 0,
     unsettled_millis: 180 * DAY_MILLIS,
     ids_millis: 400 * DAY_MILLIS,
+    ids_max: 0,
     quarantine_millis: 30 * DAY_MILLIS,
     received_millis: 30 * DAY_MILLIS,
     audit_millis: 400 * DAY_MILLIS,
@@ -106,6 +107,26 @@ async fn an_event_that_was_removed_is_still_known() {
     days(&wing, 401);
     assert_eq!(sweep_all(&wing, &POLICY).await.ids, 1);
     assert!(matches!(wing.tell(vec![open(1)]).await[..], [Ingested::Fresh(_)]));
+}
+
+#[tokio::test]
+async fn the_ids_of_removed_events_have_a_number_that_they_keep_to() {
+    let wing = BellWing::start().await;
+    let policy = BellPolicy { events_max: 100, ids_max: 700, ..POLICY };
+    let mut ids = 0;
+    for round in 0..4 {
+        wing.tell((round * 500..round * 500 + 500).map(open).collect()).await;
+        ids += sweep_all(&wing, &policy).await.ids;
+        // What is removed at one time is forgotten together.
+        days(&wing, 1);
+    }
+    // 1,900 were removed, in steps of 400, 500, 500 and 500.
+    assert_eq!(ids, 1_400);
+    let told = wing.tell(vec![open(0), open(1_399), open(1_400), open(1_899)]).await;
+    let [Ingested::Fresh(_), Ingested::Fresh(_), Ingested::Duplicate(_), Ingested::Duplicate(_)] = told[..] else {
+        panic!("{told:?}")
+    };
+    assert_eq!(sweep_all(&wing, &BellPolicy { ids_max: 0, ..policy }).await.ids, 0, "0 is any number");
 }
 
 #[tokio::test]

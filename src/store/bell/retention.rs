@@ -15,13 +15,12 @@ use crate::{
         audit::Entry,
         failed,
         retention::{BellPolicy, BellRetention, BellSwept},
+        sqlite,
     },
 };
 
 /// Rows of one sort that a transaction removes at most: it holds the write lock for a few milliseconds.
 const ROWS_MAX: i64 = 500;
-/// Free pages that are given back to the file system after a transaction that removed something.
-const PAGES_BACK: &str = "PRAGMA incremental_vacuum(256)";
 
 /// A candidate: place, kind, when it was received.
 type Candidate = (i64, String, i64);
@@ -35,9 +34,10 @@ impl BellRetention for BellStore {
             Box::pin(async move {
                 let swept = BellSwept {
                     events: events(conn, &policy, now).await?,
-                    ids: delete(conn, sql::retention::FORGET_IDS, policy.ids_millis, now).await?,
-                    quarantine: delete(conn, sql::retention::FORGET_QUARANTINE, policy.quarantine_millis, now).await?,
-                    received: delete(conn, received::sql::FORGET, policy.received_millis, now).await?,
+                    ids: ids(conn, &policy, now).await?,
+                    quarantine: delete(conn, sql::retention::FORGET_QUARANTINE, limit(policy.quarantine_millis, now))
+                        .await?,
+                    received: delete(conn, received::sql::FORGET, limit(policy.received_millis, now)).await?,
                     audit: audit(conn, &auditor, &policy, now).await?,
                 };
                 let tail: i64 =
@@ -54,7 +54,7 @@ impl BellRetention for BellStore {
                     }
                 }
                 if swept.any() {
-                    sqlx::query(PAGES_BACK).fetch_all(conn).await.map_err(failed("give pages back"))?;
+                    sqlite::give_pages_back(conn).await?;
                 }
                 Ok(swept)
             })
@@ -68,15 +68,23 @@ fn limit(span_millis: i64, now: UnixMillis) -> Option<i64> {
     (span_millis > 0).then(|| now.0.saturating_sub(span_millis))
 }
 
-async fn delete(
-    conn: &mut SqliteConnection,
-    statement: &'static str,
-    span_millis: i64,
-    now: UnixMillis,
-) -> Result<u64, StoreError> {
-    let Some(before) = limit(span_millis, now) else { return Ok(0) };
+async fn delete(conn: &mut SqliteConnection, statement: &'static str, before: Option<i64>) -> Result<u64, StoreError> {
+    let Some(before) = before else { return Ok(0) };
     let gone = sqlx::query(statement).bind(before).bind(ROWS_MAX).execute(conn).await;
     Ok(gone.map_err(failed("forget what is old"))?.rows_affected())
+}
+
+/// Those of removed events are told apart by their places, so as many are kept at most as there are places.
+async fn ids(conn: &mut SqliteConnection, policy: &BellPolicy, now: UnixMillis) -> Result<u64, StoreError> {
+    let oldest: Option<(i64, i64, i64)> = sqlx::query_as(sql::retention::OLDEST_ID)
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(failed("look for old ids"))?;
+    let Some((at, seq, tail)) = oldest else { return Ok(0) };
+    let too_many = policy.ids_max > 0 && seq < tail - policy.ids_max;
+    // What was removed together is forgotten together.
+    let before = limit(policy.ids_millis, now).max(too_many.then_some(at + 1));
+    delete(conn, sql::retention::FORGET_IDS, before).await
 }
 
 async fn audit(

@@ -104,8 +104,13 @@ const GROWING: [&str; 18] = [
 /// Indexes that hold what is not over alone: what is leased or waits for a retry, and what waits to be told.
 const OPEN: [&str; 3] = ["INDEX claims_open", "INDEX notices_waiting", "INDEX notice_letters_due"];
 /// Those that walk one from its end, as far as they are asked to; and the one that does so to remove.
-const WALKING: [&str; 4] =
-    [sql::audit::LAST_AUDIT, sql::retention::OLDEST_AUDIT, sql::oversight::ACTIONS, sql::retention::REMOVE_CLAIMS];
+const WALKING: [&str; 5] = [
+    sql::audit::LAST_AUDIT,
+    sql::retention::OLDEST_AUDIT,
+    sql::retention::OLDEST_ID,
+    sql::oversight::ACTIONS,
+    sql::retention::REMOVE_CLAIMS,
+];
 
 #[tokio::test]
 async fn no_statement_walks_a_table_that_grows() {

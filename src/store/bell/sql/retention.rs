@@ -7,11 +7,14 @@ pub(in super::super) const OLDEST_EVENTS: &str =
 pub(in super::super) const CLAIM_STATES: &str =
     "SELECT seq, state FROM claims WHERE consumer = ? AND seq BETWEEN ? AND ?";
 /// Keeps the ids of events that go: now, seq.
-pub(in super::super) const KEEP_IDS: &str = "INSERT INTO removed_ids (origin, event_id, seq, removed_at) \
+pub(in super::super) const KEEP_IDS: &str = "INSERT OR FAIL INTO removed_ids (origin, event_id, seq, removed_at) \
      SELECT origin, event_id, seq, ? FROM events WHERE seq <= ? ON CONFLICT DO NOTHING";
 pub(in super::super) const REMOVE_EVENTS: &str = "DELETE FROM events WHERE seq <= ?";
 /// What is parked stays, for the operator to settle.
 pub(in super::super) const REMOVE_CLAIMS: &str = "DELETE FROM claims WHERE seq <= ? AND state <> 'parked'";
+/// When the id that was kept first was removed, its place, and the log's tail.
+pub(in super::super) const OLDEST_ID: &str =
+    "SELECT removed_at, seq, tail FROM removed_ids CROSS JOIN log ORDER BY removed_at LIMIT 1";
 pub(in super::super) const FORGET_IDS: &str = "DELETE FROM removed_ids WHERE (origin, event_id) IN \
      (SELECT origin, event_id FROM removed_ids WHERE removed_at < ? LIMIT +?)";
 pub(in super::super) const FORGET_QUARANTINE: &str =
@@ -29,6 +32,7 @@ pub(super) const ALL: &[&str] = &[
     KEEP_IDS,
     REMOVE_EVENTS,
     REMOVE_CLAIMS,
+    OLDEST_ID,
     FORGET_IDS,
     FORGET_QUARANTINE,
     OLDEST_AUDIT,
