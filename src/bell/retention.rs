@@ -9,8 +9,11 @@ use crate::{
     store::retention::{BellPolicy, BellRetention},
 };
 
-/// How often it is looked: a busy log gets tens of thousands of events a minute, and what is too many should not fill the disk.
+/// How often it is looked while there is nothing to forget.
 const EVERY: Duration = Duration::from_mins(1);
+/// How soon it is looked again after there was something, and then after twice as long each time: a busy log gets thousands of events
+/// a second, and what gathers for a minute has all who post wait when it goes.
+const SOON: Duration = Duration::from_secs(1);
 /// The first look after a start: what a start has to do comes first.
 const FIRST: Duration = Duration::from_mins(1);
 /// Between two small transactions at least: others write too.
@@ -27,35 +30,38 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Looks every minute, until `shutdown`.
+    /// Looks every minute, and more often while there is something to forget, until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut next = FIRST;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = self.clock.sleep(next) => next = EVERY,
+                () = self.clock.sleep(next) => {}
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = self.sweep() => {}
+                removed = self.sweep() => next = if removed { SOON } else { (next * 2).min(EVERY) },
             }
         }
     }
 
-    async fn sweep(&self) {
+    /// Removes all that is to go, in small steps. Answers whether there was anything.
+    async fn sweep(&self) -> bool {
+        let mut removed = false;
         loop {
             let began = self.clock.boot_time().millis;
             match self.store.sweep(&self.policy, self.clock.now()).await {
                 Ok(swept) if swept.any() => {
+                    removed = true;
                     // As long as it took: half of the time is the others', and the faster events come, the faster they go.
                     let took = Duration::from_millis((self.clock.boot_time().millis - began).unsigned_abs());
                     self.clock.sleep(took.max(PAUSE_MIN)).await;
                 }
-                Ok(_) => return,
+                Ok(_) => return removed,
                 Err(error) => {
                     let error = &error as &(dyn std::error::Error + 'static);
-                    tracing::warn!(error, "old events could not be removed; trying again in a minute");
-                    return;
+                    tracing::warn!(error, "old events could not be removed; trying again within a minute");
+                    return false;
                 }
             }
         }

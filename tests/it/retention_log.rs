@@ -1,16 +1,28 @@
 //! Retention: what is old goes, what a consumer owes stays for its time, and what is told again is still known.
 
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
 use mailbell::{
-    domain::clock::Clock as _,
+    bell::retention::Retention,
+    domain::clock::{Clock as _, UnixMillis},
     store::{
+        StoreError,
         audit::{AuditLog as _, Entry, Verdict},
         log::{EventLog as _, Ingested},
-        retention::{BellPolicy, BellRetention as _, BellSwept},
+        retention::{BellPolicy, BellRetention, BellSwept},
     },
 };
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
-use crate::support::bell::{BellWing, ids, inbound, open};
+use crate::support::{
+    bell::{BellWing, ids, inbound, open},
+    clock::TestClock,
+};
 
 const DAY_MILLIS: i64 = 24 * 3_600_000;
 
@@ -127,6 +139,39 @@ async fn the_ids_of_removed_events_have_a_number_that_they_keep_to() {
         panic!("{told:?}")
     };
     assert_eq!(sweep_all(&wing, &BellPolicy { ids_max: 0, ..policy }).await.ids, 0, "0 is any number");
+}
+
+/// A log that has something to forget at the first look, and notes when it is looked.
+struct Looked(TestClock, Mutex<Vec<i64>>);
+
+#[async_trait]
+impl BellRetention for Looked {
+    async fn sweep(&self, _: &BellPolicy, _: UnixMillis) -> Result<BellSwept, StoreError> {
+        let mut looks = self.1.lock().unwrap();
+        looks.push(self.0.boot_time().millis);
+        Ok(BellSwept { events: u64::from(looks.len() == 1), ..BellSwept::default() })
+    }
+}
+
+#[tokio::test]
+async fn what_was_busy_is_looked_at_again_soon_and_then_less_and_less() {
+    let clock = TestClock::default();
+    let log = Arc::new(Looked(clock.clone(), Mutex::default()));
+    let retention = Retention { store: log.clone(), policy: POLICY, clock: Arc::new(clock.clone()) };
+    let running = tokio::spawn(retention.run(CancellationToken::new()));
+    while log.1.lock().unwrap().len() < 10 {
+        while clock.sleepers() == 0 {
+            tokio::task::yield_now().await;
+        }
+        clock.advance(Duration::from_millis(500));
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+    running.abort();
+    let looks = log.1.lock().unwrap();
+    let between: Vec<i64> = looks.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(between, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
 }
 
 #[tokio::test]
