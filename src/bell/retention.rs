@@ -9,11 +9,13 @@ use crate::{
     store::retention::{BellPolicy, BellRetention},
 };
 
-/// How often it is looked while there is nothing to forget.
+/// How often it is looked while there is little to forget: each look that forgets something is an entry of the audit record.
 const EVERY: Duration = Duration::from_mins(1);
-/// How soon it is looked again after there was something, and then after twice as long each time: a busy log gets thousands of events
-/// a second, and what gathers for a minute has all who post wait when it goes.
+/// How soon it is looked again after many events went, and then after twice as long each time: a busy log gets thousands of them a
+/// second, and what gathers for a minute has all who post wait when it goes.
 const SOON: Duration = Duration::from_secs(1);
+/// Events that are many.
+const MANY: u64 = 500;
 /// The first look after a start: what a start has to do comes first.
 const FIRST: Duration = Duration::from_mins(1);
 /// Between two small transactions at least: others write too.
@@ -30,7 +32,7 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Looks every minute, and more often while there is something to forget, until `shutdown`.
+    /// Looks every minute, and more often while there is much to forget, until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut next = FIRST;
         loop {
@@ -40,28 +42,28 @@ impl Retention {
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                removed = self.sweep() => next = if removed { SOON } else { (next * 2).min(EVERY) },
+                events = self.sweep() => next = if events >= MANY { SOON } else { (next * 2).min(EVERY) },
             }
         }
     }
 
-    /// Removes all that is to go, in small steps. Answers whether there was anything.
-    async fn sweep(&self) -> bool {
-        let mut removed = false;
+    /// Removes all that is to go, in small steps. Answers how many events that were.
+    async fn sweep(&self) -> u64 {
+        let mut events = 0;
         loop {
             let began = self.clock.boot_time().millis;
             match self.store.sweep(&self.policy, self.clock.now()).await {
                 Ok(swept) if swept.any() => {
-                    removed = true;
+                    events += swept.events;
                     // As long as it took: half of the time is the others', and the faster events come, the faster they go.
                     let took = Duration::from_millis((self.clock.boot_time().millis - began).unsigned_abs());
                     self.clock.sleep(took.max(PAUSE_MIN)).await;
                 }
-                Ok(_) => return removed,
+                Ok(_) => return events,
                 Err(error) => {
                     let error = &error as &(dyn std::error::Error + 'static);
                     tracing::warn!(error, "old events could not be removed; trying again within a minute");
-                    return false;
+                    return 0;
                 }
             }
         }
