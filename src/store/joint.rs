@@ -1,30 +1,35 @@
 //! What many ask to have written at the same time becomes a few statements in one transaction.
 //!
 //! What is asked for waits until the writer comes to it, and is then taken as a whole, into the commit that others share too. So
-//! there is no turn to wait for, and no commit that has less in it than there was to write.
+//! there is no turn to wait for, and no commit that has less in it than there was to write. There is no timer: under load batches
+//! form by themselves. What fails among others is tried again alone, so that it fails alone.
 
 use std::{
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
-use super::{Refusal, StoreError, together::or_alone, writer::Writer};
+use super::{Refusal, StoreError, writer::Writer};
 
 /// Those who may wait for the writer; more are refused, as by itself.
 const WAITING_MAX: usize = 4096;
+/// Those who are written together at most: beyond it a commit gains little, and its first caller waits long.
+pub(crate) const TOGETHER_MAX: usize = 256;
+/// Turns of the runtime in which nobody asks that end the gathering: enough for requests that have come to be read and verified.
+const EMPTY_TURNS_MAX: u32 = 4;
 
 /// Writes `all`, and answers for each, in their order.
-pub(crate) type Write<Q, A> =
-    for<'c> fn(&'c mut SqliteConnection, &'c [Arc<Q>]) -> BoxFuture<'c, Result<Vec<A>, StoreError>>;
+type Write<Q, A> =
+    dyn for<'c> Fn(&'c mut SqliteConnection, &'c [Arc<Q>]) -> BoxFuture<'c, Result<Vec<A>, StoreError>> + Send + Sync;
 
 /// Where what is of one kind is written together; clones are the same place. `Q` is what is written, `A` the answer.
 pub(crate) struct Joint<Q, A> {
     writer: Writer,
-    write: Write<Q, A>,
+    write: Arc<Write<Q, A>>,
     waiting: Arc<Mutex<Vec<Waiting<Q, A>>>>,
 }
 
@@ -41,13 +46,19 @@ struct Taken<Q, A> {
 
 impl<Q, A> Clone for Joint<Q, A> {
     fn clone(&self) -> Self {
-        Self { writer: self.writer.clone(), write: self.write, waiting: self.waiting.clone() }
+        Self { writer: self.writer.clone(), write: self.write.clone(), waiting: self.waiting.clone() }
     }
 }
 
 impl<Q: Send + Sync + 'static, A: Send + 'static> Joint<Q, A> {
-    pub(crate) fn new(writer: Writer, write: Write<Q, A>) -> Self {
-        Self { writer, write, waiting: Arc::default() }
+    pub(crate) fn new<F>(writer: Writer, write: F) -> Self
+    where
+        F: for<'c> Fn(&'c mut SqliteConnection, &'c [Arc<Q>]) -> BoxFuture<'c, Result<Vec<A>, StoreError>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        Self { writer, write: Arc::new(write), waiting: Arc::default() }
     }
 
     /// Asks for `one` to be written: that is done when this returns, and the future answers once it is on the disk. Dropping
@@ -60,7 +71,7 @@ impl<Q: Send + Sync + 'static, A: Send + 'static> Joint<Q, A> {
     fn ask(&self, one: Q) -> Result<oneshot::Receiver<Result<A, StoreError>>, StoreError> {
         let (answer, answered) = oneshot::channel();
         let first = {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = self.waiting();
             if waiting.len() >= WAITING_MAX {
                 return Err(StoreError::Refused(Refusal::Overloaded));
             }
@@ -68,52 +79,84 @@ impl<Q: Send + Sync + 'static, A: Send + 'static> Joint<Q, A> {
             waiting.len() == 1
         };
         if first {
-            let place = self.clone();
-            // In a task of its own: whoever asked first may go away.
-            tokio::spawn(async move { place.write_what_waits().await });
+            self.begin();
         }
         Ok(answered)
     }
 
+    /// Has what waits written, in a task of its own: whoever asked first may go away.
+    fn begin(&self) {
+        let place = self.clone();
+        tokio::spawn(async move {
+            place.gather().await;
+            place.write_what_waits().await;
+        });
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting<Q, A>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets those who are about to ask do so, until a few turns bring no more. A turn ends when all that was ready to run has run,
+    /// so who asks alone waits for microseconds.
+    async fn gather(&self) {
+        let (mut empty_turns, mut waiting) = (0, 1);
+        while empty_turns < EMPTY_TURNS_MAX && waiting < TOGETHER_MAX {
+            tokio::task::yield_now().await;
+            let before = mem::replace(&mut waiting, self.waiting().len());
+            empty_turns = if waiting > before { 0 } else { empty_turns + 1 };
+        }
+    }
+
     fn take(&self) -> Taken<Q, A> {
-        let waiting = mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        let (all, answers) = waiting.into_iter().map(|Waiting { one, answer }| (one, answer)).unzip();
+        let mut waiting = self.waiting();
+        let now = waiting.len().min(TOGETHER_MAX);
+        let later = waiting.split_off(now);
+        let now = mem::replace(&mut *waiting, later);
+        if !waiting.is_empty() {
+            self.begin();
+        }
+        let (all, answers) = now.into_iter().map(|Waiting { one, answer }| (one, answer)).unzip();
         Taken { all, answers }
     }
 
     async fn write_what_waits(self) {
-        let (write, taken) = (self.write, Arc::new(Mutex::new(None)));
+        let (write, taken) = (self.write.clone(), Arc::new(Mutex::new(None)));
         let (place, taking) = (self.clone(), taken.clone());
         let written = self.writer.write_as_usual(move |conn| {
             // Where the transaction fails and this is tried again, it is the same.
             let mut taking = taking.lock().unwrap_or_else(PoisonError::into_inner);
             let all = taking.get_or_insert_with(|| place.take()).all.clone();
+            let write = write.clone();
             Box::pin(async move { write(conn, &all).await })
         });
         let written = written.await;
         // What the writer refused was not taken.
         let taken = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Taken { all, answers } = taken.unwrap_or_else(|| self.take());
-        let endings = or_alone(all, written, |some| commit(&self.writer, write, some)).await;
-        for (answer, ending) in answers.into_iter().zip(endings) {
+        for (answer, ending) in answers.into_iter().zip(self.endings(all, written).await) {
             // Whoever no longer listens has lost the answer, and nothing else.
             let _ = answer.send(ending);
         }
     }
-}
 
-async fn commit<Q: Send + Sync + 'static, A: Send + 'static>(
-    writer: &Writer,
-    write: Write<Q, A>,
-    all: Vec<Arc<Q>>,
-) -> Result<Vec<A>, StoreError> {
-    let all: Arc<[Arc<Q>]> = all.into();
-    writer
-        .write_as_usual(move |conn| {
-            let all = all.clone();
-            Box::pin(async move { write(conn, &all).await })
-        })
-        .await
+    /// What became of each of `all`, where `written` became of them together. Where the disk has failed, nothing is tried again.
+    async fn endings(&self, all: Vec<Arc<Q>>, written: Result<Vec<A>, StoreError>) -> Vec<Result<A, StoreError>> {
+        match written {
+            Ok(written) => written.into_iter().map(Ok).collect(),
+            Err(error) if all.len() == 1 || error.is_disk_failure() => all.iter().map(|_| Err(error.clone())).collect(),
+            Err(_) => join_all(all.into_iter().map(|one| self.write_alone(one))).await,
+        }
+    }
+
+    async fn write_alone(&self, one: Arc<Q>) -> Result<A, StoreError> {
+        let (write, one) = (self.write.clone(), Arc::new([one]));
+        let written = self.writer.write_as_usual(move |conn| {
+            let (write, one) = (write.clone(), one.clone());
+            Box::pin(async move { write(conn, &*one).await })
+        });
+        written.await?.pop().ok_or(StoreError::Refused(Refusal::Closed))
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use futures::future::join_all;
 use tokio::sync::oneshot;
 
 use super::{Refusal, StoreError};
@@ -85,39 +84,6 @@ impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
             });
         }
         answered.await.unwrap_or(Err(StoreError::Refused(Refusal::Closed)))
-    }
-}
-
-/// Writes `all` in one go; where that fails, each by itself, so that a poisonous one fails alone. `write` answers for each that it is
-/// given, in their order. Where the disk has failed, nothing is tried again.
-pub(crate) async fn together_or_alone<Q: Clone, A, F>(
-    all: Vec<Q>,
-    write: impl Fn(Vec<Q>) -> F,
-) -> Vec<Result<A, StoreError>>
-where
-    F: Future<Output = Result<Vec<A>, StoreError>>,
-{
-    let written = write(all.clone()).await;
-    or_alone(all, written, write).await
-}
-
-/// The same, where `written` came of writing `all` in one go.
-pub(super) async fn or_alone<Q, A, F>(
-    all: Vec<Q>,
-    written: Result<Vec<A>, StoreError>,
-    write: impl Fn(Vec<Q>) -> F,
-) -> Vec<Result<A, StoreError>>
-where
-    F: Future<Output = Result<Vec<A>, StoreError>>,
-{
-    match written {
-        Ok(written) => written.into_iter().map(Ok).collect(),
-        Err(error) if all.len() == 1 || error.is_disk_failure() => all.iter().map(|_| Err(error.clone())).collect(),
-        Err(_) => {
-            let first = |one: Vec<A>| one.into_iter().next().ok_or(StoreError::Refused(Refusal::Closed));
-            let endings = join_all(all.into_iter().map(|one| write(vec![one]))).await;
-            endings.into_iter().map(|ending| ending.and_then(first)).collect()
-        }
     }
 }
 

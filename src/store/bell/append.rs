@@ -1,13 +1,9 @@
-//! Appends to the log: what many posters bring at once becomes one statement in one transaction.
-//!
-//! Posts queue; the task here drains what has queued, hands it to the writer as one piece, and answers each poster after
-//! the commit. While it commits, the next ones queue, so under load batches form by themselves, without a timer. A batch
-//! that fails is handed over again post by post, so that a poisonous one fails alone.
+//! Appends to the log: what many posters bring at once becomes one statement in one transaction (see [`joint`](crate::store::joint)).
 
 use std::{collections::HashSet, sync::Arc};
 
 use sqlx::SqliteConnection;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     audit::{Auditor, End},
@@ -27,23 +23,15 @@ use crate::{
         Refusal, StoreError,
         audit::Entry,
         failed,
+        joint::Joint,
         log::Ingested,
         received::{NewMessage, Told},
-        together::together_or_alone,
         writer::Writer,
     },
 };
 
-/// Posts that may wait; more are refused, and their senders try again later. An event is a few KiB, so this is
-/// memory of tens of MiB at worst.
-const QUEUE_MAX: usize = 4096;
 /// What the messages that wait bring may weigh together, in KiB: 64 MiB, five of the largest.
 const MESSAGES_KIB_MAX: u32 = 64 << 10;
-/// Posts that share a commit at most: beyond it a batch gains little and its first poster waits long.
-pub(super) const BATCH_MAX: usize = 256;
-/// Turns of the runtime without a new post that end the gathering of a batch: enough for requests that have come to be read
-/// and verified.
-const EMPTY_TURNS_MAX: u32 = 8;
 /// What one poster brings: taken whole or not at all.
 #[derive(Clone)]
 pub(super) struct Post {
@@ -96,81 +84,37 @@ impl Post {
     }
 }
 
+/// A post that waits.
 struct Waiting {
     post: Arc<Post>,
     /// Given back when the post is answered.
     #[expect(dead_code, reason = "it is held, and not looked at")]
     room: OwnedSemaphorePermit,
-    answer: oneshot::Sender<Result<Ending, StoreError>>,
 }
 
-/// A handle to the task that appends; clones share it, and it ends with the last.
+/// Where posts are appended; clones are the same place.
 #[derive(Clone)]
 pub(super) struct Appender {
-    queue: mpsc::Sender<Waiting>,
+    posts: Joint<Waiting, Ending>,
     /// For the messages that wait, in KiB.
     room: Arc<Semaphore>,
 }
 
 impl Appender {
-    pub(super) fn start(writer: Writer, auditor: Auditor) -> Self {
-        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        tokio::spawn(append_all(writer, auditor, waiting));
-        Self { queue, room: Arc::new(Semaphore::new(MESSAGES_KIB_MAX as usize)) }
+    pub(super) fn new(writer: Writer, auditor: Auditor) -> Self {
+        let posts = Joint::new(writer, move |conn, all: &[Arc<Waiting>]| {
+            let (posts, auditor): (Vec<_>, _) = (all.iter().map(|one| one.post.clone()).collect(), auditor.clone());
+            Box::pin(async move { insert_on_record(conn, &auditor, &posts).await })
+        });
+        Self { posts, room: Arc::new(Semaphore::new(MESSAGES_KIB_MAX as usize)) }
     }
 
     /// Answers once `post` is on disk. Dropping the returned future does not take it back.
     pub(super) async fn append(&self, post: Post) -> Result<Ending, StoreError> {
-        let (answer, answered) = oneshot::channel();
         let room = self.room.clone().try_acquire_many_owned(post.weight_kib());
         let room = room.map_err(|_| StoreError::Refused(Refusal::Overloaded))?;
-        self.queue.try_send(Waiting { post: Arc::new(post), room, answer }).map_err(|refused| {
-            StoreError::Refused(match refused {
-                mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => Refusal::Closed,
-            })
-        })?;
-        answered.await.unwrap_or(Err(StoreError::Refused(Refusal::Closed)))
+        self.posts.write(Waiting { post: Arc::new(post), room }).await
     }
-}
-
-async fn append_all(writer: Writer, auditor: Auditor, mut waiting: mpsc::Receiver<Waiting>) {
-    let mut batch = Vec::with_capacity(BATCH_MAX);
-    while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        gather(&mut waiting, &mut batch).await;
-        let posts = batch.iter().map(|one| one.post.clone()).collect();
-        let endings = together_or_alone(posts, |some| write(&writer, &auditor, some)).await;
-        for (one, ending) in batch.drain(..).zip(endings) {
-            // A poster that no longer listens has lost the answer, not the events.
-            let _ = one.answer.send(ending);
-        }
-    }
-}
-
-/// Lets posters that are about to queue do so, until a few turns bring no more. A turn ends when all that was ready to run
-/// has run, so a lone poster waits for microseconds.
-async fn gather(waiting: &mut mpsc::Receiver<Waiting>, batch: &mut Vec<Waiting>) {
-    let mut empty_turns = 0;
-    while empty_turns < EMPTY_TURNS_MAX && batch.len() < BATCH_MAX {
-        empty_turns += 1;
-        tokio::task::yield_now().await;
-        while batch.len() < BATCH_MAX
-            && let Ok(one) = waiting.try_recv()
-        {
-            batch.push(one);
-            empty_turns = 0;
-        }
-    }
-}
-
-async fn write(writer: &Writer, auditor: &Auditor, posts: Vec<Arc<Post>>) -> Result<Vec<Ending>, StoreError> {
-    let (posts, auditor): (Arc<[Arc<Post>]>, _) = (posts.into(), auditor.clone());
-    writer
-        .write(move |conn| {
-            let (posts, auditor) = (posts.clone(), auditor.clone());
-            Box::pin(async move { insert_on_record(conn, &auditor, &posts).await })
-        })
-        .await
 }
 
 /// Appends `posts` in the transaction of `conn`, with the entry of the audit record that says so.

@@ -125,14 +125,15 @@ impl BellStore {
             .map_err(|source| OpenError::Open { path: path.display().to_string(), source })?;
         let key_file = path.with_file_name(AUDIT_KEY_FILE);
         let auditor = audit_key(&key_file, ids).map(Auditor::new).map_err(|source| OpenError::AuditKey { source })?;
-        let appender = Appender::start(database.writer.clone(), auditor.clone());
+        let appender = Appender::new(database.writer.clone(), auditor.clone());
+        let calls = auditor.calls(database.writer.clone());
         Ok(Self {
             database,
             appender,
             log_id,
             frontiers: Arc::default(),
             auditor,
-            calls: Calls::default(),
+            calls,
             looks: Looks::default(),
             path: path.to_owned(),
         })

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use sqlx::SqliteConnection;
 
 use super::{
-    append::{BATCH_MAX, EventRow, Post},
+    append::{EventRow, Post},
     sql,
 };
 use crate::{
@@ -18,14 +18,16 @@ use crate::{
 
 /// Values of a row.
 const COLUMNS: usize = 13;
+/// Rows of a statement at most.
+pub(super) const ROWS_MAX: usize = 256;
 
 /// The text for each number of rows that a statement has room for: 1 to 16, then 32, 48 and so on.
 pub(super) static INSERTS: LazyLock<Vec<String>> = LazyLock::new(|| sizes().map(sql::log::insert_events).collect());
 
-/// One statement takes any batch of [`BATCH_MAX`] rows: it has room for a multiple of [`CHUNK`], and leaves empty what is not
+/// One statement takes any batch of up to [`ROWS_MAX`] rows: it has room for a multiple of [`CHUNK`], and leaves empty what is not
 /// needed. How many of `rows` rows the next statement inserts, how many more it has room for, and its text.
 pub(super) fn chunk(rows: usize) -> (usize, usize, &'static str) {
-    let len = rows.min(BATCH_MAX);
+    let len = rows.min(ROWS_MAX);
     let chunks = len.div_ceil(CHUNK);
     let (room, place) = if chunks < 2 { (len, len - 1) } else { (chunks * CHUNK, CHUNK + chunks - 2) };
     (len, room - len, INSERTS[place].as_str())

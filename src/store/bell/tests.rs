@@ -4,7 +4,6 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, Row as _, SqlSafeS
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    append,
     claims::Consumer,
     look, rows,
     select::{Claimant, Select, freed, unclaimed},
@@ -73,11 +72,11 @@ async fn every_statement_is_prepared() {
 
 #[test]
 fn one_statement_takes_any_batch() {
-    for rows in 1..=append::BATCH_MAX {
+    for rows in 1..=rows::ROWS_MAX {
         let (len, room, text) = rows::chunk(rows);
         assert_eq!((len, text.matches("(?").count()), (rows, len + room));
     }
-    assert_eq!(rows::chunk(append::BATCH_MAX + 1).0, append::BATCH_MAX);
+    assert_eq!(rows::chunk(rows::ROWS_MAX + 1).0, rows::ROWS_MAX);
 }
 
 /// Tables that grow with what happens, and the names that statements give them.

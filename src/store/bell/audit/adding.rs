@@ -18,8 +18,8 @@ use crate::{
         StoreError,
         audit::Entry,
         failed,
+        joint::Joint,
         many::{self, Many},
-        together::{Together, together_or_alone},
         writer::Writer,
     },
 };
@@ -27,8 +27,8 @@ use crate::{
 /// The statement for each number of entries.
 pub(in super::super) static ADDS: Many = Many::new(|| many::sizes().map(sql::audit::add_audit).collect());
 
-/// What is told of by itself, rather than in the transaction of what it tells.
-pub(in super::super) type Calls = Together<(Entry, UnixMillis), Result<i64, StoreError>>;
+/// What is told of by itself, rather than in the transaction of what it tells; each is answered with the id of its entry.
+pub(in super::super) type Calls = Joint<(Entry, UnixMillis), i64>;
 
 /// An entry as it is added.
 struct Row {
@@ -98,24 +98,17 @@ impl Auditor {
         Ok(end.0)
     }
 
-    /// Adds `entries` in a transaction, and answers with their ids; those that cannot be added together are added one by one,
-    /// so that one that fails does so alone.
-    pub(super) async fn add(self, writer: Writer, entries: Vec<(Entry, UnixMillis)>) -> Vec<Result<i64, StoreError>> {
-        let entries = entries.into_iter().map(Arc::new).collect();
-        together_or_alone(entries, |some| self.commit(&writer, some)).await
-    }
-
-    async fn commit(&self, writer: &Writer, entries: Vec<Arc<(Entry, UnixMillis)>>) -> Result<Vec<i64>, StoreError> {
+    /// Where calls that end together are told of together.
+    pub(in super::super) fn calls(&self, writer: Writer) -> Calls {
         let auditor = self.clone();
-        let added = writer.write(move |conn| {
-            let (auditor, entries) = (auditor.clone(), entries.clone());
+        Joint::new(writer, move |conn, entries: &[Arc<(Entry, UnixMillis)>]| {
+            let auditor = auditor.clone();
             Box::pin(async move {
                 let entries: Vec<_> = entries.iter().map(|one| (&one.0, one.1)).collect();
                 let end = end(conn).await?;
                 let last = auditor.record_all(conn, end, &entries).await?;
                 Ok((end.0 + 1..=last).collect())
             })
-        });
-        added.await
+        })
     }
 }

@@ -144,10 +144,7 @@ fn takes(filter: &AuditFilter, what: &str, row: &Row) -> bool {
 #[async_trait]
 impl AuditLog for BellStore {
     async fn record(&self, entry: Entry, now: UnixMillis) -> Result<i64, StoreError> {
-        let (auditor, writer) = (self.auditor.clone(), self.database.writer.clone());
-        // Whoever waits for the commit before this one shares the next.
-        let calls = self.calls.ask((entry, now), move |entries| async move { Ok(auditor.add(writer, entries).await) });
-        calls.await?
+        self.calls.write((entry, now)).await
     }
 
     async fn entries(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<(Vec<Row>, i64), StoreError> {
