@@ -77,8 +77,8 @@
 //!
 //! A mail comes in by SMTP or LMTP. [`mail::reception`] reads the MIME, and in one transaction, whose commit many share, stores the
 //! message with its raw bytes ([`mail::blobs`]; large ones are in a file first), finds its thread and owes an `inbound` event to
-//! every webhook that wants it. What comes at the same time is stored by the same statements (`store::joint`). Only then does the
-//! peer read `250`.
+//! every webhook that wants it. What comes at the same time is stored by the same statements (`store::joint`), and while they are
+//! flushed the next commit is made (`store::flushes`). Only after that does the peer read `250`.
 //!
 //! [`mail::webhooks`] claims the line (one endpoint, one mailbox), signs the stored bytes and posts them, for 24 hours of
 //! running time before they become a dead letter. What our own receiver is owed of a line goes together, as an array; others get
@@ -178,7 +178,8 @@
 //!   disk answers 503 and 452 and goes on later; a disk that fails at a commit ends the process.
 //! - Every commit is on disk when it is answered, but for one that holds leases alone ([`store::leases::Claim::on_disk`]): a power
 //!   loss ends a lease anyway, and whatever is done under it is a commit of its own. A power loss takes the newest commits alone.
-//! - `seq` rises in commit order, may skip, never repeats.
+//! - `seq` rises in commit order, may skip, never repeats. Who reads may see what is not on disk yet (`store::flushes`), so the
+//!   first term of a boot skips places.
 //! - A keeper whose term is over writes nothing to `mail.db` and sends nothing, whatever it was at.
 //! - The bell may ring for nothing and may miss a beat; correctness never depends on it.
 //! - A consumer is rows above a low-water mark below which all is acked or parked. A filter narrows one call and skips

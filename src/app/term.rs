@@ -96,7 +96,7 @@ impl Term {
         let operator_token = tokens::for_the_operator(&operator, &*bell.store, &**clock, ids).await?;
         // Our receiver knows the secret before the service signs with it.
         let own_secret = own_secret(bell).await?;
-        let epoch = bell.store.begin_term().await?;
+        let epoch = bell.store.begin_term(&clock.boot_time().boot_id).await?;
 
         let listeners = Listeners::bind(&loaded, busy).await?;
         let heritage = Heritage::of(config, listeners.bound().map_err(StartError::Socket)?);

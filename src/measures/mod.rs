@@ -54,6 +54,7 @@ struct Counts {
     smtp_refusals: Family<Labels, Counter>,
     mail_out: Family<Labels, Counter>,
     commit_seconds: Times,
+    flush_seconds: Times,
     /// Sources that have a label of their own.
     sources: Mutex<BTreeSet<String>>,
 }
@@ -78,6 +79,7 @@ impl Counts {
             smtp_refusals: Family::default(),
             mail_out: Family::default(),
             commit_seconds: times(),
+            flush_seconds: times(),
             sources: Mutex::default(),
         };
         let mut registry = Registry::default();
@@ -96,6 +98,7 @@ impl Counts {
         table::register(&mut registry, "smtp_refusals", counts.smtp_refusals.clone());
         table::register(&mut registry, "mail_out", counts.mail_out.clone());
         table::register(&mut registry, "store_commit_seconds", counts.commit_seconds.clone());
+        table::register(&mut registry, "store_flush_seconds", counts.flush_seconds.clone());
         Self { registry, ..counts }
     }
 
@@ -191,6 +194,11 @@ pub fn smtp_refusal(status: &'static str) {
 /// A message was tried for a recipient.
 pub fn mail_out(result: &'static str) {
     COUNTS.mail_out.get_or_create(&vec![("result", result.to_owned())]).inc();
+}
+
+/// Commits were brought to the disk.
+pub fn flush(database: &'static str, took: Duration) {
+    COUNTS.flush_seconds.get_or_create(&vec![("database", database.to_owned())]).observe(took.as_secs_f64());
 }
 
 /// A transaction was committed.

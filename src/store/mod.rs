@@ -13,6 +13,7 @@ pub mod closing;
 pub mod console;
 pub mod deliveries;
 pub mod domains;
+mod flushes;
 pub mod hosted;
 pub(crate) mod joint;
 pub mod keys;

@@ -13,7 +13,15 @@ use sqlx::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{StoreError, checkpoints::Checkpoints, failed, readers::Readers, term::Term, writer::Writer};
+use super::{
+    StoreError,
+    checkpoints::Checkpoints,
+    failed,
+    flushes::Flushes,
+    readers::Readers,
+    term::Term,
+    writer::{Beside, Writer},
+};
 
 /// How long a write waits for another process's before it is refused.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -122,8 +130,7 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         .filename(path)
         .create_if_missing(false)
         .journal_mode(SqliteJournalMode::Wal)
-        // FULL: a commit that was answered is on disk. Under load the group commit makes it cost nearly nothing. The writer
-        // says what goes without.
+        // FULL: a commit that was answered is on disk. The writer goes without, and has its log flushed before it answers.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
@@ -144,7 +151,7 @@ pub(crate) async fn open(
     disk_failed: CancellationToken,
 ) -> Result<Database, OpenError> {
     let conn = connect(path, migrations, schema).await?;
-    Ok(database(path, conn, None, disk_failed))
+    database(path, conn, None, disk_failed).await
 }
 
 /// Opens the database at `path` for the keeper alone, and begins its term there.
@@ -156,7 +163,7 @@ pub(crate) async fn open_for_a_term(
     let mut conn = connect(path, migrations, Schema::Migrate).await?;
     let term =
         Term::begin(&mut conn).await.map_err(|source| OpenError::Open { path: path.display().to_string(), source })?;
-    Ok((database(path, conn, Some(term.clone()), disk_failed), term))
+    Ok((database(path, conn, Some(term.clone()), disk_failed).await?, term))
 }
 
 pub(super) async fn connect(path: &Path, migrations: &Migrator, schema: Schema) -> Result<SqliteConnection, OpenError> {
@@ -182,12 +189,23 @@ pub(super) async fn connect(path: &Path, migrations: &Migrator, schema: Schema) 
     Ok(conn)
 }
 
-fn database(path: &Path, conn: SqliteConnection, term: Option<Term>, disk_failed: CancellationToken) -> Database {
-    let options = options(path);
-    let (checkpoints, readers) = (Checkpoints::start(options.clone()), Readers::new(options));
+/// The database of `conn`, which commits without waiting for the disk from here on: [`Flushes`] wait for it.
+async fn database(
+    path: &Path,
+    mut conn: SqliteConnection,
+    term: Option<Term>,
+    disk_failed: CancellationToken,
+) -> Result<Database, OpenError> {
+    let opening = |source| OpenError::Open { path: path.display().to_string(), source: failed("open it")(source) };
+    sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut conn).await.map_err(opening)?;
     // A keeper alone begins a term, and only in mail.db.
     let name = if term.is_some() { "mail" } else { "bell" };
-    Database { writer: Writer::start(name, conn, term, Some(checkpoints), disk_failed), readers }
+    let flushes = Flushes::start(name, path, disk_failed.clone());
+    let flushes = flushes.map_err(|error| opening(sqlx::Error::Io(error)))?;
+    let options = options(path);
+    let beside = Beside { flushes, checkpoints: Checkpoints::start(options.clone()) };
+    let writer = Writer::start(name, conn, term, Some(beside), disk_failed);
+    Ok(Database { writer, readers: Readers::new(options) })
 }
 
 /// Gives some of the pages that are free back to the file system, where there are more than is good. For the transaction that

@@ -9,12 +9,12 @@
 //! Why one writer: SQLite has one write lock. Callers that fight for it wait in its busy handler; callers in a queue
 //! share one fsync.
 //!
-//! # What waits for no disk
+//! # When a commit is answered
 //!
-//! A commit is on the disk when it is answered, with one exception: [`Lasts::ThisBoot`]. What is written so lies in the
-//! write-ahead log, in the kernel's memory, so that a process that is killed loses nothing of it. A power loss may take it, and
-//! then takes the newest commits alone: SQLite reads the log up to the first frame that is not whole, and the next commit of
-//! any process that waits for the disk takes all before it there too. A batch in which anything else stands waits for the disk.
+//! Once it is on the disk, to which [`flushes`](super::flushes) bring it while the next one is made. With one exception, which is
+//! answered at once: [`Lasts::ThisBoot`]. What is written so lies in the write-ahead log, in the kernel's memory, so that a process
+//! that is killed loses nothing of it. A power loss may take it, and then takes the newest commits alone; the next flush of
+//! any process takes all before it to the disk too.
 //!
 //! It is for a lease, which a power loss ends anyway, and for what is written with one. After a power loss that took it, the
 //! event is free, as it would have been; its attempt is not counted, and nothing else shows that there was a lease: the entry
@@ -39,6 +39,7 @@ use super::{
     Refusal, StoreError,
     checkpoints::{self, Checkpoints},
     failed,
+    flushes::Flushes,
     term::Term,
 };
 use crate::measures;
@@ -62,17 +63,6 @@ pub(crate) enum Lasts {
     ThisBoot,
     /// Over a power loss as well.
     OnDisk,
-}
-
-impl Lasts {
-    /// Begins a transaction whose commit is so. SQLite takes the word outside of a transaction alone, and takes it while it
-    /// compiles it: so this is compiled each time, where a statement that is kept would do nothing the second time.
-    fn begin(self) -> &'static str {
-        match self {
-            Self::ThisBoot => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
-            Self::OnDisk => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
-        }
-    }
 }
 
 struct Piece<T, F> {
@@ -114,6 +104,12 @@ where
     }
 }
 
+/// What goes on beside the writer of a database that lies in a file. Without it, a commit is answered as SQLite makes it.
+pub(super) struct Beside {
+    pub(super) flushes: Flushes,
+    pub(super) checkpoints: Checkpoints,
+}
+
 /// A handle to a database's writer; clones share it.
 #[derive(Clone)]
 pub(crate) struct Writer {
@@ -146,17 +142,17 @@ impl Writer {
     /// Starts a writer that owns `conn`. It ends when the last handle is dropped, or when the disk fails at a commit: then it
     /// cancels `disk_failed`, and the process must end, because what reached the disk is no longer known. With a `term`, it
     /// writes only while that holds.
-    /// `name` is the database's in what is counted; `checkpoints` are told of commits.
+    /// `name` is the database's in what is counted; `beside` is told of commits.
     pub(super) fn start(
         name: &'static str,
         conn: SqliteConnection,
         term: Option<Term>,
-        checkpoints: Option<Checkpoints>,
+        beside: Option<Beside>,
         disk_failed: CancellationToken,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let commits = Arc::<Commits>::default();
-        let session = Session { conn, lasts: None, term, checkpoints, commits: commits.clone() };
+        let session = Session { conn, term, beside, commits: commits.clone() };
         tokio::spawn(write_all(name, session, waiting, disk_failed));
         Self { queue, commits }
     }
@@ -236,10 +232,8 @@ impl Writer {
 /// The writer's connection, and what it knows of it.
 struct Session {
     conn: SqliteConnection,
-    /// What its commits last, as it was last told; none where that is not sure.
-    lasts: Option<Lasts>,
     term: Option<Term>,
-    checkpoints: Option<Checkpoints>,
+    beside: Option<Beside>,
     commits: Arc<Commits>,
 }
 
@@ -258,10 +252,10 @@ async fn write_all(
             for piece in batch.drain(..) {
                 let mut alone = vec![piece];
                 ending = session.commit(&mut alone).await;
-                finish(&mut alone, &ending);
+                session.answer(&mut alone, &ending).await;
             }
         }
-        finish(&mut batch, &ending);
+        session.answer(&mut batch, &ending).await;
         if let Err(error) = &ending
             && error.is_disk_failure()
         {
@@ -274,7 +268,8 @@ async fn write_all(
         }
         session.checkpoint().await;
     }
-    if let Some(checkpoints) = session.checkpoints {
+    if let Some(Beside { flushes, checkpoints }) = session.beside {
+        flushes.end().await;
         checkpoints.end().await;
     }
     if let Err(error) = session.conn.close().await {
@@ -288,7 +283,7 @@ impl Session {
     async fn commit(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
         // What outlasts most of what is in it.
         let lasts = batch.iter().map(|piece| piece.lasts()).max().unwrap_or(Lasts::OnDisk);
-        self.begin(lasts).await?;
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.conn).await.map_err(failed("begin a transaction"))?;
         let done = self.run(batch).await;
         if done.is_ok() {
             self.commits.count(lasts);
@@ -298,24 +293,28 @@ impl Session {
         done
     }
 
+    /// Answers at once what need not wait for the disk, and the rest after the next flush.
+    async fn answer(&self, batch: &mut Vec<Box<dyn Work>>, ending: &Result<(), StoreError>) {
+        match &self.beside {
+            Some(beside) if ending.is_ok() => {
+                let (mut later, mut now): (Vec<_>, Vec<_>) =
+                    batch.drain(..).partition(|piece| piece.lasts() == Lasts::OnDisk);
+                finish(&mut now, ending);
+                if !later.is_empty() {
+                    beside.flushes.after_next(Box::new(move |ending| finish(&mut later, &ending))).await;
+                }
+            }
+            _ => finish(batch, ending),
+        }
+    }
+
     /// Ends a checkpoint, where it is time for that: after the answers, so that whoever waits waits for the next commit alone.
     async fn checkpoint(&mut self) {
-        if self.checkpoints.as_mut().is_some_and(Checkpoints::committed)
+        if self.beside.as_mut().is_some_and(|beside| beside.checkpoints.committed())
             && let Err(error) = checkpoints::checkpoint(&mut self.conn).await
         {
             tracing::debug!(%error, "no checkpoint");
         }
-    }
-
-    async fn begin(&mut self, lasts: Lasts) -> Result<(), StoreError> {
-        let doing = failed("begin a transaction");
-        if self.lasts == Some(lasts) {
-            return sqlx::query("BEGIN IMMEDIATE").execute(&mut self.conn).await.map_err(doing).map(drop);
-        }
-        self.lasts = None;
-        sqlx::raw_sql(lasts.begin()).execute(&mut self.conn).await.map_err(doing)?;
-        self.lasts = Some(lasts);
-        Ok(())
     }
 
     async fn run(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {

@@ -372,7 +372,7 @@ async fn whose_term_is_over_tells_nobody_and_what_gathers_fast_is_limited() {
     let all: usize = receiver.hits().iter().map(|hit| kinds(hit).len()).sum();
     assert_eq!(all, 20, "none is lost");
 
-    told.house.bell().store.begin_term().await.unwrap();
+    told.house.bell().store.begin_term("boot").await.unwrap();
     told.happens(vec![bounce(99, "eve@example.com")]).await;
     told.pass(300).await;
     assert_eq!(receiver.hits().len(), 13);

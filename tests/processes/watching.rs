@@ -123,6 +123,7 @@ async fn the_numbers_tell_what_happened_and_nothing_of_whose_it_was() {
     assert!(counted(&numbers, "log_head").is_some_and(|head| head >= 3.0), "places may skip");
     assert!(counted(&numbers, "store_commit_seconds_count{database=\"bell\"}").is_some_and(|commits| commits > 0.0));
     assert!(counted(&numbers, "store_commit_seconds_count{database=\"mail\"}").is_some_and(|commits| commits > 0.0));
+    assert!(counted(&numbers, "store_flush_seconds_count{database=\"bell\"}").is_some_and(|flushes| flushes > 0.0));
     assert!(counted(&numbers, "disk_free_bytes").is_some_and(|bytes| bytes > 0.0));
     for planted in ["@", "planted", "customer.test", "mailbell.test", SOURCE_SECRET, "nowhere"] {
         assert!(!text.contains(planted), "{planted} is in\n{text}");

@@ -70,6 +70,9 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/bell/migr
 /// The file beside the database that holds the key of the audit record's chain, or links to the file that does.
 pub const AUDIT_KEY_FILE: &str = "audit.key";
 
+/// Places that the first term of a boot skips: more than there can be events whose senders wait for an answer.
+const PLACES_SKIPPED: i64 = 1_000_000;
+
 /// Looks `bell.db` over, without changing anything.
 pub async fn survey(path: &Path) -> Result<Survey, StoreError> {
     let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
@@ -139,10 +142,25 @@ impl BellStore {
         })
     }
 
-    /// Begins a keeper's term, and answers its epoch. Every process writes to this database, so an epoch fences nothing here:
-    /// it tells the terms apart.
-    pub async fn begin_term(&self) -> Result<i32, StoreError> {
-        self.database.writer.write(|conn| Box::pin(async move { term::raise(conn).await })).await
+    /// Begins a keeper's term in this boot of the machine, and answers its epoch. Every process writes to this database, so an epoch
+    /// fences nothing here: it tells the terms apart.
+    ///
+    /// The first term of a boot skips places in the log, and whatever else is numbered: a power loss may have taken events that
+    /// somebody has seen, and with their places given again, a cursor would pass by what comes next.
+    pub async fn begin_term(&self, boot_id: &str) -> Result<i32, StoreError> {
+        let boot_id = boot_id.to_owned();
+        let begun = self.database.writer.write(move |conn| {
+            let boot_id = boot_id.clone();
+            Box::pin(async move {
+                let boot = sqlx::query(sql::log::SET_BOOT).bind(boot_id).execute(&mut *conn).await;
+                if boot.map_err(failed("note the boot"))?.rows_affected() > 0 {
+                    let skip = sqlx::query(sql::log::SKIP).bind(PLACES_SKIPPED).execute(&mut *conn).await;
+                    skip.map_err(failed("skip some places"))?;
+                }
+                term::raise(conn).await
+            })
+        });
+        begun.await
     }
 
     /// The epoch of the latest keeper's term, 0 before the first.

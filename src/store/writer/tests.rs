@@ -1,92 +1,110 @@
-//! What a batch lasts, and how it fails.
+//! When a batch is answered, and how it fails.
 
+use futures::poll;
 use sqlx::ConnectOptions as _;
 
 use super::*;
-use crate::store::sqlite;
+use crate::store::{flushes::tests::SlowDisk, sqlite};
 
 async fn add(writer: &Writer, bytes: i64) -> Result<(), StoreError> {
-    writer
-        .write(move |conn| {
-            Box::pin(async move {
-                let add = sqlx::query("INSERT INTO heap (filler) VALUES (zeroblob(?))").bind(bytes);
-                add.execute(conn).await.map(drop).map_err(failed("add"))
-            })
-        })
-        .await
+    writer.write(move |conn| Box::pin(insert(conn, bytes))).await
 }
 
-/// SQLite's word for what the commit of this transaction lasts: 1 is NORMAL, 2 is FULL.
-async fn level(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
-    // Compiled anew each time: it answers with what held when it was compiled.
-    let level = sqlx::query_scalar("PRAGMA synchronous").persistent(false);
-    level.fetch_one(conn).await.map_err(failed("look"))
-}
-
-async fn level_on_disk(writer: &Writer) -> Result<i64, StoreError> {
-    writer.write(|conn| Box::pin(level(conn))).await
-}
-
-async fn level_for_this_boot(writer: &Writer) -> Result<i64, StoreError> {
-    writer.write_to_last(Lasts::ThisBoot, |conn| Box::pin(level(conn))).await
+async fn insert(conn: &mut SqliteConnection, bytes: i64) -> Result<(), StoreError> {
+    let add = sqlx::query("INSERT INTO heap (filler) VALUES (zeroblob(?))").bind(bytes);
+    add.execute(conn).await.map(drop).map_err(failed("add"))
 }
 
 async fn heap() -> (tempfile::TempDir, Writer) {
     let dir = tempfile::tempdir().expect("a directory");
-    let options = sqlite::options_to_make(&dir.path().join("heap.db"));
-    let mut conn = options.connect().await.expect("opened");
-    sqlx::query("CREATE TABLE heap (filler BLOB)").execute(&mut conn).await.expect("made");
+    let conn = made(&dir).await;
     (dir, Writer::start("heap", conn, None, None, CancellationToken::new()))
 }
 
-#[tokio::test]
-async fn a_batch_waits_for_the_disk_unless_nothing_in_it_needs_to() {
-    let (_dir, writer) = heap().await;
-    let counted = |writer: &Writer| (writer.commits(), writer.commits_on_disk());
-    assert_eq!(level_on_disk(&writer).await.expect("read"), 2);
-    for _ in 0..2 {
-        assert_eq!(level_for_this_boot(&writer).await.expect("read"), 1);
-    }
-    assert_eq!(counted(&writer), (3, 1));
-    for _ in 0..2 {
-        assert_eq!(level_on_disk(&writer).await.expect("read"), 2);
-    }
-    assert_eq!(counted(&writer), (5, 3));
+async fn made(dir: &tempfile::TempDir) -> SqliteConnection {
+    let mut conn = sqlite::options_to_make(&dir.path().join("heap.db")).connect().await.expect("opened");
+    sqlx::query("CREATE TABLE heap (filler BLOB)").execute(&mut conn).await.expect("made");
+    conn
+}
 
-    let (boot, disk, other) =
-        tokio::join!(level_for_this_boot(&writer), level_on_disk(&writer), level_for_this_boot(&writer));
-    assert_eq!([boot, disk, other].map(|level| level.expect("read")), [2; 3]);
-    assert_eq!(counted(&writer), (6, 4), "one batch");
-    let (boot, other) = tokio::join!(level_for_this_boot(&writer), level_for_this_boot(&writer));
-    assert_eq!([boot, other].map(|level| level.expect("read")), [1; 2]);
-    assert_eq!(counted(&writer), (7, 4), "one batch");
+/// The same, on a disk that is slow.
+struct Slow {
+    _dir: tempfile::TempDir,
+    disk: SlowDisk,
+    disk_failed: CancellationToken,
+    writer: Writer,
+}
+
+impl Slow {
+    async fn heap() -> Self {
+        let (dir, disk_failed) = (tempfile::tempdir().expect("a directory"), CancellationToken::new());
+        let conn = made(&dir).await;
+        let (disk, flushes) = SlowDisk::start(disk_failed.clone());
+        let checkpoints = Checkpoints::start(sqlite::options(&dir.path().join("heap.db")));
+        let beside = Some(Beside { flushes, checkpoints });
+        let writer = Writer::start("heap", conn, None, beside, disk_failed.clone());
+        Self { _dir: dir, disk, disk_failed, writer }
+    }
+
+    fn counted(&self) -> (u64, u64) {
+        (self.writer.commits(), self.writer.commits_on_disk())
+    }
+
+    async fn add_for_this_boot(&self) -> Result<(), StoreError> {
+        self.writer.write_to_last(Lasts::ThisBoot, |conn| Box::pin(insert(conn, 1))).await
+    }
 }
 
 #[tokio::test]
-async fn after_a_batch_that_fails_it_waits_for_the_disk_again() {
-    let (_dir, writer) = heap().await;
-    for _ in 0..2 {
-        let poison = writer.write_to_last(Lasts::ThisBoot, |conn| {
-            Box::pin(async move {
-                assert_eq!(level(&mut *conn).await?, 1);
-                sqlx::query("SELECT nonsense").execute(conn).await.map(drop).map_err(failed("fail"))
-            })
-        });
-        let (poisoned, beside) = tokio::join!(poison, level_for_this_boot(&writer));
-        assert!(poisoned.is_err());
-        assert_eq!(beside.expect("read"), 1);
-        assert_eq!(level_on_disk(&writer).await.expect("read"), 2);
-    }
-    // SQLite ends a transaction by itself where it cannot commit it.
-    set_pages_max(&writer, "PRAGMA max_page_count = 20").await;
-    let full = writer.write_to_last(Lasts::ThisBoot, |conn| {
-        Box::pin(async move {
-            let add = sqlx::query("INSERT INTO heap (filler) VALUES (zeroblob(1000000))");
-            add.execute(conn).await.map(drop).map_err(failed("add"))
-        })
+async fn the_next_commit_is_made_while_one_is_flushed_and_each_is_answered_after_its_flush() {
+    let mut slow = Slow::heap().await;
+    let mut first = Box::pin(add(&slow.writer, 1));
+    assert!(poll!(&mut first).is_pending());
+    slow.disk.begun().await;
+    let mut second = Box::pin(add(&slow.writer, 2));
+    assert!(poll!(&mut second).is_pending());
+    // What waits for no disk is in the same batch, so that is committed too.
+    slow.add_for_this_boot().await.expect("written");
+    assert_eq!(slow.counted(), (2, 2));
+    assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending(), "neither is on the disk");
+
+    slow.disk.end(Ok(()));
+    first.await.expect("written");
+    slow.disk.begun().await;
+    assert!(poll!(&mut second).is_pending(), "the flush before began too early for it");
+    slow.disk.end(Ok(()));
+    second.await.expect("written");
+}
+
+#[tokio::test]
+async fn of_a_batch_what_waits_for_no_disk_is_answered_at_once() {
+    let mut slow = Slow::heap().await;
+    let mut on_disk = Box::pin(add(&slow.writer, 1));
+    assert!(poll!(&mut on_disk).is_pending());
+    slow.add_for_this_boot().await.expect("written");
+    assert_eq!(slow.counted(), (1, 1), "one batch");
+    assert!(poll!(&mut on_disk).is_pending());
+    slow.disk.begun().await;
+    slow.disk.end(Ok(()));
+    on_disk.await.expect("written");
+    slow.add_for_this_boot().await.expect("written");
+    assert_eq!(slow.counted(), (2, 1));
+    assert!(!slow.disk.has_begun(), "nothing was to be flushed");
+}
+
+#[tokio::test]
+async fn a_flush_that_fails_is_a_failure_of_the_disk_and_what_cannot_be_committed_is_not_flushed() {
+    let mut slow = Slow::heap().await;
+    let poison = slow.writer.write(|conn| {
+        Box::pin(async move { sqlx::query("SELECT nonsense").execute(conn).await.map(drop).map_err(failed("fail")) })
     });
-    assert!(full.await.is_err());
-    assert_eq!(level_on_disk(&writer).await.expect("read"), 2);
+    assert!(!poison.await.expect_err("poisoned").is_disk_failure());
+    assert!(!slow.disk.has_begun());
+
+    slow.disk.end(Err(std::io::Error::other("a worn out disk")));
+    let error = add(&slow.writer, 1).await.expect_err("not on the disk");
+    assert!(error.is_disk_failure(), "{error:?}");
+    slow.disk_failed.cancelled().await;
 }
 
 async fn set_pages_max(writer: &Writer, pages: &'static str) {

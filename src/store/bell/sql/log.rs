@@ -13,8 +13,10 @@ pub(in super::super) const EVENT_COLUMNS: &str = event_columns!();
 pub(in super::super) const LOG: &str = "SELECT log_id FROM log WHERE only = 1";
 pub(in super::super) const ADD_LOG: &str =
     "INSERT INTO log (only, log_id, tail) VALUES (1, ?, 1) ON CONFLICT DO NOTHING";
-/// Run twice, it changes nothing and is written all the same; what is the same at once is not.
-pub(in super::super) const TURN: &str = "UPDATE log SET tail = -tail WHERE only = 1";
+/// Notes the boot, where it is another one.
+pub(in super::super) const SET_BOOT: &str = "INSERT INTO boot (only, boot_id) VALUES (1, ?)
+     ON CONFLICT (only) DO UPDATE SET boot_id = excluded.boot_id WHERE boot_id <> excluded.boot_id";
+pub(in super::super) const SKIP: &str = "UPDATE sqlite_sequence SET seq = seq + ?";
 pub(in super::super) const EXTENT: &str = concat!("SELECT tail, ", head!(), " FROM log WHERE only = 1");
 pub(in super::super) const EVENT_BY_ID: &str =
     concat!("SELECT ", event_columns!(), " FROM events e WHERE e.origin = ? AND e.event_id = ?");
@@ -66,7 +68,8 @@ pub(in super::super) const NEWS: &str = "SELECT seq, mailbox FROM events WHERE s
 pub(super) const ALL: &[&str] = &[
     LOG,
     ADD_LOG,
-    TURN,
+    SET_BOOT,
+    SKIP,
     EXTENT,
     EVENT_BY_ID,
     EVENT_BY_SEQ,
