@@ -13,9 +13,9 @@ use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::Sqlit
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Pages in the log, from which on they are put into their places: 47 MiB. An event dirties five pages and a mail a dozen, many of
+/// Pages in the log, from which on they are put into their places: 94 MiB. An event dirties five pages and a mail a dozen, many of
 /// them those of the one before; the later they are put away, the fewer they are.
-const PAGES: i64 = 12_000;
+const PAGES: i64 = 24_000;
 /// Pages that are left to the writer: some milliseconds, or some tens of them where the disk is busy.
 const LEFT: i64 = 1_000;
 /// Passes over the log, after which the writer ends it, whatever is left. Where the disk is slower than the writer, more would not help.
