@@ -9,7 +9,7 @@
 //! checkpoint, the log before one, and the header of a log that is begun anew.
 //!
 //! Who reads may see what is not on the disk yet, and a power loss take that back. Nobody was told that it was written; and no place in
-//! the log is given again that somebody may have seen, because the first term of a boot skips some (see [`term`](super::term)).
+//! the log is given again that somebody may have seen, because the first term of a boot skips some (`bell.db`, `begin_term`).
 
 use std::{
     fs::File,

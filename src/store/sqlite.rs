@@ -20,7 +20,7 @@ use super::{
     flushes::Flushes,
     readers::Readers,
     term::Term,
-    writer::{Beside, Writer},
+    writer::{Disk, Writer},
 };
 
 /// How long a write waits for another process's before it is refused.
@@ -203,8 +203,8 @@ async fn database(
     let flushes = Flushes::start(name, path, disk_failed.clone());
     let flushes = flushes.map_err(|error| opening(sqlx::Error::Io(error)))?;
     let options = options(path);
-    let beside = Beside { flushes, checkpoints: Checkpoints::start(options.clone()) };
-    let writer = Writer::start(name, conn, term, Some(beside), disk_failed);
+    let disk = Disk { flushes, checkpoints: Checkpoints::start(options.clone()) };
+    let writer = Writer::start(name, conn, term, Some(disk), disk_failed);
     Ok(Database { writer, readers: Readers::new(options) })
 }
 

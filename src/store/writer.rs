@@ -11,7 +11,7 @@
 //!
 //! # When a commit is answered
 //!
-//! Once it is on the disk, to which [`flushes`](super::flushes) bring it while the next one is made. With one exception, which is
+//! Once it is on the disk, to which [`Flushes`] bring it while the next one is made. With one exception, which is
 //! answered at once: [`Lasts::ThisBoot`]. What is written so lies in the write-ahead log, in the kernel's memory, so that a process
 //! that is killed loses nothing of it. A power loss may take it, and then takes the newest commits alone; the next flush of
 //! any process takes all before it to the disk too.
@@ -104,8 +104,8 @@ where
     }
 }
 
-/// What goes on beside the writer of a database that lies in a file. Without it, a commit is answered as SQLite makes it.
-pub(super) struct Beside {
+/// What sees to the disk beside the writer of a database. Without it, a commit is answered as SQLite makes it.
+pub(super) struct Disk {
     pub(super) flushes: Flushes,
     pub(super) checkpoints: Checkpoints,
 }
@@ -142,17 +142,17 @@ impl Writer {
     /// Starts a writer that owns `conn`. It ends when the last handle is dropped, or when the disk fails at a commit: then it
     /// cancels `disk_failed`, and the process must end, because what reached the disk is no longer known. With a `term`, it
     /// writes only while that holds.
-    /// `name` is the database's in what is counted; `beside` is told of commits.
+    /// `name` is the database's in what is counted; `disk` is told of commits.
     pub(super) fn start(
         name: &'static str,
         conn: SqliteConnection,
         term: Option<Term>,
-        beside: Option<Beside>,
+        disk: Option<Disk>,
         disk_failed: CancellationToken,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let commits = Arc::<Commits>::default();
-        let session = Session { conn, term, beside, commits: commits.clone() };
+        let session = Session { conn, term, disk, commits: commits.clone() };
         tokio::spawn(write_all(name, session, waiting, disk_failed));
         Self { queue, commits }
     }
@@ -177,7 +177,7 @@ impl Writer {
         self.commits.count_change();
     }
 
-    /// Fails where a transaction cannot be committed `within` that time; one without writes costs no write to the disk.
+    /// Fails where a transaction cannot be committed `within` that time; one without writes costs a flush of what is there.
     pub(crate) async fn probe(&self, within: Duration) -> Result<(), StoreError> {
         let written = self.write(|_| Box::pin(std::future::ready(Ok(()))));
         tokio::time::timeout(within, written).await.unwrap_or(Err(StoreError::Refused(Refusal::Locked)))
@@ -233,7 +233,7 @@ impl Writer {
 struct Session {
     conn: SqliteConnection,
     term: Option<Term>,
-    beside: Option<Beside>,
+    disk: Option<Disk>,
     commits: Arc<Commits>,
 }
 
@@ -268,7 +268,7 @@ async fn write_all(
         }
         session.checkpoint().await;
     }
-    if let Some(Beside { flushes, checkpoints }) = session.beside {
+    if let Some(Disk { flushes, checkpoints }) = session.disk {
         flushes.end().await;
         checkpoints.end().await;
     }
@@ -295,13 +295,13 @@ impl Session {
 
     /// Answers at once what need not wait for the disk, and the rest after the next flush.
     async fn answer(&self, batch: &mut Vec<Box<dyn Work>>, ending: &Result<(), StoreError>) {
-        match &self.beside {
-            Some(beside) if ending.is_ok() => {
+        match &self.disk {
+            Some(disk) if ending.is_ok() => {
                 let (mut later, mut now): (Vec<_>, Vec<_>) =
                     batch.drain(..).partition(|piece| piece.lasts() == Lasts::OnDisk);
                 finish(&mut now, ending);
                 if !later.is_empty() {
-                    beside.flushes.after_next(Box::new(move |ending| finish(&mut later, &ending))).await;
+                    disk.flushes.after_next(Box::new(move |ending| finish(&mut later, &ending))).await;
                 }
             }
             _ => finish(batch, ending),
@@ -310,7 +310,7 @@ impl Session {
 
     /// Ends a checkpoint, where it is time for that: after the answers, so that whoever waits waits for the next commit alone.
     async fn checkpoint(&mut self) {
-        if self.beside.as_mut().is_some_and(|beside| beside.checkpoints.committed())
+        if self.disk.as_mut().is_some_and(|disk| disk.checkpoints.committed())
             && let Err(error) = checkpoints::checkpoint(&mut self.conn).await
         {
             tracing::debug!(%error, "no checkpoint");

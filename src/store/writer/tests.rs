@@ -41,8 +41,8 @@ impl Slow {
         let conn = made(&dir).await;
         let (disk, flushes) = SlowDisk::start(disk_failed.clone());
         let checkpoints = Checkpoints::start(sqlite::options(&dir.path().join("heap.db")));
-        let beside = Some(Beside { flushes, checkpoints });
-        let writer = Writer::start("heap", conn, None, beside, disk_failed.clone());
+        let both = Some(Disk { flushes, checkpoints });
+        let writer = Writer::start("heap", conn, None, both, disk_failed.clone());
         Self { _dir: dir, disk, disk_failed, writer }
     }
 
