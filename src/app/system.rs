@@ -47,13 +47,13 @@ impl Default for SystemClock {
 #[cfg(target_os = "linux")]
 fn boot_id() -> String {
     // A kernel without the file is one in a sandbox; there a lease then outlives a restart until its deadline.
-    std::fs::read_to_string(BOOT_ID_FILE).map_or_else(|_| "unknown".to_owned(), |id| id.trim().to_owned())
+    std::fs::read_to_string(BOOT_ID_FILE).map_or_else(|_| BootTime::UNKNOWN.to_owned(), |id| id.trim().to_owned())
 }
 
 #[cfg(not(target_os = "linux"))]
 fn boot_id() -> String {
     // No name for the boot here: a lease then outlives a restart of the machine until its deadline, which is safe.
-    "unknown".to_owned()
+    BootTime::UNKNOWN.to_owned()
 }
 
 #[cfg(target_os = "linux")]

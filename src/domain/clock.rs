@@ -80,6 +80,11 @@ pub struct Moment {
     pub boot: BootTime,
 }
 
+impl BootTime {
+    /// What stands for the name of the boot where the system has none: it may be the same one, or another.
+    pub const UNKNOWN: &str = "unknown";
+}
+
 impl Moment {
     /// The boot clock so many milliseconds from now.
     pub fn boot_in(&self, millis: i64) -> i64 {

@@ -1,7 +1,7 @@
 //! What a power loss may take: a lease alone, which it ends anyway, and all that tells of it.
 
 use mailbell::{
-    domain::{consumer::Settlement, cursor::Seq, id::EventId},
+    domain::{clock::BootTime, consumer::Settlement, cursor::Seq, id::EventId},
     store::{
         audit::{AuditLog as _, Verdict},
         log::EventLog as _,
@@ -112,4 +112,12 @@ async fn no_place_is_given_again_that_somebody_may_have_seen_before_a_power_loss
     after.store.begin_term("boot-2").await.unwrap();
     after.tell(vec![inbound(5)]).await;
     assert_eq!(after.store.extent().await.unwrap().head, Seq(next.0 + 1));
+
+    // Where boots have no name, each term may be the first of one.
+    for n in [6, 7] {
+        let before = after.store.extent().await.unwrap().head;
+        after.store.begin_term(BootTime::UNKNOWN).await.unwrap();
+        after.tell(vec![inbound(n)]).await;
+        assert!(after.store.extent().await.unwrap().head.0 > before.0 + 1);
+    }
 }

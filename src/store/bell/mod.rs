@@ -61,7 +61,7 @@ use super::{
     tokens::{Principal, TokenHash},
 };
 use crate::{
-    domain::{id::LogId, oversight::Rules},
+    domain::{clock::BootTime, id::LogId, oversight::Rules},
     ids::Ids,
 };
 
@@ -145,14 +145,16 @@ impl BellStore {
     /// Begins a keeper's term in this boot of the machine, and answers its epoch. Every process writes to this database, so an epoch
     /// fences nothing here: it tells the terms apart.
     ///
-    /// The first term of a boot skips places in the log, and whatever else is numbered: a power loss may have taken events that
-    /// somebody has seen, and with their places given again, a cursor would pass by what comes next.
+    /// The first term of a boot, and each where boots [have no name](BootTime::UNKNOWN), skips places in the log, and whatever else
+    /// is numbered: a power loss may have taken events that somebody has seen, and with their places given again, a cursor would pass
+    /// by what comes next.
     pub async fn begin_term(&self, boot_id: &str) -> Result<i32, StoreError> {
         let boot_id = boot_id.to_owned();
         let begun = self.database.writer.write(move |conn| {
             let boot_id = boot_id.clone();
             Box::pin(async move {
-                let boot = sqlx::query(sql::log::SET_BOOT).bind(boot_id).execute(&mut *conn).await;
+                let boot = sqlx::query(sql::log::SET_BOOT).bind(boot_id).bind(BootTime::UNKNOWN);
+                let boot = boot.execute(&mut *conn).await;
                 if boot.map_err(failed("note the boot"))?.rows_affected() > 0 {
                     let skip = sqlx::query(sql::log::SKIP).bind(PLACES_SKIPPED).execute(&mut *conn).await;
                     skip.map_err(failed("skip some places"))?;

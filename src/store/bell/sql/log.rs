@@ -13,9 +13,9 @@ pub(in super::super) const EVENT_COLUMNS: &str = event_columns!();
 pub(in super::super) const LOG: &str = "SELECT log_id FROM log WHERE only = 1";
 pub(in super::super) const ADD_LOG: &str =
     "INSERT INTO log (only, log_id, tail) VALUES (1, ?, 1) ON CONFLICT DO NOTHING";
-/// Notes the boot, where it is another one.
-pub(in super::super) const SET_BOOT: &str = "INSERT INTO boot (only, boot_id) VALUES (1, ?)
-     ON CONFLICT (only) DO UPDATE SET boot_id = excluded.boot_id WHERE boot_id <> excluded.boot_id";
+/// Notes the boot, where it is another one than it was, or may be: `?2` is what stands for one that has no name.
+pub(in super::super) const SET_BOOT: &str = "INSERT INTO boot (only, boot_id) VALUES (1, ?1)
+     ON CONFLICT (only) DO UPDATE SET boot_id = excluded.boot_id WHERE boot_id <> excluded.boot_id OR boot_id = ?2";
 pub(in super::super) const SKIP: &str = "UPDATE sqlite_sequence SET seq = seq + ?";
 pub(in super::super) const EXTENT: &str = concat!("SELECT tail, ", head!(), " FROM log WHERE only = 1");
 pub(in super::super) const EVENT_BY_ID: &str =
