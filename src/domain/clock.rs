@@ -71,6 +71,11 @@ pub struct BootTime {
     pub millis: i64,
 }
 
+impl BootTime {
+    /// What stands for the name of the boot where the system has none: it may be the same one, or another.
+    pub const UNKNOWN: &str = "unknown";
+}
+
 /// One moment on both clocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moment {
@@ -78,11 +83,6 @@ pub struct Moment {
     pub wall: UnixMillis,
     /// For deadlines.
     pub boot: BootTime,
-}
-
-impl BootTime {
-    /// What stands for the name of the boot where the system has none: it may be the same one, or another.
-    pub const UNKNOWN: &str = "unknown";
 }
 
 impl Moment {

@@ -102,12 +102,7 @@ pub const TABLE: &[Described] = &[
     of("mail_overdue_seconds", Gauge, &[], "For how long the next of those has been due"),
     of("suppressions", Gauge, &[], "Addresses that nothing is sent to"),
     of("store_commit_seconds", Histogram, &["database"], "How long a transaction took, with all that shared it"),
-    of(
-        "store_flush_seconds",
-        Histogram,
-        &["database"],
-        "How long the disk took to have it, with all that was committed meanwhile",
-    ),
+    of("store_flush_seconds", Histogram, &["database"], "How long a flush took, for all that was committed before it"),
 ];
 
 /// Puts `metric` into `registry` under the words of the table.

@@ -93,14 +93,17 @@ fn flush_all(
             then(ending.clone());
         }
         if let Err(error) = ending {
-            tracing::error!(
-                error = &error as &(dyn std::error::Error + 'static),
-                "the disk failed; ending, so that nothing more is promised"
-            );
-            disk_failed.cancel();
+            end_for(&error, disk_failed);
             return;
         }
     }
+}
+
+/// Ends the process for a failure of the disk, and says so.
+pub(super) fn end_for(error: &StoreError, disk_failed: &CancellationToken) {
+    let error = error as &(dyn std::error::Error + 'static);
+    tracing::error!(error, "the disk failed; ending, so that nothing more is promised");
+    disk_failed.cancel();
 }
 
 /// Flushes the write-ahead log of the database at `path`. It is opened once: SQLite never replaces the file while the database is open.
@@ -195,9 +198,7 @@ pub(super) mod tests {
         let error = first.await.expect("answered").expect_err("not flushed");
         assert!(error.is_disk_failure(), "{error:?}");
         disk_failed.cancelled().await;
-        while !flushes.queue.is_closed() {
-            thread::yield_now();
-        }
+        flushes.queue.closed().await;
         let later = ask(&flushes).await.await.expect("answered");
         assert!(matches!(later, Err(StoreError::Refused(Refusal::Closed))), "{later:?}");
     }

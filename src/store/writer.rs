@@ -7,7 +7,7 @@
 //! What its commits leave in the write-ahead log is put into its place beside it (see [`checkpoints`]).
 //!
 //! Why one writer: SQLite has one write lock. Callers that fight for it wait in its busy handler; callers in a queue
-//! share one fsync.
+//! share one commit.
 //!
 //! # When a commit is answered
 //!
@@ -39,7 +39,7 @@ use super::{
     Refusal, StoreError,
     checkpoints::{self, Checkpoints},
     failed,
-    flushes::Flushes,
+    flushes::{self, Flushes},
     term::Term,
 };
 use crate::measures;
@@ -259,11 +259,7 @@ async fn write_all(
         if let Err(error) = &ending
             && error.is_disk_failure()
         {
-            tracing::error!(
-                error = error as &(dyn std::error::Error + 'static),
-                "the disk failed; ending, so that nothing more is promised"
-            );
-            disk_failed.cancel();
+            flushes::end_for(error, &disk_failed);
             return;
         }
         session.checkpoint().await;

@@ -121,3 +121,18 @@ async fn no_place_is_given_again_that_somebody_may_have_seen_before_a_power_loss
         assert!(after.store.extent().await.unwrap().head.0 > before.0 + 1);
     }
 }
+
+#[tokio::test]
+async fn the_first_place_of_all_is_not_given_again_either() {
+    let wing = BellWing::start().await;
+    wing.store.begin_term("boot-1").await.unwrap();
+    let without = wing.wal_bytes();
+    wing.tell(vec![inbound(1)]).await;
+    let seen = wing.store.extent().await.unwrap().head;
+    assert_eq!(seen, Seq(1), "a new log skips nothing");
+
+    let after = wing.after_power_loss(without).await;
+    after.store.begin_term("boot-2").await.unwrap();
+    after.tell(vec![inbound(2)]).await;
+    assert!(after.store.extent().await.unwrap().head > seen);
+}

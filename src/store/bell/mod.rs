@@ -159,6 +159,8 @@ impl BellStore {
                     let skip = sqlx::query(sql::log::SKIP).bind(PLACES_SKIPPED).execute(&mut *conn).await;
                     skip.map_err(failed("skip some places"))?;
                 }
+                let count = sqlx::query(sql::log::COUNT_EVENTS).execute(&mut *conn).await;
+                count.map_err(failed("begin to count events"))?;
                 term::raise(conn).await
             })
         });

@@ -17,6 +17,9 @@ pub(in super::super) const ADD_LOG: &str =
 pub(in super::super) const SET_BOOT: &str = "INSERT INTO boot (only, boot_id) VALUES (1, ?1)
      ON CONFLICT (only) DO UPDATE SET boot_id = excluded.boot_id WHERE boot_id <> excluded.boot_id OR boot_id = ?2";
 pub(in super::super) const SKIP: &str = "UPDATE sqlite_sequence SET seq = seq + ?";
+/// Begins to count events, so that there is something to skip from before the first of them is on the disk.
+pub(in super::super) const COUNT_EVENTS: &str = "INSERT INTO sqlite_sequence (name, seq)
+     SELECT 'events', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')";
 pub(in super::super) const EXTENT: &str = concat!("SELECT tail, ", head!(), " FROM log WHERE only = 1");
 pub(in super::super) const EVENT_BY_ID: &str =
     concat!("SELECT ", event_columns!(), " FROM events e WHERE e.origin = ? AND e.event_id = ?");
@@ -70,6 +73,7 @@ pub(super) const ALL: &[&str] = &[
     ADD_LOG,
     SET_BOOT,
     SKIP,
+    COUNT_EVENTS,
     EXTENT,
     EVENT_BY_ID,
     EVENT_BY_SEQ,
