@@ -10,7 +10,10 @@ use std::sync::{
 };
 
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{
+    sync::Notify,
+    task::{JoinError, JoinHandle},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Pages in the log, from which on they are put into their places: 94 MiB. An event dirties five pages and a mail a dozen, many of
@@ -56,10 +59,15 @@ impl Checkpoints {
     /// Ends; the connection is closed then.
     pub(super) async fn end(self) {
         drop(self.over);
-        if let Err(error) = self.task.await {
+        if let Some(error) = trouble(self.task.await) {
             tracing::warn!(%error, "what makes checkpoints did not end well");
         }
     }
+}
+
+/// Why a task did not end well. It is cut off where the process ends meanwhile, which is no trouble.
+fn trouble(ended: Result<(), JoinError>) -> Option<JoinError> {
+    ended.err().filter(|error| !error.is_cancelled())
 }
 
 /// The connection beside the writer's, once there was something to do.
@@ -127,6 +135,15 @@ mod tests {
         let fill = sqlx::query("CREATE TABLE heap (filler BLOB); INSERT INTO heap VALUES (zeroblob($1))");
         fill.bind(pages * 4092).execute(&mut conn).await.expect("filled");
         (dir, conn, Beside { options: sqlite::options(&path), conn: None, ends: Arc::default() })
+    }
+
+    #[tokio::test]
+    async fn where_the_process_ends_meanwhile_nobody_is_warned() {
+        let cut_off = tokio::spawn(std::future::pending::<()>());
+        cut_off.abort();
+        assert!(trouble(cut_off.await).is_none());
+        assert!(trouble(tokio::spawn(async {}).await).is_none());
+        assert!(trouble(tokio::spawn(async { panic!("a bug") }).await).is_some());
     }
 
     #[tokio::test]
