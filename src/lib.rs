@@ -77,8 +77,9 @@
 //!
 //! A mail comes in by SMTP or LMTP. [`mail::reception`] reads the MIME, and in one transaction, whose commit many share, stores the
 //! message with its raw bytes ([`mail::blobs`]; large ones are in a file first), finds its thread and owes an `inbound` event to
-//! every webhook that wants it. What comes at the same time is stored by the same statements (`store::joint`), and while they are
-//! flushed the next commit is made (`store::flushes`). Only after that does the peer read `250`.
+//! every webhook that wants it. What comes at the same time is stored by the same statements (`store::joint`), along with which
+//! their transaction begins and ends (`store::turn`), and while they are flushed the next commit is made (`store::flushes`). Only
+//! after that does the peer read `250`.
 //!
 //! [`mail::webhooks`] claims the line (one endpoint, one mailbox), signs the stored bytes and posts them, for 24 hours of
 //! running time before they become a dead letter. What our own receiver is owed of a line goes together, as an array; others get

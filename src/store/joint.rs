@@ -10,10 +10,9 @@ use std::{
 };
 
 use futures::future::{BoxFuture, join_all};
-use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
-use super::{Refusal, StoreError, writer::Writer};
+use super::{Refusal, StoreError, turn::Turn, writer::Writer};
 
 /// Those who may wait for the writer; more are refused, as by itself.
 const WAITING_MAX: usize = 4096;
@@ -24,7 +23,7 @@ const EMPTY_TURNS_MAX: u32 = 4;
 
 /// Writes `all`, and answers for each, in their order.
 type Write<Q, A> =
-    dyn for<'c> Fn(&'c mut SqliteConnection, &'c [Arc<Q>]) -> BoxFuture<'c, Result<Vec<A>, StoreError>> + Send + Sync;
+    dyn for<'c> Fn(&'c mut Turn<'_>, &'c [Arc<Q>]) -> BoxFuture<'c, Result<Vec<A>, StoreError>> + Send + Sync;
 
 /// Where what is of one kind is written together; clones are the same place. `Q` is what is written, `A` the answer.
 pub(crate) struct Joint<Q, A> {
@@ -53,7 +52,7 @@ impl<Q, A> Clone for Joint<Q, A> {
 impl<Q: Send + Sync + 'static, A: Send + 'static> Joint<Q, A> {
     pub(crate) fn new<F>(writer: Writer, write: F) -> Self
     where
-        F: for<'c> Fn(&'c mut SqliteConnection, &'c [Arc<Q>]) -> BoxFuture<'c, Result<Vec<A>, StoreError>>
+        F: for<'c> Fn(&'c mut Turn<'_>, &'c [Arc<Q>]) -> BoxFuture<'c, Result<Vec<A>, StoreError>>
             + Send
             + Sync
             + 'static,
@@ -123,12 +122,12 @@ impl<Q: Send + Sync + 'static, A: Send + 'static> Joint<Q, A> {
     async fn write_what_waits(self) {
         let (write, taken) = (self.write.clone(), Arc::new(Mutex::new(None)));
         let (place, taking) = (self.clone(), taken.clone());
-        let written = self.writer.write_as_usual(move |conn| {
+        let written = self.writer.write_as_usual(move |turn| {
             // Where the transaction fails and this is tried again, it is the same.
             let mut taking = taking.lock().unwrap_or_else(PoisonError::into_inner);
             let all = taking.get_or_insert_with(|| place.take()).all.clone();
             let write = write.clone();
-            Box::pin(async move { write(conn, &all).await })
+            Box::pin(async move { write(turn, &all).await })
         });
         let written = written.await;
         // What the writer refused was not taken.
@@ -151,9 +150,9 @@ impl<Q: Send + Sync + 'static, A: Send + 'static> Joint<Q, A> {
 
     async fn write_alone(&self, one: Arc<Q>) -> Result<A, StoreError> {
         let (write, one) = (self.write.clone(), Arc::new([one]));
-        let written = self.writer.write_as_usual(move |conn| {
+        let written = self.writer.write_as_usual(move |turn| {
             let (write, one) = (write.clone(), one.clone());
-            Box::pin(async move { write(conn, &*one).await })
+            Box::pin(async move { write(turn, &*one).await })
         });
         written.await?.pop().ok_or(StoreError::Refused(Refusal::Closed))
     }
@@ -162,14 +161,14 @@ impl<Q: Send + Sync + 'static, A: Send + 'static> Joint<Q, A> {
 #[cfg(test)]
 mod tests {
     use futures::{future::join_all, poll};
-    use sqlx::Connection as _;
+    use sqlx::{Connection as _, SqliteConnection};
     use tokio::sync::Notify;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
 
     /// Answers each with how many were written together; 13 cannot be written.
-    fn count<'c>(_: &'c mut SqliteConnection, all: &'c [Arc<u32>]) -> BoxFuture<'c, Result<Vec<usize>, StoreError>> {
+    fn count<'c>(_: &'c mut Turn<'_>, all: &'c [Arc<u32>]) -> BoxFuture<'c, Result<Vec<usize>, StoreError>> {
         let poisoned = all.iter().any(|one| **one == 13);
         let counted = if poisoned { Err(StoreError::Refused(Refusal::Full)) } else { Ok(vec![all.len(); all.len()]) };
         Box::pin(std::future::ready(counted))

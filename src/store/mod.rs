@@ -39,6 +39,7 @@ pub mod survey;
 pub mod term;
 pub(crate) mod together;
 pub mod tokens;
+mod turn;
 pub mod upkeep;
 pub mod webhooks;
 mod writer;

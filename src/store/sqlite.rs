@@ -36,8 +36,8 @@ const CACHE_OF_OTHERS_KIB: &str = "-4096";
 /// What SQLite holds in this process, in bytes: 32 MiB, beyond which it lets pages go. There are a dozen connections, and one takes
 /// the share of another.
 const HEAP_BYTES_MAX: &str = "33554432";
-/// Compiled statements that a writer keeps: those of many rows have some thirty texts each, and one that falls out is compiled
-/// again.
+/// Compiled statements that a writer keeps: those of many rows have some thirty texts each, or twice as many where a transaction may
+/// begin or end along with them, four hundred together; and one that falls out is compiled again.
 const STATEMENTS_KEPT: usize = 512;
 
 /// How many pages are free beyond what stays for what comes next: an eighth of the file, and 8 MiB. To give back a page that is

@@ -37,9 +37,19 @@ impl Term {
         self.over.cancelled().await;
     }
 
+    /// Begins a transaction on the database of `conn`, in which no other term can begin. Fails, with the transaction begun, where
+    /// one has begun already.
+    pub(super) async fn begin_transaction(&self, conn: &mut SqliteConnection) -> Result<(), StoreError> {
+        self.must_be(epoch_by("BEGIN IMMEDIATE; PRAGMA user_version", "begin a transaction", conn).await?)
+    }
+
     /// Fails where another term has begun on the database of `conn`.
     pub(crate) async fn check(&self, conn: impl sqlx::SqliteExecutor<'_>) -> Result<(), StoreError> {
-        if epoch(conn).await? == self.epoch {
+        self.must_be(epoch(conn).await?)
+    }
+
+    pub(super) fn must_be(&self, epoch: i32) -> Result<(), StoreError> {
+        if epoch == self.epoch {
             return Ok(());
         }
         self.over.cancel();
@@ -49,7 +59,15 @@ impl Term {
 
 /// The epoch of the latest term, 0 before the first.
 pub(crate) async fn epoch(conn: impl sqlx::SqliteExecutor<'_>) -> Result<i32, StoreError> {
-    sqlx::query_scalar("PRAGMA user_version").fetch_one(conn).await.map_err(failed("read the keeper's epoch"))
+    epoch_by("PRAGMA user_version", "read the keeper's epoch", conn).await
+}
+
+async fn epoch_by(
+    statement: &'static str,
+    doing: &'static str,
+    conn: impl sqlx::SqliteExecutor<'_>,
+) -> Result<i32, StoreError> {
+    sqlx::query_scalar(statement).fetch_one(conn).await.map_err(failed(doing))
 }
 
 /// Raises the epoch inside the transaction of `conn`, and answers the new one.

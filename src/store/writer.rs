@@ -38,9 +38,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Refusal, StoreError,
     checkpoints::{self, Checkpoints},
-    failed,
     flushes::{self, Flushes},
     term::Term,
+    turn::Turn,
 };
 use crate::measures;
 
@@ -52,7 +52,7 @@ const BATCH_MAX: usize = 256;
 /// Something to run inside the writer's transaction. It may run twice, the second time alone, after a rollback.
 trait Work: Send {
     fn lasts(&self) -> Lasts;
-    fn run<'c>(&'c mut self, conn: &'c mut SqliteConnection) -> BoxFuture<'c, Result<(), StoreError>>;
+    fn run<'c>(&'c mut self, turn: &'c mut Turn<'_>) -> BoxFuture<'c, Result<(), StoreError>>;
     fn finish(self: Box<Self>, ending: Result<(), StoreError>);
 }
 
@@ -65,6 +65,32 @@ pub(crate) enum Lasts {
     OnDisk,
 }
 
+/// What a piece does, and answers.
+trait Run<T>: Send {
+    fn run<'c>(&'c mut self, turn: &'c mut Turn<'_>) -> BoxFuture<'c, Result<T, StoreError>>;
+}
+
+/// What is run in a transaction that has begun.
+struct Begun<F>(F);
+
+impl<T, F> Run<T> for Begun<F>
+where
+    F: for<'c> FnMut(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send,
+{
+    fn run<'c>(&'c mut self, turn: &'c mut Turn<'_>) -> BoxFuture<'c, Result<T, StoreError>> {
+        Box::pin(async move { self.0(turn.conn().await?).await })
+    }
+}
+
+impl<T, F> Run<T> for F
+where
+    F: for<'c> FnMut(&'c mut Turn<'_>) -> BoxFuture<'c, Result<T, StoreError>> + Send,
+{
+    fn run<'c>(&'c mut self, turn: &'c mut Turn<'_>) -> BoxFuture<'c, Result<T, StoreError>> {
+        self(turn)
+    }
+}
+
 struct Piece<T, F> {
     lasts: Lasts,
     /// Where it is counted, unless it is [as usual](Writer::write_as_usual).
@@ -74,18 +100,14 @@ struct Piece<T, F> {
     answer: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<T, F> Work for Piece<T, F>
-where
-    T: Send + 'static,
-    F: for<'c> FnMut(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send,
-{
+impl<T: Send + 'static, F: Run<T>> Work for Piece<T, F> {
     fn lasts(&self) -> Lasts {
         self.lasts
     }
 
-    fn run<'c>(&'c mut self, conn: &'c mut SqliteConnection) -> BoxFuture<'c, Result<(), StoreError>> {
+    fn run<'c>(&'c mut self, turn: &'c mut Turn<'_>) -> BoxFuture<'c, Result<(), StoreError>> {
         let Self { work, value, .. } = self;
-        let running = work(conn);
+        let running = work.run(turn);
         Box::pin(async move {
             *value = Some(running.await?);
             Ok(())
@@ -194,11 +216,11 @@ impl Writer {
     }
 
     /// The same for what is written all the time, and after which what was read before stands as it did: it is none of the
-    /// [`changes`](Self::changes).
+    /// [`changes`](Self::changes). `work` may begin the transaction, and end it, along with statements of its own.
     pub(crate) async fn write_as_usual<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: for<'c> FnMut(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+        F: for<'c> FnMut(&'c mut Turn<'_>) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
         self.queue(Lasts::OnDisk, None, work).await
     }
@@ -209,13 +231,13 @@ impl Writer {
         T: Send + 'static,
         F: for<'c> FnMut(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
-        self.queue(lasts, Some(self.commits.clone()), work).await
+        self.queue(lasts, Some(self.commits.clone()), Begun(work)).await
     }
 
     async fn queue<T, F>(&self, lasts: Lasts, changes: Option<Arc<Commits>>, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: for<'c> FnMut(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+        F: Run<T> + 'static,
     {
         let (answer, answered) = oneshot::channel();
         let piece = Box::new(Piece { lasts, changes, work, value: None, answer });
@@ -279,12 +301,11 @@ impl Session {
     async fn commit(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
         // What outlasts most of what is in it.
         let lasts = batch.iter().map(|piece| piece.lasts()).max().unwrap_or(Lasts::OnDisk);
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.conn).await.map_err(failed("begin a transaction"))?;
-        let done = self.run(batch).await;
-        if done.is_ok() {
-            self.commits.count(lasts);
-        } else if let Err(error) = sqlx::query("ROLLBACK").execute(&mut self.conn).await {
-            tracing::debug!(%error, "nothing to roll back: the database has done it");
+        let mut turn = Turn::new(&mut self.conn, self.term.as_ref());
+        let done = run(&mut turn, batch).await;
+        match done {
+            Ok(()) => self.commits.count(lasts),
+            Err(_) => turn.roll_back().await,
         }
         done
     }
@@ -312,18 +333,16 @@ impl Session {
             tracing::debug!(%error, "no checkpoint");
         }
     }
+}
 
-    async fn run(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
-        let Self { conn, term, .. } = self;
-        // Under the write lock: nobody can begin another term before this transaction is over.
-        if let Some(term) = term {
-            term.check(&mut *conn).await?;
-        }
-        for piece in batch {
-            piece.run(conn).await?;
-        }
-        sqlx::query("COMMIT").execute(conn).await.map_err(failed("commit")).map(drop)
+async fn run(turn: &mut Turn<'_>, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
+    let mut left = batch.len();
+    for piece in batch {
+        left -= 1;
+        turn.comes_last(left == 0);
+        piece.run(turn).await?;
     }
+    turn.commit().await
 }
 
 fn finish(batch: &mut Vec<Box<dyn Work>>, ending: &Result<(), StoreError>) {

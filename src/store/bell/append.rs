@@ -1,12 +1,15 @@
 //! Appends to the log: what many posters bring at once becomes one statement in one transaction (see [`joint`](crate::store::joint)).
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use sqlx::SqliteConnection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    audit::{Auditor, End},
+    audit::{Added, Auditor, End},
     events,
     prior::Prior,
     received::bringing,
@@ -26,6 +29,7 @@ use crate::{
         joint::Joint,
         log::Ingested,
         received::{NewMessage, Told},
+        turn::Turn,
         writer::Writer,
     },
 };
@@ -79,6 +83,11 @@ impl Post {
         u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX).min(MESSAGES_KIB_MAX)
     }
 
+    /// Whether it may be taken by the sources of this version.
+    fn is_by(&self, roster: i64) -> bool {
+        self.roster.is_none_or(|version| version == roster)
+    }
+
     pub(super) fn events(&self) -> impl Iterator<Item = &NewEvent> {
         self.rows.iter().map(|row| &row.event)
     }
@@ -102,9 +111,9 @@ pub(super) struct Appender {
 
 impl Appender {
     pub(super) fn new(writer: Writer, auditor: Auditor) -> Self {
-        let posts = Joint::new(writer, move |conn, all: &[Arc<Waiting>]| {
+        let posts = Joint::new(writer, move |turn, all: &[Arc<Waiting>]| {
             let (posts, auditor): (Vec<_>, _) = (all.iter().map(|one| one.post.clone()).collect(), auditor.clone());
-            Box::pin(async move { insert_on_record(conn, &auditor, &posts).await })
+            Box::pin(async move { insert_on_record(turn, &auditor, &posts).await })
         });
         Self { posts, room: Arc::new(Semaphore::new(MESSAGES_KIB_MAX as usize)) }
     }
@@ -117,9 +126,10 @@ impl Appender {
     }
 }
 
-/// Appends `posts` in the transaction of `conn`, with the entry of the audit record that says so.
+/// Appends `posts` in the transaction of `turn`, with the entry of the audit record that says so. The transaction may end along with
+/// that.
 pub(super) async fn insert_on_record(
-    conn: &mut SqliteConnection,
+    turn: &mut Turn<'_>,
     auditor: &Auditor,
     posts: &[Arc<Post>],
 ) -> Result<Vec<Ending>, StoreError> {
@@ -127,74 +137,124 @@ pub(super) async fn insert_on_record(
     // goes alone: its threads and ids depend on what those before it brought.
     let (bring, plain): (Vec<usize>, Vec<usize>) = (0..posts.len()).partition(|at| posts[*at].brings_messages());
     let (listed, posted): (Vec<usize>, Vec<usize>) = plain.into_iter().partition(|at| posts[*at].auth == Auth::Api);
-    let (mut endings, mut end) = (vec![None; posts.len()], None);
-    for places in [posted, listed] {
-        let some: Vec<&Post> = places.iter().map(|at| &*posts[*at]).collect();
-        for (at, ending) in places.into_iter().zip(insert(conn, &some, &mut end).await?) {
-            endings[at] = ending;
-        }
+    let places = [posted, listed].into_iter().filter(|places| !places.is_empty());
+    let mut steps: Vec<_> = places.map(Step::Plain).chain(bring.into_iter().map(Step::Bringing)).collect();
+    let Some(last) = steps.pop() else { return Ok(Vec::new()) };
+    let (mut news, mut endings) = (News::of(posts), vec![None; posts.len()]);
+    for step in steps {
+        step.take(turn, posts, &mut news, None, &mut endings).await?;
     }
-    for at in bring {
-        let post = bringing::prepared(conn, &posts[at]).await?;
-        let ending = insert(conn, &[&post], &mut end).await?.pop().flatten();
-        bringing::keep(conn, &post, ending.as_deref().unwrap_or_default()).await?;
-        endings[at] = ending;
-    }
-    if let Some((at, entry)) = told(posts, &endings)
-        && let Some(end) = end
-    {
-        auditor.record_after(conn, end, at, &entry).await?;
-    }
+    last.take(turn, posts, &mut news, Some(auditor), &mut endings).await?;
     Ok(endings)
 }
 
-/// What the audit record says of a batch: one entry, however many events; none where nothing is new.
-fn told(posts: &[Arc<Post>], endings: &[Ending]) -> Option<(UnixMillis, Entry)> {
-    let (mut seqs, mut sources, mut recipients) = (Vec::new(), Vec::new(), Vec::new());
-    for (post, ending) in posts.iter().zip(endings) {
-        for (row, ingested) in post.rows.iter().zip(ending.iter().flatten()) {
-            let Ingested::Fresh(seq) = ingested else { continue };
-            seqs.push(*seq);
-            if !sources.contains(&post.source) {
-                sources.push(post.source.clone());
-            }
-            match &row.event.detail {
-                Detail::Delivery { recipient, .. } | Detail::Bounce { recipient: Some(recipient), .. } => {
-                    recipients.push(recipient.clone());
-                }
-                _ => {}
-            }
-        }
-    }
-    recipients.sort_unstable();
-    recipients.dedup();
-    let (first, last) = (*seqs.iter().min()?, *seqs.iter().max()?);
-    let at = posts.iter().map(|post| post.received_at).max()?;
-    Some((at, Entry::Events { first, last, count: seqs.len(), sources, recipients }))
+/// Posts that are appended at once, by their places.
+enum Step {
+    Plain(Vec<usize>),
+    Bringing(usize),
 }
 
-/// Inserts the events of `posts` that are new; `end` is then where the audit record ends.
+impl Step {
+    /// Appends them, and says so in `news`; with an `auditor` the audit record says all of that. Puts what became of each at its
+    /// place in `endings`.
+    async fn take(
+        self,
+        turn: &mut Turn<'_>,
+        posts: &[Arc<Post>],
+        news: &mut News,
+        auditor: Option<&Auditor>,
+        endings: &mut [Ending],
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Plain(places) => {
+                let some: Vec<&Post> = places.iter().map(|at| &*posts[*at]).collect();
+                for (at, ending) in places.into_iter().zip(insert(turn, &some, news, auditor).await?) {
+                    endings[at] = ending;
+                }
+            }
+            Self::Bringing(at) => {
+                let mut part = Turn::within(turn.conn().await?);
+                let post = bringing::prepared(part.conn().await?, &posts[at]).await?;
+                let ending = insert(&mut part, &[&post], news, auditor).await?.pop().flatten();
+                bringing::keep(part.conn().await?, &post, ending.as_deref().unwrap_or_default()).await?;
+                endings[at] = ending;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the audit record says of a batch: one entry, however many events; none where nothing is new.
+struct News {
+    at: UnixMillis,
+    seqs: Option<(Seq, Seq)>,
+    count: usize,
+    sources: Vec<SourceName>,
+    recipients: BTreeSet<String>,
+}
+
+impl News {
+    /// Of `posts`, of which nothing is told yet.
+    fn of(posts: &[Arc<Post>]) -> Self {
+        let at = posts.iter().map(|post| post.received_at).max().unwrap_or(UnixMillis(0));
+        Self { at, seqs: None, count: 0, sources: Vec::new(), recipients: BTreeSet::new() }
+    }
+
+    fn tell(&mut self, Fresh { post, row, seq, .. }: &Fresh<'_>) {
+        let (first, _) = self.seqs.unwrap_or((*seq, *seq));
+        self.seqs = Some((first, *seq));
+        self.count += 1;
+        if !self.sources.contains(&post.source) {
+            self.sources.push(post.source.clone());
+        }
+        match &row.event.detail {
+            Detail::Delivery { recipient, .. } | Detail::Bounce { recipient: Some(recipient), .. } => {
+                self.recipients.insert(recipient.clone());
+            }
+            _ => {}
+        }
+    }
+
+    /// What adds the entry after the `end` of the record.
+    fn entry(&self, auditor: &Auditor, end: &End) -> Option<Added> {
+        let (first, last) = self.seqs?;
+        let (sources, recipients) = (self.sources.clone(), self.recipients.iter().cloned().collect());
+        Some(auditor.row(end, self.at, &Entry::Events { first, last, count: self.count, sources, recipients }))
+    }
+}
+
+/// An event that is new, where it is to be.
+pub(super) struct Fresh<'p> {
+    /// The number of its source.
+    pub(super) origin: i64,
+    pub(super) post: &'p Post,
+    pub(super) row: &'p EventRow,
+    pub(super) seq: Seq,
+}
+
+/// Inserts the events of `posts` that are new, and says so in `news`; with an `auditor`, all of that is put on the record.
 async fn insert(
-    conn: &mut SqliteConnection,
+    turn: &mut Turn<'_>,
     posts: &[&Post],
-    end: &mut Option<End>,
+    news: &mut News,
+    auditor: Option<&Auditor>,
 ) -> Result<Vec<Ending>, StoreError> {
     let mut priors: Vec<(&SourceName, Prior)> = Vec::new();
     for post in posts {
         if !priors.iter().any(|(source, _)| **source == post.source) {
             let of_source = posts.iter().filter(|one| one.source == post.source);
-            let prior = Prior::at(conn, &post.source, of_source.flat_map(|post| post.events())).await?;
-            *end = Some(prior.end);
+            let prior = Prior::at(turn, &post.source, of_source.flat_map(|post| post.events())).await?;
             priors.push((&post.source, prior));
         }
     }
-    let mut fresh = Vec::new();
-    let mut seen = HashSet::new();
+    let Some((_, Prior { roster, last, end, .. })) = priors.first() else { return Ok(Vec::new()) };
+    let mut fresh: Vec<Fresh<'_>> = Vec::new();
+    let (mut seen, mut seq) = (HashSet::new(), *last);
     let mut fates = Vec::new();
     for post in posts {
         let prior = priors.iter().find(|(source, _)| **source == post.source).map(|(_, prior)| prior);
         let prior = prior.expect("each source was looked up");
-        if post.roster.is_some_and(|version| version != prior.roster) {
+        if !post.is_by(*roster) {
             continue;
         }
         for row in &post.rows {
@@ -205,18 +265,24 @@ async fn insert(
                     Fate::Held(prior.origin)
                 }
                 None => {
-                    fresh.push((prior.origin, *post, row));
-                    Fate::Fresh
+                    seq = Seq(seq.0 + 1);
+                    let one = Fresh { origin: prior.origin, post, row, seq };
+                    news.tell(&one);
+                    fresh.push(one);
+                    Fate::Fresh(seq)
                 }
             });
         }
     }
-    let roster = priors.first().map(|(_, prior)| prior.roster);
+    // What is told again is compared in the same transaction; and only with an auditor this is the last step. What a step that brings
+    // messages keeps is out of reach of this: its part of the transaction ends nothing.
+    let whole = auditor.is_some() && !fates.iter().any(|fate| matches!(fate, Fate::Held(_)));
+    let entry = auditor.and_then(|auditor| news.entry(auditor, end));
+    rows::insert(turn, &fresh, entry, whole).await?;
     let mut fates = fates.into_iter();
-    let mut seqs = rows::insert(conn, &fresh).await?.into_iter();
     let mut endings = Vec::with_capacity(posts.len());
     for post in posts {
-        if post.roster.is_some_and(|version| Some(version) != roster) {
+        if !post.is_by(*roster) {
             endings.push(None);
             continue;
         }
@@ -224,8 +290,8 @@ async fn insert(
         for (EventRow { event, .. }, fate) in post.rows.iter().zip(&mut fates) {
             ingested.push(match fate {
                 Fate::Before(seq) => Ingested::Duplicate(seq),
-                Fate::Held(origin) => compared(conn, origin, event).await?,
-                Fate::Fresh => Ingested::Fresh(seqs.next().expect("a place for each row")),
+                Fate::Held(origin) => compared(turn.conn().await?, origin, event).await?,
+                Fate::Fresh(seq) => Ingested::Fresh(seq),
             });
         }
         endings.push(Some(ingested));
@@ -239,8 +305,8 @@ enum Fate {
     Before(Seq),
     /// One of its id and of the source of this number is in the log.
     Held(i64),
-    /// It is inserted.
-    Fresh,
+    /// It is inserted, at this place.
+    Fresh(Seq),
 }
 
 /// Whether the stored event with the id of `event` says the same.

@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::Row as _;
 
 use super::{
     audit::{self, End},
@@ -20,7 +20,7 @@ use crate::{
         event::{Auth, Detail, NewEvent},
         id::{MessageId, SourceName},
     },
-    store::{StoreError, failed},
+    store::{StoreError, failed, turn::Turn},
 };
 
 /// What was found.
@@ -31,6 +31,8 @@ pub(super) struct Prior {
     pub(super) roster: i64,
     /// Where the audit record ends.
     pub(super) end: End,
+    /// The last place that was given to an event: the next follow it.
+    pub(super) last: Seq,
     /// Where events were that retention has removed.
     removed: HashMap<String, Seq>,
     /// The ids of those that are in the log.
@@ -48,7 +50,7 @@ struct Standing {
 impl Prior {
     /// Looks for what is known of `events`, all told by `source`.
     pub(super) async fn at<'e>(
-        conn: &mut SqliteConnection,
+        turn: &mut Turn<'_>,
         source: &SourceName,
         events: impl Iterator<Item = &'e NewEvent>,
     ) -> Result<Self, StoreError> {
@@ -59,18 +61,16 @@ impl Prior {
             messages.extend(message(event));
         }
         let json = |texts: &[&str]| serde_json::to_string(texts).expect("a list of texts is JSON");
-        let row = sqlx::query(sql::log::LOOK)
-            .bind(source.as_str())
-            .bind(json(&ids))
-            .bind((!messages.is_empty()).then(|| json(&messages)))
-            .fetch_one(&mut *conn)
-            .await
-            .map_err(failed(doing))?;
+        let rows = turn.ask(sql::log::LOOK, doing, |look| {
+            look.bind(source.as_str()).bind(json(&ids)).bind((!messages.is_empty()).then(|| json(&messages)))
+        });
+        let rows = rows.await?;
+        let row = rows.first().ok_or(sqlx::Error::RowNotFound).map_err(failed(doing))?;
         let read = || Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
         let (origin, roster, id, mac): (Option<i64>, i64, Option<i64>, Option<Vec<u8>>) =
             read().map_err(failed(doing))?;
-        let read = || Ok((row.try_get(4)?, row.try_get(5)?));
-        let (known, arrived): (&str, &str) = read().map_err(failed(doing))?;
+        let read = || Ok((row.try_get(4)?, row.try_get(5)?, row.try_get(6)?));
+        let (last, known, arrived): (i64, &str, &str) = read().map_err(failed(doing))?;
         let unread =
             |_| StoreError::Corrupt { table: "events", row: "a list".into(), why: "SQLite made no JSON of it" };
         let known: Vec<(String, Option<i64>)> = serde_json::from_str(known).map_err(unread)?;
@@ -78,12 +78,19 @@ impl Prior {
         let origin = if let Some(origin) = origin {
             origin
         } else {
-            let added = sqlx::query_scalar(sql::log::ADD_ORIGIN).bind(source.as_str()).fetch_one(conn);
+            let added = sqlx::query_scalar(sql::log::ADD_ORIGIN).bind(source.as_str()).fetch_one(turn.conn().await?);
             added.await.map_err(failed("number a source"))?
         };
         let end = audit::stored_end(id.zip(mac));
-        let mut look =
-            Self { origin, roster, end, removed: HashMap::new(), held: HashSet::new(), arrived: HashMap::new() };
+        let mut look = Self {
+            origin,
+            roster,
+            end,
+            last: Seq(last),
+            removed: HashMap::new(),
+            held: HashSet::new(),
+            arrived: HashMap::new(),
+        };
         for (id, removed_from) in known {
             match removed_from {
                 Some(seq) => drop(look.removed.insert(id, Seq(seq))),

@@ -2,17 +2,16 @@
 
 use std::sync::{Arc, LazyLock};
 
-use sqlx::SqliteConnection;
-
 use super::{
-    append::{EventRow, Post},
-    sql,
+    append::{EventRow, Fresh},
+    audit, sql,
 };
 use crate::{
-    domain::{cursor::Seq, event::Detail},
+    domain::event::Detail,
     store::{
-        StoreError, failed,
+        StoreError,
         many::{CHUNK, sizes},
+        turn::{Bound, Turn},
     },
 };
 
@@ -21,7 +20,7 @@ const COLUMNS: usize = 13;
 /// Rows of a statement at most.
 pub(super) const ROWS_MAX: usize = 256;
 
-/// The text for each number of rows that a statement has room for: 1 to 16, then 32, 48 and so on.
+/// The text, which also adds to the audit record, for each number of rows that a statement has room for: 1 to 16, then 32, 48 and so on.
 pub(super) static INSERTS: LazyLock<Vec<String>> = LazyLock::new(|| sizes().map(sql::log::insert_events).collect());
 
 /// One statement takes any batch of up to [`ROWS_MAX`] rows: it has room for a multiple of [`CHUNK`], and leaves empty what is not
@@ -33,52 +32,58 @@ pub(super) fn chunk(rows: usize) -> (usize, usize, &'static str) {
     (len, room - len, INSERTS[place].as_str())
 }
 
-/// Inserts events that are not in the log, each with the number of its source; answers with their places, in order.
+/// Inserts events that are not in the log, and `entry` of the audit record; where that is the `whole` of it, the transaction may end
+/// along with it.
 pub(super) async fn insert(
-    conn: &mut SqliteConnection,
-    rows: &[(i64, &Post, &EventRow)],
-) -> Result<Vec<Seq>, StoreError> {
-    let mut seqs = Vec::with_capacity(rows.len());
+    turn: &mut Turn<'_>,
+    rows: &[Fresh<'_>],
+    mut entry: Option<audit::Added>,
+    whole: bool,
+) -> Result<(), StoreError> {
+    if rows.is_empty()
+        && let Some(entry) = entry.take()
+    {
+        return entry.add(turn, whole).await;
+    }
     let mut rest = rows;
     while !rest.is_empty() {
         let (len, room, statement) = chunk(rest.len());
         let (now, later) = rest.split_at(len);
         rest = later;
-        let mut query = sqlx::query(statement);
-        let mut domains = Again::default();
-        let (mut kinds, mut auths) = (Again::default(), Again::default());
-        for (origin, post, EventRow { event, detail, .. }) in now {
-            let domain =
-                event.mailbox.as_deref().and_then(|mailbox| mailbox.rsplit_once('@')).map(|(_, domain)| domain);
-            let action = match &event.detail {
-                Detail::Approval { action_id, .. } => Some(action_id.as_str()),
-                _ => None,
-            };
-            query = query
-                .bind(origin)
-                .bind(text(event.event_id.as_str()))
-                .bind(kinds.text(event.detail.kind().as_str()))
-                .bind(event.mailbox.as_deref().map(text))
-                .bind(domain.map(|domain| domains.text(domain)))
-                .bind(event.message_id.as_ref().map(|id| text(id.as_str())))
-                .bind(event.thread_id.as_ref().map(|id| text(id.as_str())))
-                .bind(action.map(text))
-                .bind(event.timestamp.0)
-                .bind(post.received_at.0)
-                .bind(auths.text(post.auth.as_str()))
-                .bind(event.provider_kind.as_deref().map(text))
-                .bind(text(detail));
-        }
-        for _ in 0..room * COLUMNS {
-            query = query.bind(None::<i64>);
-        }
-        let done = query.execute(&mut *conn).await.map_err(failed("append to the event log"))?;
+        let bind = |query| bind_all(audit::bind(query, entry.take()), now, room);
+        let last = turn.run(statement, whole && rest.is_empty(), "append to the event log", bind).await?;
         // Under the write lock, one statement's places follow each other.
-        let last = done.last_insert_rowid();
-        let first = last - i64::try_from(len).unwrap_or(0) + 1;
-        seqs.extend((first..=last).map(Seq));
+        debug_assert_eq!(now.last().map(|row| row.seq.0), Some(last));
     }
-    Ok(seqs)
+    Ok(())
+}
+
+fn bind_all<'q>(mut query: Bound<'q>, rows: &[Fresh<'_>], room: usize) -> Bound<'q> {
+    let mut domains = Again::default();
+    let (mut kinds, mut auths) = (Again::default(), Again::default());
+    for Fresh { origin, post, row, .. } in rows {
+        let EventRow { event, detail, .. } = row;
+        let domain = event.mailbox.as_deref().and_then(|mailbox| mailbox.rsplit_once('@')).map(|(_, domain)| domain);
+        let action = match &event.detail {
+            Detail::Approval { action_id, .. } => Some(action_id.as_str()),
+            _ => None,
+        };
+        query = query
+            .bind(*origin)
+            .bind(text(event.event_id.as_str()))
+            .bind(kinds.text(event.detail.kind().as_str()))
+            .bind(event.mailbox.as_deref().map(text))
+            .bind(domain.map(|domain| domains.text(domain)))
+            .bind(event.message_id.as_ref().map(|id| text(id.as_str())))
+            .bind(event.thread_id.as_ref().map(|id| text(id.as_str())))
+            .bind(action.map(text))
+            .bind(event.timestamp.0)
+            .bind(post.received_at.0)
+            .bind(auths.text(post.auth.as_str()))
+            .bind(event.provider_kind.as_deref().map(text))
+            .bind(text(detail));
+    }
+    (0..room * COLUMNS).fold(query, |query, _| query.bind(None::<i64>))
 }
 
 /// sqlx makes two allocations of a borrowed text, and one of this.

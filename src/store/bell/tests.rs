@@ -4,6 +4,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, Row as _, SqlSafeS
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    append::{self, Post},
     claims::Consumer,
     look, rows,
     select::{Claimant, Select, freed, unclaimed},
@@ -15,12 +16,17 @@ use crate::{
     domain::{
         clock::{BootTime, UnixMillis},
         cursor::Seq,
-        event::{EventFilter, EventKind},
+        event::{Auth, Detail, EventFilter, EventKind, NewEvent},
         grant::Mailboxes,
-        id::{ActionId, ConsumerName, MessageId, ThreadId},
+        id::{ActionId, ConsumerName, EventId, MessageId, SourceName, ThreadId},
     },
     ids::Entropy,
-    store::{log::Order, received::ReceivedMail as _, sqlite},
+    store::{
+        log::{Ingested, Order},
+        received::ReceivedMail as _,
+        sqlite,
+        turn::Turn,
+    },
 };
 
 struct Still;
@@ -74,7 +80,8 @@ async fn every_statement_is_prepared() {
 fn one_statement_takes_any_batch() {
     for rows in 1..=rows::ROWS_MAX {
         let (len, room, text) = rows::chunk(rows);
-        assert_eq!((len, text.matches("(?").count()), (rows, len + room));
+        let entry = 1;
+        assert_eq!((len, text.matches("(?").count()), (rows, entry + len + room));
     }
     assert_eq!(rows::chunk(rows::ROWS_MAX + 1).0, rows::ROWS_MAX);
 }
@@ -292,4 +299,33 @@ async fn the_actions_of_a_message_are_found_by_an_index() {
     let binds = vec![Bind::Text("em_1".into()), Bind::Int(20)];
     let plan = plan(&store, Statement { text: sql::oversight::ACTIONS_ABOUT.to_owned(), binds }).await;
     assert_walks_an_index("the actions of a message", &plan, Some("actions_message"));
+}
+
+#[tokio::test]
+async fn what_a_list_tells_again_is_compared_before_the_transaction_ends() {
+    let (directory, store) = store().await;
+    let mut conn = sqlite::options(&directory.path().join("bell.db")).connect().await.expect("opened");
+    let post = |auth, id: &str| {
+        let event = NewEvent {
+            event_id: EventId::new(id),
+            mailbox: None,
+            message_id: None,
+            thread_id: None,
+            timestamp: UnixMillis(1),
+            provider_kind: None,
+            detail: Detail::Other {},
+        };
+        Arc::new(Post::new(&SourceName::new("one"), auth, UnixMillis(1), vec![event]))
+    };
+    let mut endings = Vec::new();
+    for posts in [vec![post(Auth::HmacSha256, "a")], vec![post(Auth::HmacSha256, "b"), post(Auth::Api, "a")]] {
+        let mut turn = Turn::new(&mut conn, None);
+        turn.comes_last(true);
+        let appended = append::insert_on_record(&mut turn, &store.auditor, &posts).await.expect("appended");
+        endings.extend(appended.into_iter().flatten().flatten());
+        turn.commit().await.expect("committed");
+    }
+    assert_eq!(endings, [Ingested::Fresh(Seq(1)), Ingested::Fresh(Seq(2)), Ingested::Duplicate(Seq(1))]);
+    let told: i64 = sqlx::query_scalar("SELECT count(*) FROM audit").fetch_one(&mut conn).await.expect("counted");
+    assert_eq!(told, 2, "one entry for each transaction");
 }

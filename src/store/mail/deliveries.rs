@@ -98,9 +98,9 @@ impl Deliveries for MailStore {
 
     async fn claim_lines(&self, claim: &ClaimLines) -> Result<ClaimedLines, StoreError> {
         let claim = claim.clone();
-        let write = self.database.writer.write_as_usual(move |conn| {
+        let write = self.database.writer.write_as_usual(move |turn| {
             let claim = claim.clone();
-            Box::pin(async move { lines::claim(conn, &claim).await })
+            Box::pin(async move { lines::claim(turn.conn().await?, &claim).await })
         });
         write.await
     }

@@ -15,6 +15,7 @@ use crate::{
     store::{
         StoreError, failed,
         many::{self, Many, to_json},
+        turn::{Bound, Turn},
     },
 };
 
@@ -84,7 +85,7 @@ pub(super) async fn fan_out(
         .get(0);
     let wanting = wanting(&candidates, event.detail.kind())?;
     let owed: Vec<_> = wanting.iter().map(|webhook| Owed { webhook, mailbox, event }).collect();
-    owe(conn, &owed).await?;
+    owe(&mut Turn::within(conn), &owed).await?;
     Ok(u32::try_from(wanting.len()).unwrap_or(u32::MAX))
 }
 
@@ -95,8 +96,8 @@ pub(super) struct Owed<'a> {
     pub(super) event: &'a NewEvent,
 }
 
-/// Owes all of `owed`, in this order.
-pub(super) async fn owe(conn: &mut SqliteConnection, owed: &[Owed<'_>]) -> Result<(), StoreError> {
+/// Owes all of `owed`, in this order. The transaction may end along with it.
+pub(super) async fn owe(turn: &mut Turn<'_>, owed: &[Owed<'_>]) -> Result<(), StoreError> {
     let mut rest = owed;
     while let Some((text, now, later)) = OWE.next(rest) {
         rest = later;
@@ -106,18 +107,19 @@ pub(super) async fn owe(conn: &mut SqliteConnection, owed: &[Owed<'_>]) -> Resul
             *due = event.timestamp.0.min(*due);
         }
         let lines: Vec<_> = lines.into_iter().map(|((endpoint, mailbox), due)| (endpoint, mailbox, due)).collect();
-        let mut query = sqlx::query(text).bind(to_json(&lines));
-        for Owed { webhook, mailbox, event } in now {
-            query = query
-                .bind(&webhook.endpoint)
-                .bind(mailbox.address.as_str())
-                .bind(event.timestamp.0)
-                .bind(webhook.id.as_str())
-                .bind(event.event_id.as_str())
-                .bind(event.detail.kind().as_str())
-                .bind(payload::body(event, &webhook.id, webhook.vocabulary));
-        }
-        query.execute(&mut *conn).await.map_err(failed("owe events to webhooks"))?;
+        let bind = |query: Bound<'static>| {
+            now.iter().fold(query.bind(to_json(&lines)), |query, Owed { webhook, mailbox, event }| {
+                query
+                    .bind(webhook.endpoint.clone())
+                    .bind(mailbox.address.as_str().to_owned())
+                    .bind(event.timestamp.0)
+                    .bind(webhook.id.as_str().to_owned())
+                    .bind(event.event_id.as_str().to_owned())
+                    .bind(event.detail.kind().as_str())
+                    .bind(payload::body(event, &webhook.id, webhook.vocabulary))
+            })
+        };
+        turn.run(text, rest.is_empty(), "owe events to webhooks", bind).await?;
     }
     Ok(())
 }

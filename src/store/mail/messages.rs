@@ -27,6 +27,7 @@ use crate::{
         many::{self, CHUNK, Many, to_json},
         outbox::Tell,
         readers::Readers,
+        turn::Turn,
     },
 };
 
@@ -76,17 +77,17 @@ const SEQ_OF: &str = "SELECT seq FROM message WHERE id = ?1 AND mailbox_id = ?2"
 
 /// Stores what came by several handings-over; answers with the threads of each.
 pub(super) async fn store_each(
-    conn: &mut SqliteConnection,
+    turn: &mut Turn<'_>,
     handed_over: &[Arc<Vec<NewMessage>>],
 ) -> Result<Vec<Vec<ThreadId>>, StoreError> {
     let all: Vec<&NewMessage> = handed_over.iter().flat_map(|messages| messages.iter()).collect();
-    let mut threads = store(conn, &all).await?.into_iter();
+    let mut threads = store(turn, &all).await?.into_iter();
     Ok(handed_over.iter().map(|messages| threads.by_ref().take(messages.len()).collect()).collect())
 }
 
-/// Stores `new`, each in its thread, and owes their events.
-pub(super) async fn store(conn: &mut SqliteConnection, new: &[&NewMessage]) -> Result<Vec<ThreadId>, StoreError> {
-    let mut rooms = places(conn, new).await?;
+/// Stores `new`, each in its thread, and owes their events. The transaction may end along with it.
+pub(super) async fn store(turn: &mut Turn<'_>, new: &[&NewMessage]) -> Result<Vec<ThreadId>, StoreError> {
+    let mut rooms = places(turn, new).await?;
     let mut placed = Vec::with_capacity(new.len());
     for one in new {
         let place = rooms.get_mut(&one.message.summary.mailbox_id);
@@ -100,6 +101,7 @@ pub(super) async fn store(conn: &mut SqliteConnection, new: &[&NewMessage]) -> R
         }
         placed.push(Placed { new: one, thread, tells });
     }
+    let conn = turn.conn().await?;
     insert_all(conn, &placed).await?;
     let mut owed = Vec::new();
     for Placed { new, tells, .. } in &placed {
@@ -111,7 +113,7 @@ pub(super) async fn store(conn: &mut SqliteConnection, new: &[&NewMessage]) -> R
             tells => telling::tell_all(conn, mailbox, tells).await?,
         }
     }
-    fanout::owe(conn, &owed).await?;
+    fanout::owe(turn, &owed).await?;
     Ok(placed.into_iter().map(|one| one.thread).collect())
 }
 
@@ -146,7 +148,7 @@ impl Place {
 }
 
 /// The mailboxes that `new` come into, as far as they are there.
-async fn places(conn: &mut SqliteConnection, new: &[&NewMessage]) -> Result<HashMap<MailboxId, Place>, StoreError> {
+async fn places(turn: &mut Turn<'_>, new: &[&NewMessage]) -> Result<HashMap<MailboxId, Place>, StoreError> {
     const DOING: &str = "find where new messages belong";
     let mut asked: BTreeMap<&str, (Option<&str>, Vec<&str>)> = BTreeMap::new();
     for one in new {
@@ -158,7 +160,7 @@ async fn places(conn: &mut SqliteConnection, new: &[&NewMessage]) -> Result<Hash
         *domain = domain.or(address.and_then(|address| address.rsplit_once('@')).map(|(_, domain)| domain));
     }
     let asked: Vec<_> = asked.into_iter().map(|(id, (domain, names))| (id, domain, names)).collect();
-    let rows = sqlx::query(PLACES.as_str()).bind(to_json(&asked)).fetch_all(conn).await.map_err(failed(DOING))?;
+    let rows = turn.ask(&PLACES, DOING, |query| query.bind(to_json(&asked))).await?;
     let mut places = HashMap::with_capacity(rows.len());
     for row in &rows {
         let mailbox = rows::MailboxRow::from_row(row).map_err(failed(DOING))?.read()?;

@@ -102,8 +102,8 @@ impl MailStore {
     /// `disk_failed` is cancelled if the disk fails at a commit.
     pub async fn open(path: &Path, disk_failed: CancellationToken) -> Result<Self, OpenError> {
         let (database, term) = open_for_a_term(path, &MIGRATIONS, disk_failed).await?;
-        let arrivals = Joint::new(database.writer.clone(), |conn, all| Box::pin(messages::store_each(conn, all)));
-        let records = Joint::new(database.writer.clone(), |conn, all| Box::pin(record::record(conn, all)));
+        let arrivals = Joint::new(database.writer.clone(), |turn, all| Box::pin(messages::store_each(turn, all)));
+        let records = Joint::new(database.writer.clone(), |turn, all| Box::pin(record::record(turn, all)));
         Ok(Self { database, term, arrivals, records, looks: Looks::default() })
     }
 

@@ -17,6 +17,7 @@ use crate::{
             Cancelled, Due, DuePage, DueRecipient, Edit, Edited, NewOutbound, Outbox, Retried, Sent, Settlement,
             Standing, Submitted,
         },
+        turn::Turn,
     },
 };
 
@@ -130,7 +131,7 @@ async fn settle(conn: &mut SqliteConnection, settlement: &Settlement) -> Result<
         }
         recipients::restate(conn, message).await?;
     }
-    messages::store(conn, &arrivals.iter().collect::<Vec<_>>()).await?;
+    messages::store(&mut Turn::within(conn), &arrivals.iter().collect::<Vec<_>>()).await?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use sqlx::{SqliteConnection, query::Query};
+use sqlx::{Row as _, SqliteConnection, query::Query};
 
 use super::{
     heads::{Held, heads},
@@ -18,6 +18,7 @@ use crate::{
         deliveries::{ATTEMPTS_KEPT_MAX, Answer, Attempt, Owed, Recorded, Renewal, Stay, Verdict},
         failed,
         many::{self, Many},
+        turn::{Bound, Turn},
     },
 };
 
@@ -28,6 +29,9 @@ const GONE: &str =
 static LOST: Many = Many::new(|| many::sizes().map(lost_sql).collect());
 static NOTE: Many = Many::new(|| many::sizes().map(note_sql).collect());
 static DELIVERED: Many = Many::new(|| many::sizes().map(delivered_sql).collect());
+/// Both at once, in one round trip.
+static NOTE_DELIVERED: Many =
+    Many::new(|| many::sizes().map(|tried| format!("{}; {}", note_sql(tried), delivered_sql(tried))).collect());
 static REST: Many = Many::new(|| many::sizes().map(rest_sql).collect());
 
 /// Those of so many lines that a token does not hold: their place, the line, the token.
@@ -105,17 +109,19 @@ impl Record {
 }
 
 /// Writes `records` down; answers for each, in their order.
-pub(super) async fn record(conn: &mut SqliteConnection, records: &[Arc<Record>]) -> Result<Vec<Recorded>, StoreError> {
+pub(super) async fn record(turn: &mut Turn<'_>, records: &[Arc<Record>]) -> Result<Vec<Recorded>, StoreError> {
     let records: Vec<&Record> = records.iter().map(|record| &**record).collect();
-    let lost = lost(conn, &records).await?;
+    let lost = lost(turn, &records).await?;
+    let conn = turn.conn().await?;
     let mut endings = vec![Recorded::Stale; records.len()];
     let held: Vec<usize> = (0..records.len()).filter(|place| !lost.contains(place)).collect();
     let kept: Vec<_> = held.iter().map(|place| records[*place]).collect();
-    note(conn, &kept).await?;
     let (made, others): (Vec<usize>, Vec<usize>) =
         held.into_iter().partition(|place| records[*place].verdict == Verdict::Delivered);
+    let all_delivered = others.is_empty();
+    note(conn, &kept, all_delivered).await?;
     let delivered_now: Vec<_> = made.iter().map(|place| records[*place]).collect();
-    for (place, ending) in made.into_iter().zip(delivered(conn, &delivered_now).await?) {
+    for (place, ending) in made.into_iter().zip(delivered(conn, &delivered_now, all_delivered).await?) {
         endings[place] = ending;
     }
     for place in others {
@@ -130,27 +136,32 @@ fn tried<'a>(records: &'a [&Record]) -> impl Iterator<Item = (i64, u32, &'a Atte
 }
 
 /// The places of those whose token does not hold their line any more.
-async fn lost(conn: &mut SqliteConnection, records: &[&Record]) -> Result<Vec<usize>, StoreError> {
+async fn lost(turn: &mut Turn<'_>, records: &[&Record]) -> Result<Vec<usize>, StoreError> {
     let (mut lost, mut place) = (Vec::new(), 0_i64);
     let mut rest = records;
     while let Some((text, now, later)) = LOST.next(rest) {
         rest = later;
-        let mut query = sqlx::query_scalar::<_, i64>(text);
-        for record in now {
-            query = query.bind(place).bind(record.line).bind(&record.token);
-            place += 1;
+        let bind = |query| {
+            now.iter().zip(place..).fold(query, |query: Bound<'static>, (record, place)| {
+                query.bind(place).bind(record.line).bind(record.token.clone())
+            })
+        };
+        let found = turn.ask(text, "check who holds the lines", bind).await?;
+        for row in found {
+            let place: i64 = row.try_get(0).map_err(failed("check who holds the lines"))?;
+            lost.extend(usize::try_from(place).ok());
         }
-        let found = query.fetch_all(&mut *conn).await.map_err(failed("check who holds the lines"))?;
-        lost.extend(found.into_iter().filter_map(|place| usize::try_from(place).ok()));
+        place += i64::try_from(now.len()).unwrap_or(0);
     }
     Ok(lost)
 }
 
-/// Notes the attempts, and forgets the oldest of many.
-async fn note(conn: &mut SqliteConnection, records: &[&Record]) -> Result<(), StoreError> {
+/// Notes the attempts, and that they delivered where all did, and forgets the oldest of many.
+async fn note(conn: &mut SqliteConnection, records: &[&Record], all_delivered: bool) -> Result<(), StoreError> {
     let tried: Vec<_> = tried(records).collect();
     let mut rest = tried.as_slice();
-    while let Some((text, now, later)) = NOTE.next(rest) {
+    let texts = if all_delivered { &NOTE_DELIVERED } else { &NOTE };
+    while let Some((text, now, later)) = texts.next(rest) {
         rest = later;
         let mut query = sqlx::query(text);
         for (seq, number, attempt) in now {
@@ -163,6 +174,9 @@ async fn note(conn: &mut SqliteConnection, records: &[&Record]) -> Result<(), St
                 .bind(fault)
                 .bind(attempt.duration_millis)
                 .bind(i64::try_from(attempt.response_bytes).unwrap_or(i64::MAX));
+        }
+        if all_delivered {
+            query = bind_delivered(query, now);
         }
         query.execute(&mut *conn).await.map_err(failed("store attempts"))?;
     }
@@ -177,15 +191,17 @@ async fn note(conn: &mut SqliteConnection, records: &[&Record]) -> Result<(), St
     Ok(())
 }
 
-/// These were made: their lines work, and go on where their workers stay.
-async fn delivered(conn: &mut SqliteConnection, records: &[&Record]) -> Result<Vec<Recorded>, StoreError> {
-    let tried: Vec<_> = tried(records).collect();
+fn bind_delivered<'q>(query: Bound<'q>, tried: &[(i64, u32, &Attempt)]) -> Bound<'q> {
+    tried.iter().fold(query, |query, (seq, number, attempt)| query.bind(*seq).bind(attempt.at.0).bind(*number))
+}
+
+/// These were made: their lines work, and go on where their workers stay. Where that is `noted` already, it is not noted again.
+async fn delivered(conn: &mut SqliteConnection, records: &[&Record], noted: bool) -> Result<Vec<Recorded>, StoreError> {
+    let tried: Vec<_> = if noted { Vec::new() } else { tried(records).collect() };
     let mut rest = tried.as_slice();
     while let Some((text, now, later)) = DELIVERED.next(rest) {
         rest = later;
-        let query = now
-            .iter()
-            .fold(sqlx::query(text), |query, (seq, number, attempt)| query.bind(seq).bind(attempt.at.0).bind(number));
+        let query = bind_delivered(sqlx::query(text), now);
         query.execute(&mut *conn).await.map_err(failed("note what was delivered"))?;
     }
     for record in records {

@@ -4,7 +4,8 @@ use futures::poll;
 use sqlx::ConnectOptions as _;
 
 use super::*;
-use crate::store::{flushes::tests::SlowDisk, sqlite};
+
+use crate::store::{failed, flushes::tests::SlowDisk, sqlite};
 
 async fn add(writer: &Writer, bytes: i64) -> Result<(), StoreError> {
     writer.write(move |conn| Box::pin(insert(conn, bytes))).await

@@ -1,7 +1,7 @@
 //! The audit record in rows: written inside the writer's transactions, read and checked page by page.
 //!
-//! Whoever writes something worth telling calls [`Auditor::record`] with the connection of that transaction. Under the write
-//! lock the last row is the end of the chain, whichever process wrote it.
+//! Whoever writes something worth telling calls [`Auditor::record`] with the connection of that transaction; events bring their
+//! entry along with them. Under the write lock the last row is the end of the chain, whichever process wrote it.
 
 mod adding;
 mod key;
@@ -14,7 +14,10 @@ use sqlx::{FromRow, SqliteConnection, sqlite::SqliteRow};
 
 #[cfg(test)]
 pub(super) use self::adding::ADDS;
-pub(super) use self::{adding::Calls, key::audit_key};
+pub(super) use self::{
+    adding::{Added, Calls, bind},
+    key::audit_key,
+};
 use super::{BellStore, sql};
 use crate::{
     domain::clock::UnixMillis,

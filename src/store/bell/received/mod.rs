@@ -25,6 +25,7 @@ use crate::{
         log::Ingested,
         received::{FolderState, Folders, Haul, Identity, NewMessage, NewReceived, Place, Watched},
         term,
+        turn::Turn,
     },
 };
 
@@ -75,7 +76,7 @@ impl Folders for BellStore {
                 }
                 let mailboxes: Vec<_> = events.iter().map(|event| event.mailbox.clone().unwrap_or_default()).collect();
                 let posts = [Arc::new(Post::new(&haul.told_by, Auth::Api, haul.now, events))];
-                let endings = append::insert_on_record(conn, &auditor, &posts).await?;
+                let endings = append::insert_on_record(&mut Turn::within(conn), &auditor, &posts).await?;
                 keep_place(conn, &haul).await?;
                 let fresh = endings.into_iter().flatten().flatten().zip(mailboxes);
                 Ok(fresh
