@@ -215,7 +215,7 @@ impl News {
         }
     }
 
-    /// What adds the entry after the `end` of the record.
+    /// The entry, as it is added after the `end` of the record.
     fn entry(&self, auditor: &Auditor, end: &End) -> Option<Added> {
         let (first, last) = self.seqs?;
         let (sources, recipients) = (self.sources.clone(), self.recipients.iter().cloned().collect());

@@ -3,6 +3,9 @@
 pub(in super::super) const LAST_AUDIT: &str = "SELECT id, mac FROM audit ORDER BY id DESC LIMIT 1";
 pub(in super::super) const FIRST_AUDIT: &str = "SELECT min(id) FROM audit";
 pub(in super::super) const AUDIT_MAC: &str = "SELECT mac FROM audit WHERE id = ?";
+/// Adds an entry, or none where it has no id.
+pub(in super::super) const ADD_IF_ANY: &str = "INSERT OR FAIL INTO audit (id, at, what, entry, mac) \
+     SELECT * FROM (VALUES (?, ?, ?, ?, ?)) WHERE column1 IS NOT NULL";
 /// Adds `rows` entries.
 pub(in super::super) fn add_audit(rows: usize) -> String {
     let row = "(?, ?, ?, ?, ?)";
@@ -20,4 +23,4 @@ pub(in super::super) const SEGMENTS: &str = "SELECT first, last, mac, seal FROM 
 /// Every statement above; a test prepares each.
 #[cfg(test)]
 pub(super) const ALL: &[&str] =
-    &[LAST_AUDIT, FIRST_AUDIT, AUDIT_MAC, AUDIT_AFTER, CUT_AUDIT, LAST_SEAL, ADD_SEGMENT, SEGMENTS];
+    &[LAST_AUDIT, FIRST_AUDIT, AUDIT_MAC, ADD_IF_ANY, AUDIT_AFTER, CUT_AUDIT, LAST_SEAL, ADD_SEGMENT, SEGMENTS];

@@ -1,5 +1,7 @@
 //! The event log, who tells in it, and where messages are.
 
+use super::audit::ADD_IF_ANY;
+
 /// The number of the source `?1`.
 macro_rules! origin {
     () => {
@@ -26,13 +28,14 @@ pub(in super::super) const EVENT_BY_ID: &str =
 pub(in super::super) const EVENT_BY_SEQ: &str = concat!("SELECT ", event_columns!(), " FROM events e WHERE e.seq = ?");
 pub(in super::super) const ADD_ORIGIN: &str = "INSERT INTO origins (name) VALUES (?) RETURNING id";
 /// What events of a source (`?1`) meet in the log: its number, the version of the sources, the end of the audit record, and the
-/// last place that was given to an event; those of a list of ids (`?2`) that are known, each with the place it was removed from, or
+/// last place that was given to an event, by SQLite's own rule; those of a list of ids (`?2`) that are known, each with the place it was removed from, or
 /// none where it is in the log; and the source's events that tell of one of a list of messages (`?3`) that it came in, each with
 /// whether an API's list told it.
 pub(in super::super) const LOOK: &str = concat!(
     "SELECT ",
     origin!(),
-    ", s.version, a.id, a.mac, max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0), coalesce((SELECT max(seq) FROM events), 0)), \
+    ", s.version, a.id, a.mac, \
+     max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0), coalesce((SELECT max(seq) FROM events), 0)), \
      (SELECT json_group_array(json_array(j.value, r.seq)) FROM json_each(?2) j \
      LEFT JOIN removed_ids r ON r.origin = ",
     origin!(),
@@ -50,8 +53,7 @@ pub(in super::super) const LOOK: &str = concat!(
 pub(in super::super) fn insert_events(rows: usize) -> String {
     let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     format!(
-        "INSERT OR FAIL INTO audit (id, at, what, entry, mac) SELECT * FROM (VALUES (?, ?, ?, ?, ?)) WHERE column1 IS NOT NULL;
-         INSERT OR FAIL INTO events (origin, event_id, kind, mailbox, domain, message_id, thread_id, action_id, timestamp, \
+        "{ADD_IF_ANY}; INSERT OR FAIL INTO events (origin, event_id, kind, mailbox, domain, message_id, thread_id, action_id, timestamp, \
          received_at, auth, provider_kind, detail) SELECT * FROM (VALUES {row}{}) WHERE column1 IS NOT NULL",
         format!(", {row}").repeat(rows - 1)
     )
