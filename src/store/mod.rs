@@ -34,6 +34,7 @@ pub mod snapshot;
 pub mod sources;
 pub mod sqlite;
 pub mod standing;
+mod statement;
 pub mod suppressions;
 pub mod survey;
 pub mod term;

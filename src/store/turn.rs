@@ -11,7 +11,7 @@ use sqlx::{
     sqlite::{SqliteArguments, SqliteRow},
 };
 
-use super::{StoreError, failed, term::Term};
+use super::{StoreError, failed, statement::Statement, term::Term};
 
 /// A statement with what is bound to it so far.
 pub(crate) type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
@@ -70,22 +70,48 @@ impl<'s> Turn<'s> {
         doing: &'static str,
         bind: impl FnOnce(Bound<'q>) -> Bound<'q> + Send,
     ) -> Result<Vec<SqliteRow>, StoreError> {
-        debug_assert_ne!(self.stage, Stage::Committed);
-        let term = self.term.filter(|_| self.stage == Stage::Due);
-        let text = match (self.stage, term) {
-            (Stage::Due, None) => Cow::Owned(format!("BEGIN IMMEDIATE; {question}")),
-            // The epoch is read under the lock, and is the first row.
-            (Stage::Due, Some(_)) => Cow::Owned(format!("BEGIN IMMEDIATE; PRAGMA user_version; {question}")),
-            _ => Cow::Borrowed(question),
-        };
+        let beginning = self.beginning();
+        let text =
+            if beginning.is_empty() { Cow::Borrowed(question) } else { Cow::Owned(format!("{beginning}{question}")) };
         let rows = bind(sqlx::query(AssertSqlSafe(text))).fetch_all(&mut *self.conn).await;
-        let mut rows = rows.map_err(failed(doing))?.into_iter();
-        if let Some(term) = term {
-            let epoch = rows.next().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get(0));
-            term.must_be(epoch.map_err(failed(doing))?)?;
+        let mut rows = rows.map_err(failed(doing))?;
+        rows.drain(..self.has_begun(rows.first(), doing)?);
+        Ok(rows)
+    }
+
+    /// The rows of each of some questions, in the same way.
+    pub(crate) async fn ask_each(
+        &mut self,
+        questions: Statement,
+        doing: &'static str,
+    ) -> Result<Vec<Vec<SqliteRow>>, StoreError> {
+        let mut all = Statement::new(self.beginning(), []);
+        let before = all.text.matches(';').count();
+        all.append(questions);
+        let mut rows = all.rows_of_each(self.conn).await.map_err(failed(doing))?;
+        self.has_begun(rows.iter().flatten().next(), doing)?;
+        rows.drain(..before);
+        Ok(rows)
+    }
+
+    /// What goes before the first question.
+    fn beginning(&self) -> &'static str {
+        debug_assert_ne!(self.stage, Stage::Committed);
+        match (self.stage, self.term) {
+            (Stage::Due, None) => "BEGIN IMMEDIATE; ",
+            // The epoch is read under the lock, and is the first row.
+            (Stage::Due, Some(_)) => "BEGIN IMMEDIATE; PRAGMA user_version; ",
+            _ => "",
         }
-        self.stage = Stage::Begun;
-        Ok(rows.collect())
+    }
+
+    /// Notes that the beginning, where it was due, has gone along. Answers how many rows it gave, of which `first` is the first.
+    fn has_begun(&mut self, first: Option<&SqliteRow>, doing: &'static str) -> Result<usize, StoreError> {
+        let was_due = std::mem::replace(&mut self.stage, Stage::Begun) == Stage::Due;
+        let Some(term) = self.term.filter(|_| was_due) else { return Ok(0) };
+        let epoch = first.ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get(0));
+        term.must_be(epoch.map_err(failed(doing))?)?;
+        Ok(1)
     }
 
     /// Runs a statement, whose parameters have no numbers, and answers with the row that was inserted last. Where it is the `last` one
@@ -97,13 +123,34 @@ impl<'s> Turn<'s> {
         doing: &'static str,
         bind: impl FnOnce(Bound<'q>) -> Bound<'q> + Send,
     ) -> Result<i64, StoreError> {
-        let commits = last && self.last_piece && self.stage == Stage::Begun;
+        let commits = self.ends_along(last);
         let text = if commits { Cow::Owned(format!("{statement}; COMMIT")) } else { Cow::Borrowed(statement) };
         let done = bind(sqlx::query(AssertSqlSafe(text))).execute(self.conn().await?).await.map_err(failed(doing))?;
         if commits {
             self.stage = Stage::Committed;
         }
         Ok(done.last_insert_rowid())
+    }
+
+    /// Runs some statements, in the same way, and answers with the rows of each.
+    pub(crate) async fn run_each(
+        &mut self,
+        statements: Statement,
+        last: bool,
+        doing: &'static str,
+    ) -> Result<Vec<Vec<SqliteRow>>, StoreError> {
+        let commits = self.ends_along(last);
+        let all = if commits { statements.then(Statement::new("COMMIT", [])) } else { statements };
+        let mut rows = all.rows_of_each(self.conn().await?).await.map_err(failed(doing))?;
+        if commits {
+            rows.pop();
+            self.stage = Stage::Committed;
+        }
+        Ok(rows)
+    }
+
+    fn ends_along(&self, last: bool) -> bool {
+        last && self.last_piece && self.stage == Stage::Begun
     }
 
     /// Ends it, where that is not done.
@@ -132,7 +179,7 @@ mod tests {
     use sqlx::Connection as _;
 
     use super::*;
-    use crate::store::Refusal;
+    use crate::store::{Refusal, statement::Bind};
 
     const ADD: &str = "INSERT INTO heap (n) VALUES (?)";
     const COUNT: &str = "SELECT count(*) FROM heap";
@@ -188,6 +235,33 @@ mod tests {
         turn.roll_back().await;
         nothing_is_open(&mut conn).await;
         assert_eq!(count(&mut Turn::new(&mut conn, None)).await, 0);
+    }
+
+    #[tokio::test]
+    async fn statements_of_many_parts_begin_and_end_it_too_and_answer_with_their_own_rows() {
+        const N: &str = "SELECT n FROM heap WHERE n > ? ORDER BY n";
+        let rows = |rows: &[Vec<SqliteRow>]| -> Vec<Vec<i64>> {
+            rows.iter().map(|rows| rows.iter().map(|row| row.get(0)).collect()).collect()
+        };
+        let mut conn = heap().await;
+        let term = Term::begin(&mut conn).await.expect("begun");
+        for (term, place) in [(Some(&term), 0), (None, 1)] {
+            let mut turn = Turn::new(&mut conn, term);
+            turn.comes_last(true);
+            let both = || Statement::new(N, [Bind::Int(-1)]).then(Statement::new(COUNT, []));
+            let found = turn.ask_each(both(), "look").await.expect("asked");
+            assert_eq!(rows(&found), [(0..place).collect(), vec![place]]);
+            let added = Statement::new(ADD, [Bind::Int(place)]).then(both());
+            let added = turn.run_each(added, true, "add").await.expect("added");
+            assert_eq!(rows(&added), [vec![], (0..=place).collect(), vec![place + 1]]);
+            assert_eq!(turn.stage, Stage::Committed);
+            nothing_is_open(&mut conn).await;
+        }
+        Term::begin(&mut conn).await.expect("begun");
+        let mut turn = Turn::new(&mut conn, Some(&term));
+        let asked = turn.ask_each(Statement::new(COUNT, []), "look").await;
+        assert!(matches!(asked, Err(StoreError::Refused(Refusal::Superseded))), "{asked:?}");
+        turn.roll_back().await;
     }
 
     #[tokio::test]

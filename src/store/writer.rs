@@ -212,7 +212,7 @@ impl Writer {
         T: Send + 'static,
         F: for<'c> FnMut(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
-        self.write_to_last(Lasts::OnDisk, work).await
+        self.queue(Lasts::OnDisk, Some(self.commits.clone()), Begun(work)).await
     }
 
     /// The same for what is written all the time, and after which what was read before stands as it did: it is none of the
@@ -225,13 +225,14 @@ impl Writer {
         self.queue(Lasts::OnDisk, None, work).await
     }
 
-    /// The same, and answers once it is committed so that it lasts that long.
+    /// Writes in the same way what is one of the [`changes`](Self::changes), and answers once it is committed so that it lasts that
+    /// long.
     pub(crate) async fn write_to_last<T, F>(&self, lasts: Lasts, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: for<'c> FnMut(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+        F: for<'c> FnMut(&'c mut Turn<'_>) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
-        self.queue(lasts, Some(self.commits.clone()), Begun(work)).await
+        self.queue(lasts, Some(self.commits.clone()), work).await
     }
 
     async fn queue<T, F>(&self, lasts: Lasts, changes: Option<Arc<Commits>>, work: F) -> Result<T, StoreError>

@@ -237,9 +237,9 @@ impl BellStore {
         };
         let (consumer, filter) = (consumer.id, lease.filter.clone());
         let lasts = if lease.claim.on_disk { Lasts::OnDisk } else { Lasts::ThisBoot };
-        let leased = self.database.writer.write_to_last(lasts, move |conn| {
+        let leased = self.database.writer.write_to_last(lasts, move |turn| {
             let lease = lease.clone();
-            Box::pin(async move { lease.take(conn).await })
+            Box::pin(async move { lease.take(turn).await })
         });
         let taken = leased.await?;
         self.frontiers.reach(consumer, &filter, taken.reached);

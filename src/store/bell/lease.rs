@@ -9,7 +9,6 @@ use super::{
     select::{Claimant, Select, freed, narrowing, unclaimed},
     settle::raise_returns,
     sql,
-    statement::{Bind, Statement},
 };
 use crate::{
     domain::{
@@ -25,6 +24,8 @@ use crate::{
         failed,
         leases::Claim,
         log::Order,
+        statement::{Bind, Statement},
+        turn::Turn,
     },
 };
 
@@ -113,17 +114,17 @@ struct Found {
 }
 
 impl Lease {
-    /// Leases what there is.
-    pub(super) async fn take(&self, conn: &mut SqliteConnection) -> Result<Taken, StoreError> {
+    /// Leases what there is, in two trips where nothing was handed out too often.
+    pub(super) async fn take(&self, turn: &mut Turn<'_>) -> Result<Taken, StoreError> {
         let (mut after, mut parked) = (self.after, Vec::new());
         let found = loop {
-            let found = self.find(conn, after).await?;
+            let found = self.find(turn, after).await?;
             if found.low_water > after {
                 // Rows below a mark that has risen since are gone, and their events look like new ones.
                 after = found.low_water;
             } else if found.spent {
                 // First, so that they no longer hold their threads up.
-                parked.extend(self.park_spent(conn).await?);
+                parked.extend(self.park_spent(turn.conn().await?).await?);
             } else {
                 break found;
             }
@@ -148,7 +149,7 @@ impl Lease {
         }
         let mut rows = Vec::new();
         if let Some(steps) = steps.into_iter().reduce(Statement::then) {
-            rows = steps.rows_of_each(conn).await.map_err(failed("lease events"))?;
+            rows = turn.run_each(steps, true, "lease events").await?;
         }
         let reached = if open {
             place(rows.last().and_then(|rows| rows.first()))?.map_or(head, |seq| Seq(seq - 1))
@@ -162,7 +163,7 @@ impl Lease {
         Ok(Taken { events, parked, reached })
     }
 
-    async fn find(&self, conn: &mut SqliteConnection, after: Seq) -> Result<Found, StoreError> {
+    async fn find(&self, turn: &mut Turn<'_>, after: Seq) -> Result<Found, StoreError> {
         let Self { consumer, filter, claim, now, .. } = self;
         let claimant = claim.claimant(&now.boot);
         let place = [
@@ -175,7 +176,7 @@ impl Lease {
             .then(Statement::new(sql::audit::LAST_AUDIT, []))
             .then(new_to(*consumer, filter, after, sql::log::EVENT_COLUMNS, claim.limit, Some(claimant)))
             .then(freed(*consumer, filter, claimant, claim.limit));
-        let rows = steps.rows_of_each(conn).await.map_err(failed("look for events"))?;
+        let rows = turn.ask_each(steps, "look for events").await?;
         let [place, told, new, freed] = rows.as_slice() else {
             return Err(StoreError::of("look for events", sqlx::Error::RowNotFound));
         };

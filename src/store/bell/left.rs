@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
-use super::{
-    claims::Consumer,
-    sql,
-    statement::{Bind, Statement},
-};
+use super::{claims::Consumer, sql};
 use crate::{
     domain::{clock::BootTime, event::EventKind},
-    store::{StoreError, failed},
+    store::{
+        StoreError, failed,
+        statement::{Bind, Statement},
+    },
 };
 
 /// What a consumer has before it.

@@ -9,11 +9,15 @@ use super::{
     left::{self, Left},
     select::{Claimant, freed},
     sql,
-    statement::{Bind, Statement},
 };
 use crate::{
     domain::{cursor::Seq, event::EventFilter},
-    store::{StoreError, failed, leases::BACKLOG_MAX, log::Extent},
+    store::{
+        StoreError, failed,
+        leases::BACKLOG_MAX,
+        log::Extent,
+        statement::{Bind, Statement},
+    },
 };
 
 /// What a look saw, all at one moment.

@@ -2,7 +2,7 @@
 //!
 //! Events are read in order of `seq` through an index each ([`select`]); consumers keep rows only above their low-water
 //! mark ([`claims`], [`low_water`]); every write goes through the one writer, and appends are gathered before it
-//! ([`append`]). Statements of fixed text stand in [`sql`]; what is asked together goes in one trip ([`statement`]).
+//! ([`append`]). Statements of fixed text stand in [`sql`]; what is asked together goes in one trip (`store::statement`).
 
 mod append;
 mod audit;
@@ -32,7 +32,6 @@ mod settle;
 mod sources;
 mod sql;
 mod standing;
-mod statement;
 pub mod tally;
 #[cfg(test)]
 mod tests;

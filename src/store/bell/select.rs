@@ -6,10 +6,7 @@
 //! in order; `kind IN (…)` would sort. Each arm begins at the place of its kind, so that a kind which a busy mailbox had
 //! long ago, or never, is not looked for among all its others.
 
-use super::{
-    sql,
-    statement::{Bind, Statement},
-};
+use super::sql;
 use crate::{
     domain::{
         clock::BootTime,
@@ -17,7 +14,10 @@ use crate::{
         event::{EventFilter, EventKind},
         id::{ActionId, MessageId, ThreadId},
     },
-    store::log::Order,
+    store::{
+        log::Order,
+        statement::{Bind, Statement},
+    },
 };
 
 /// The columns whose index goes on with the kind.

@@ -8,9 +8,7 @@ use super::{
     claims::Consumer,
     look, rows,
     select::{Claimant, Select, freed, unclaimed},
-    sql,
-    statement::{Bind, Statement},
-    *,
+    sql, *,
 };
 use crate::{
     domain::{
@@ -25,6 +23,7 @@ use crate::{
         log::{Ingested, Order},
         received::ReceivedMail as _,
         sqlite,
+        statement::{Bind, Statement},
         turn::Turn,
     },
 };

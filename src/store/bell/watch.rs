@@ -11,13 +11,16 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use sqlx::{ConnectOptions as _, Connection as _, FromRow, Row as _, SqliteConnection};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    BellStore, sql,
-    statement::{Bind, Statement},
-};
+use super::{BellStore, sql};
 use crate::{
     domain::{clock::Clock, cursor::Seq, id::ConsumerName},
-    store::{StoreError, failed, leases::Consumers as _, log::EventLog as _, sqlite},
+    store::{
+        StoreError, failed,
+        leases::Consumers as _,
+        log::EventLog as _,
+        sqlite,
+        statement::{Bind, Statement},
+    },
     wake::{Bell, Topic},
 };
 

@@ -52,7 +52,10 @@ impl Slow {
     }
 
     async fn add_for_this_boot(&self) -> Result<(), StoreError> {
-        self.writer.write_to_last(Lasts::ThisBoot, |conn| Box::pin(insert(conn, 1))).await
+        let added = self
+            .writer
+            .write_to_last(Lasts::ThisBoot, |turn| Box::pin(async move { insert(turn.conn().await?, 1).await }));
+        added.await
     }
 }
 

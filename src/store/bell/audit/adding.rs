@@ -4,13 +4,7 @@ use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 
-use super::{
-    super::{
-        sql,
-        statement::{Bind, Statement},
-    },
-    Auditor, End, end, end_in,
-};
+use super::{super::sql, Auditor, End, end, end_in};
 use crate::{
     domain::clock::UnixMillis,
     signing::chain::Link,
@@ -19,6 +13,7 @@ use crate::{
         audit::Entry,
         joint::Joint,
         many::{self, Many},
+        statement::{Bind, Statement},
         turn::{Bound, Turn},
         writer::Writer,
     },

@@ -12,7 +12,7 @@ use sqlx::{
 
 /// A value for a `?`.
 #[derive(Debug, Clone)]
-pub(super) enum Bind {
+pub(crate) enum Bind {
     Null,
     Int(i64),
     Text(String),
@@ -21,36 +21,36 @@ pub(super) enum Bind {
 
 /// A statement whose text holds nothing but constants; each value is a plain `?`, in the order of the text.
 #[derive(Debug, Clone)]
-pub(super) struct Statement {
-    pub(super) text: String,
-    pub(super) binds: Vec<Bind>,
+pub(crate) struct Statement {
+    pub(crate) text: String,
+    pub(crate) binds: Vec<Bind>,
 }
 
 impl Statement {
-    pub(super) fn new(text: impl Into<String>, binds: impl Into<Vec<Bind>>) -> Self {
+    pub(crate) fn new(text: impl Into<String>, binds: impl Into<Vec<Bind>>) -> Self {
         Self { text: text.into(), binds: binds.into() }
     }
 
     /// Goes on with `text`.
-    pub(super) fn push(&mut self, text: &str) {
+    pub(crate) fn push(&mut self, text: &str) {
         self.text.push_str(text);
     }
 
     /// Goes on with `other`.
-    pub(super) fn append(&mut self, other: Self) {
+    pub(crate) fn append(&mut self, other: Self) {
         self.text.push_str(&other.text);
         self.binds.extend(other.binds);
     }
 
     /// Has `next` run after it in the same trip. What holds between two is the transaction's matter.
     #[must_use]
-    pub(super) fn then(mut self, next: Self) -> Self {
+    pub(crate) fn then(mut self, next: Self) -> Self {
         self.push("; ");
         self.append(next);
         self
     }
 
-    pub(super) fn query(self) -> Query<'static, Sqlite, SqliteArguments> {
+    pub(crate) fn query(self) -> Query<'static, Sqlite, SqliteArguments> {
         let query = sqlx::query(AssertSqlSafe(self.text));
         self.binds.into_iter().fold(query, |query, bind| match bind {
             Bind::Null => query.bind(None::<i64>),
@@ -61,7 +61,7 @@ impl Statement {
     }
 
     /// Runs all of it in one trip, and answers with the rows of each statement in it.
-    pub(super) async fn rows_of_each(self, conn: &mut SqliteConnection) -> Result<Vec<Vec<SqliteRow>>, sqlx::Error> {
+    pub(crate) async fn rows_of_each(self, conn: &mut SqliteConnection) -> Result<Vec<Vec<SqliteRow>>, sqlx::Error> {
         let (mut all, mut rows) = (Vec::new(), Vec::new());
         let mut results = conn.fetch_many(self.query());
         while let Some(result) = results.try_next().await? {
