@@ -12,6 +12,8 @@ mod shown;
 mod suppression;
 mod webhook;
 
+use std::io;
+
 use rmcp::model::{CallToolResult, ReadResourceResult, ResourceContents};
 use serde_json::{Map, Value};
 
@@ -69,12 +71,12 @@ pub(super) struct Fitted {
 /// Shows as many of `items` as fit, roomy where all do and tight otherwise; at least one, so that a reader gets on.
 pub(super) fn fit<T>(fence: &Fence, items: &[T], view: impl Fn(&T, Clip) -> Part) -> Fitted {
     let room = RESULT_CHARS_MAX - FRAME_CHARS;
-    let mut shown = all(fence, items, view);
+    let (mut shown, lengths) = measured(fence, items, view);
     let mut used = 0;
-    let fitting = shown
+    let fitting = lengths
         .iter()
-        .take_while(|item| {
-            used += chars(*item);
+        .take_while(|chars| {
+            used += **chars;
             used <= room
         })
         .count()
@@ -86,13 +88,23 @@ pub(super) fn fit<T>(fence: &Fence, items: &[T], view: impl Fn(&T, Clip) -> Part
 
 /// Shows all of `items`, tight where they would be too long otherwise: for what cannot be asked for again.
 pub(super) fn all<T>(fence: &Fence, items: &[T], view: impl Fn(&T, Clip) -> Part) -> Vec<Part> {
+    measured(fence, items, view).0
+}
+
+/// The same, with the [`chars`] of each.
+fn measured<T>(fence: &Fence, items: &[T], view: impl Fn(&T, Clip) -> Part) -> (Vec<Part>, Vec<usize>) {
     let hidden = fence.hidden();
-    let shown: Vec<Part> = items.iter().map(|item| view(item, Clip::ROOMY)).collect();
-    if shown.iter().map(chars).sum::<usize>() <= RESULT_CHARS_MAX - FRAME_CHARS {
-        return shown;
+    let shown = |clip| {
+        let shown: Vec<Part> = items.iter().map(|item| view(item, clip)).collect();
+        let lengths: Vec<usize> = shown.iter().map(chars).collect();
+        (shown, lengths)
+    };
+    let roomy = shown(Clip::ROOMY);
+    if roomy.1.iter().sum::<usize>() <= RESULT_CHARS_MAX - FRAME_CHARS {
+        return roomy;
     }
     fence.forget_hidden_since(hidden);
-    items.iter().map(|item| view(item, Clip::TIGHT)).collect()
+    shown(Clip::TIGHT)
 }
 
 /// The longest beginning of `text` of at most `chars_max` characters that, written as JSON, takes at most `room`
@@ -113,7 +125,24 @@ pub(super) fn beginning(text: &str, chars_max: usize, room: usize) -> &str {
 
 /// The length of `part` as compact JSON with a comma, in characters.
 pub(super) fn chars(part: &impl Shown) -> usize {
-    value(part).to_string().chars().count() + 1
+    let mut count = CharCount(0);
+    serde_json::to_writer(&mut count, part).expect("views have text keys and no failing parts");
+    count.0 + 1
+}
+
+/// Counts the characters of the UTF-8 that is written to it.
+struct CharCount(usize);
+
+impl io::Write for CharCount {
+    fn write(&mut self, utf8: &[u8]) -> io::Result<usize> {
+        // Each has one byte that does not go on from another (RFC 3629 section 3).
+        self.0 += utf8.iter().filter(|byte| **byte & 0b1100_0000 != 0b1000_0000).count();
+        Ok(utf8.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A part of a result as JSON.
@@ -194,6 +223,14 @@ mod tests {
             let begin = beginning(&text, chars_max, room);
             prop_assert!(text.starts_with(begin) && begin.chars().count() <= chars_max);
             prop_assert!(Value::from(begin).to_string().chars().count() <= room + 2);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_chars_of_a_part_are_those_of_its_json(text in ".*") {
+            let part = json(&fence::tests::fence().text(&text));
+            prop_assert_eq!(chars(&part), part.into_value().to_string().chars().count() + 1);
         }
     }
 

@@ -86,11 +86,11 @@ impl EmailPart {
     pub(in crate::mcp) fn new(fence: &Fence, email: &Email, offset: usize, chars_max: Option<usize>) -> Self {
         let total_chars = email.text.chars().count();
         let mut head = EmailHead::new(fence, email, Clip::ROOMY);
-        if present::chars(&present::json(&head)) > RESULT_CHARS_MAX / 2 {
+        if present::chars(&head) > RESULT_CHARS_MAX / 2 {
             head = EmailHead::new(fence, email, Clip::TIGHT);
         }
         let start = email.text.char_indices().nth(offset).map_or(email.text.len(), |(at, _)| at);
-        let left = RESULT_CHARS_MAX.saturating_sub(present::chars(&present::json(&head)) + FRAME_CHARS).max(ROOM_MIN);
+        let left = RESULT_CHARS_MAX.saturating_sub(present::chars(&head) + FRAME_CHARS).max(ROOM_MIN);
         let reply = email
             .extracted_text
             .as_deref()
@@ -98,7 +98,7 @@ impl EmailPart {
         // Whole or not at all: the text itself follows.
         let reply = reply.filter(|reply| present::beginning(reply, usize::MAX, left / 2).len() == reply.len());
         let extracted_text = reply.map(|reply| fence.text(reply));
-        let taken = extracted_text.as_ref().map_or(0, |text| present::chars(&present::json(text)));
+        let taken = extracted_text.as_ref().map_or(0, present::chars);
         let room = match chars_max {
             Some(_) => usize::MAX,
             None => left.saturating_sub(taken).max(ROOM_MIN),
