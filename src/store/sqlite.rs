@@ -29,10 +29,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CHECKPOINT_PAGES: &str = "48000";
 /// What the log file is cut to after a checkpoint, in bytes: 128 MiB, which it seldom needs.
 const JOURNAL_BYTES_MAX: &str = "134217728";
-/// Page cache of a writer, in KiB (negative, as SQLite wants it): 16 MiB.
-const CACHE_KIB: &str = "-16384";
-/// The same of any other connection: 4 MiB.
-const CACHE_OF_OTHERS_KIB: &str = "-4096";
+/// Page cache of a connection, in KiB (negative, as SQLite wants it): 4 MiB. The kernel has the rest. And in a database below 1 GiB
+/// SQLite looks its whole cache over at each commit that has divided a page.
+const CACHE_KIB: &str = "-4096";
 /// What SQLite holds in this process, in bytes: 32 MiB, beyond which it lets pages go. There are a dozen connections, and one takes
 /// the share of another.
 const HEAP_BYTES_MAX: &str = "33554432";
@@ -134,7 +133,7 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
-        .pragma("cache_size", CACHE_OF_OTHERS_KIB)
+        .pragma("cache_size", CACHE_KIB)
         .pragma("soft_heap_limit", HEAP_BYTES_MAX)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("journal_size_limit", JOURNAL_BYTES_MAX)
@@ -170,7 +169,7 @@ pub(super) async fn connect(path: &Path, migrations: &Migrator, schema: Schema) 
     let name = || path.display().to_string();
     let opening = |source| OpenError::Open { path: name(), source: StoreError::of("open it", source) };
     let options = if schema == Schema::Migrate { options_to_make(path) } else { options(path) };
-    let options = options.pragma("cache_size", CACHE_KIB).statement_cache_capacity(STATEMENTS_KEPT);
+    let options = options.statement_cache_capacity(STATEMENTS_KEPT);
     let mut conn = options.connect().await.map_err(opening)?;
 
     let known = migrations.iter().map(|migration| migration.version).max().unwrap_or(0);
