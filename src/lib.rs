@@ -38,8 +38,8 @@
 //! agent's waits go on. A keeping `mcp` gives way to a `serve`. A term has an epoch ([`store::term`]), which the writer of
 //! `mail.db` checks inside each transaction, and each worker before it sends what was not committed just now. A keeper that is
 //! stopped keeps its lock: it is reported ([`app::local_socket`]) and never doubled. Between processes the bell rings through
-//! that same socket, and under it is a look at `PRAGMA data_version` every 50 ms. A key goes to a published address only after
-//! whoever listens there has proved to be the keeper ([`signing::proof`]).
+//! that same socket, and under it is a look for others' commits every 50 ms (`store::bell::watch`). A key goes to a published
+//! address only after whoever listens there has proved to be the keeper ([`signing::proof`]).
 //!
 //! ## Floors
 //!

@@ -120,7 +120,7 @@ fn log_flusher(path: &Path) -> impl FnMut() -> io::Result<()> + Send + use<> {
 }
 
 /// Where SQLite keeps the write-ahead log of the database at `path`.
-fn log_of(path: &Path) -> PathBuf {
+pub(super) fn log_of(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     log.into()

@@ -1,12 +1,17 @@
 //! Watching for what other processes commit, so that their events ring this process's bell.
 //!
 //! Another process that has committed says so through the local socket, and then it is looked at at once; the look every
-//! 50 ms is the floor under it, for when the socket fails.
+//! 50 ms is the floor under it, for when the socket fails. It goes no further than the write-ahead log's file where that is as it was.
 //!
-//! `PRAGMA data_version` changes on a connection when any other one has committed, and costs microseconds. What this
-//! process commits itself shows as well and rings once more: a ring for nothing, which waiters shrug off.
+//! `PRAGMA data_version` changes on a connection when any other one has committed. What this process commits itself shows as well and
+//! rings once more: a ring for nothing, which waiters shrug off.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use sqlx::{ConnectOptions as _, Connection as _, FromRow, Row as _, SqliteConnection};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +20,7 @@ use super::{BellStore, sql};
 use crate::{
     domain::{clock::Clock, cursor::Seq, id::ConsumerName},
     store::{
-        StoreError, failed,
+        StoreError, failed, flushes,
         leases::Consumers as _,
         log::EventLog as _,
         sqlite,
@@ -24,9 +29,10 @@ use crate::{
     wake::{Bell, Topic},
 };
 
-/// How often to look. Where the socket fails, a wait in another process ends 25 ms after the commit on average; each look wakes
-/// three threads, which was most of what an idle house took.
+/// How often to look. Where the socket fails, a wait in another process ends 25 ms after the commit on average.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Turns after which the database is asked whatever its file shows, for a file system that keeps no time of changes: a second.
+const ASKED_AFTER: u32 = 20;
 /// Events told of one by one; where more came at once, everyone is told.
 const NEWS_MAX: u32 = 1_000;
 
@@ -37,23 +43,52 @@ struct Told {
     returns: HashMap<ConsumerName, i64>,
 }
 
+/// The file of the write-ahead log, which every commit writes to. To look at it costs a microsecond; to ask the database wakes three
+/// threads, which was most of what an idle house took.
+struct LogFile {
+    path: PathBuf,
+    seen: Option<(SystemTime, u64)>,
+    /// Turns since it was seen to change.
+    turns: u32,
+}
+
+impl LogFile {
+    fn of(database: &Path) -> Self {
+        Self { path: flushes::log_of(database), seen: None, turns: 0 }
+    }
+
+    /// Whether something may have been committed that no turn before has told of.
+    fn may_have_news(&mut self) -> bool {
+        // It is in memory: no other thread is needed to wait for it.
+        let seen = std::fs::metadata(&self.path).and_then(|file| Ok((file.modified()?, file.len()))).ok();
+        self.turns = if seen == self.seen { self.turns + 1 } else { 0 };
+        self.seen = seen;
+        // Two commits may have the same time, so that after one it is asked once more.
+        let asked_anyway = self.turns.is_multiple_of(ASKED_AFTER);
+        seen.is_none() || self.turns <= 1 || asked_anyway
+    }
+}
+
 impl BellStore {
     /// Rings `bell` for what other processes commit, until `shutdown`. Every process runs it once.
     pub async fn watch(&self, bell: Bell, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
         let bell = bell.echo();
         let mut conn = None;
         let mut told = None;
+        let mut log = LogFile::of(&self.path);
+        let mut pulled = false;
         loop {
-            if let Err(error) = self.look_for_news(&mut conn, &mut told, &bell).await {
+            let asks = log.may_have_news() || pulled || conn.is_none();
+            if asks && let Err(error) = self.look_for_news(&mut conn, &mut told, &bell).await {
                 let error = &error as &(dyn std::error::Error + 'static);
                 tracing::warn!(error, "could not look for events of other processes; looking again");
                 conn = None;
             }
-            tokio::select! {
+            pulled = tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = bell.pulled_from_elsewhere() => {}
-                () = clock.sleep(LOOK_EVERY) => {}
-            }
+                () = bell.pulled_from_elsewhere() => true,
+                () = clock.sleep(LOOK_EVERY) => false,
+            };
         }
         if let Some(conn) = conn
             && let Err(error) = conn.close().await
@@ -115,5 +150,33 @@ impl BellStore {
         }
         told.version = version;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn the_database_is_asked_after_each_change_of_its_file_and_once_more_and_each_second_anyway() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut log = LogFile::of(&dir.path().join("bell.db"));
+        assert!(log.may_have_news() && log.may_have_news(), "there is none");
+        let file = File::create(dir.path().join("bell.db-wal")).expect("made");
+        let changed_at = |seconds| {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            file.set_modified(time).expect("set");
+        };
+        for seconds in [2_000, 1_000] {
+            changed_at(seconds);
+            let asked: Vec<bool> = (0..=2 * ASKED_AFTER).map(|_| log.may_have_news()).collect();
+            let turns: Vec<usize> = (0..asked.len()).filter(|turn| asked[*turn]).collect();
+            assert_eq!(turns, [0, 1, 20, 40], "whichever way the clock was set");
+        }
+        file.set_len(4096).expect("grown");
+        changed_at(1_000);
+        assert!(log.may_have_news(), "it is longer");
     }
 }
