@@ -1,10 +1,10 @@
 //! What an endpoint sees: each mailbox's events in order, whatever happens to the others'; every one signed.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use mailbell::{
     domain::{clock::Clock as _, secret::Secret},
-    mail::webhooks::{registry::NewWebhook, running::LOOK_EVERY},
+    mail::webhooks::{registry::NewWebhook, running::LOOK_EVERY, worker::GATHERED_FOR},
     store::deliveries::{Answer, State},
 };
 use serde_json::Value;
@@ -174,6 +174,42 @@ async fn our_own_receiver_takes_what_is_owed_together_and_a_failure_has_each_go_
         assert_eq!(of(id).attempts, 2);
     }
     assert_eq!((of("evt_69").attempts, statuses("evt_69")), (1, vec![Answer::Status(200)]));
+}
+
+#[tokio::test]
+async fn what_comes_in_a_stream_is_gathered_before_our_own_receiver_gets_more_and_the_rest_at_once() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    hooks.register("self").await;
+    let ann = mailbox("ann@mailbell.test");
+    let happen = async |numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            hooks.happen(&ann, &format!("evt_{number:02}")).await;
+        }
+    };
+    let receiver = Receiver::answering(hooks.clock.clone(), []).await;
+    hooks.own.send_replace(Some(receiver.address()));
+    happen(0..1).await;
+    hooks.worker.run_until_idle().await;
+    happen(1..4).await;
+    // The clock is held: what waited for it would never end.
+    hooks.worker.run_until_idle().await;
+    happen(4..16).await;
+    let began = hooks.clock.now();
+    let meanwhile = async {
+        while receiver.hits().len() < 3 {
+            tokio::task::yield_now().await;
+        }
+        happen(16..19).await;
+        while receiver.hits().len() < 4 {
+            hooks.clock.advance(Duration::from_millis(1));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(hooks.worker.run_until_idle(), meanwhile);
+    let events = |hit: &Hit| serde_json::from_slice::<Vec<Value>>(&hit.body).map_or(1, |events| events.len());
+    let posts: Vec<usize> = receiver.hits().iter().map(events).collect();
+    assert_eq!(posts, [1, 3, 12, 3]);
+    assert!(receiver.hits()[3].at >= began.plus(GATHERED_FOR));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Walks one line: post its head, judge the answer, write it down, go on with the next.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
@@ -8,7 +8,7 @@ use super::{
     dispatch::{Dispatch, Parcel},
     egress::TIMEOUT,
     schedule::{self, Standing},
-    worker::{LEASE_MARGIN, millis},
+    worker::{GATHERED_FOR, LEASE_MARGIN, millis},
 };
 use crate::{
     domain::{
@@ -19,7 +19,7 @@ use crate::{
     measures,
     store::{
         StoreError,
-        deliveries::{Attempt, Deliveries, Owed, Recorded, Renewal, Stay, Verdict},
+        deliveries::{Attempt, Deliveries, FOLLOWERS_MAX_OWN, Owed, Recorded, Renewal, Stay, Verdict},
     },
 };
 
@@ -28,6 +28,8 @@ const RUN_MAX: u32 = 32;
 /// For so long after the store has said that its keeper's term holds, it is not asked again. A process that was stopped for
 /// longer may have a successor.
 const TERM_TRUSTED: Duration = Duration::from_millis(250);
+/// Followers in a post from which on it is one of a stream. Where there are as many as go together, more have come already.
+const STREAM: Range<usize> = 8..FOLLOWERS_MAX_OWN as usize;
 
 /// What walking a line takes.
 pub(super) struct Walker {
@@ -77,6 +79,9 @@ impl Walker {
                 following.push(self.deliveries.record(&owed, &attempt, &verdict, Some(&Stay::Following)));
                 owed.follow();
                 continue;
+            }
+            if left > 0 && verdict == Verdict::Delivered && is_of_a_stream(&owed) {
+                self.clock.sleep(GATHERED_FOR).await;
             }
             committed_at = self.clock.boot_time();
             let stay = (left > 0).then(|| self.stay(&mut leased_at));
@@ -130,6 +135,11 @@ impl Walker {
         self.entropy.fill(&mut bytes);
         u16::from_be_bytes(bytes)
     }
+}
+
+/// Whether what was posted was one of many that come to our own receiver.
+fn is_of_a_stream(owed: &Owed) -> bool {
+    owed.endpoint == Endpoint::Own && STREAM.contains(&owed.followers.len())
 }
 
 fn not_recorded(owed: &Owed, error: &StoreError) {

@@ -33,6 +33,9 @@ const REPLAYS_PER_ENDPOINT_MAX: u32 = 2;
 /// Where all these are at work, and more are due: so many have to end before others take their place, or this has to pass.
 const ENDED_TOGETHER_MIN: usize = 32;
 const FULL_FOR: Duration = Duration::from_millis(50);
+/// What comes meanwhile goes along with the next post to our own receiver, where mail comes in a stream: each post is a commit at both
+/// ends, whatever it holds. Somebody who waits for one event of a stream waits so much longer for it.
+pub const GATHERED_FOR: Duration = Duration::from_millis(20);
 /// How long a lease on a line runs. It is renewed before it would no longer outlast a try.
 pub const LEASE: Duration = Duration::from_secs(30);
 /// What a lease outlasts the timeout by at least: signing, the store's queue, a slow disk.
