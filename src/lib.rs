@@ -82,8 +82,9 @@
 //! after that does the peer read `250`.
 //!
 //! [`mail::webhooks`] claims the line (one endpoint, one mailbox), signs the stored bytes and posts them, for 24 hours of
-//! running time before they become a dead letter. What our own receiver is owed of a line goes together, as an array; others get
-//! what follows the head while what they got before is being written down, as long as nothing has changed.
+//! running time before they become a dead letter. What our own receiver is owed of a line goes together, as an array, with what 20 ms
+//! bring in a stream; others get what follows the head while what they got before is being written down, as long as nothing has
+//! changed.
 //! [`http::hooks`] takes raw bytes; the source's dialect in [`bell::sources`] checks the signature before anything parses the
 //! body (`Verified` is a type that only dialects can make), then turns it into domain words. [`bell::intake`] appends them to the
 //! log: posters that arrive together share a statement or two and one commit. After the commit, and never before, the answer is

@@ -86,6 +86,7 @@ impl<'s> Turn<'s> {
         doing: &'static str,
     ) -> Result<Vec<Vec<SqliteRow>>, StoreError> {
         let mut all = Statement::new(self.beginning(), []);
+        // One for each statement in it.
         let before = all.text.matches(';').count();
         all.append(questions);
         let mut rows = all.rows_of_each(self.conn).await.map_err(failed(doing))?;
