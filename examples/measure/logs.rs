@@ -12,7 +12,11 @@ use mailbell::{
         id::{ActionId, EventId, MessageId, SourceName, ThreadId},
     },
     ids::Ids,
-    store::{bell::BellStore, log::EventLog as _, sqlite::Schema},
+    store::{
+        bell::BellStore,
+        log::{EventLog as _, Indexing as _},
+        sqlite::Schema,
+    },
 };
 use tokio_util::sync::CancellationToken;
 
@@ -131,7 +135,10 @@ pub(crate) async fn fill(store: &BellStore, rows: u64, keys: Keys) -> Result<(),
     append(store, head, rows.saturating_sub(head), POST_LEN, POSTS, keys).await
 }
 
-/// Appends `count` events from number `first` on, in posts of `post_len`, so many `posts` at once.
+/// Events after which the newest are indexed: as many as come in a second to a house, which does that every second.
+const INDEXED_LEN: u64 = 16_384;
+
+/// Appends `count` events from number `first` on, in posts of `post_len`, so many `posts` at once, and has them indexed.
 pub(crate) async fn append(
     store: &BellStore,
     first: u64,
@@ -143,14 +150,18 @@ pub(crate) async fn append(
     let now = SystemClock::new().now();
     let source = source();
     let end = first + count;
-    let starts = (first..end).step_by(usize::try_from(post_len)?);
-    stream::iter(starts.map(|start| {
-        let events = (start..end.min(start + post_len)).map(|n| fact(n, keys)).collect();
-        let source = &source;
-        async move { store.append(source, Auth::HmacSha256, now, events).await.map(drop) }
-    }))
-    .buffered(posts)
-    .try_collect::<()>()
-    .await?;
+    for piece in (first..end).step_by(usize::try_from(INDEXED_LEN)?) {
+        let piece_end = end.min(piece + INDEXED_LEN);
+        let starts = (piece..piece_end).step_by(usize::try_from(post_len)?);
+        stream::iter(starts.map(|start| {
+            let events = (start..piece_end.min(start + post_len)).map(|n| fact(n, keys)).collect();
+            let source = &source;
+            async move { store.append(source, Auth::HmacSha256, now, events).await.map(drop) }
+        }))
+        .buffered(posts)
+        .try_collect::<()>()
+        .await?;
+        store.index_newest().await?;
+    }
     Ok(())
 }

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     bell::{
         fetch::Providers,
-        imap,
+        imap, indexing,
         intake::Intake,
         oversight::{Errands, Oversight},
         retention::Retention,
@@ -183,6 +183,7 @@ impl Term {
         let intake = Intake::new(store.clone().into(), bell.bell.clone(), clock.clone(), providers, letters::read);
         let forgetting = Retention { store: store.clone(), policy: retention::of_bell(config), clock: clock.clone() };
         parts.spawn(forgetting.run(shutdown.clone()));
+        parts.spawn(indexing::run(store.clone(), clock.clone(), shutdown.clone()));
         let gate = Arc::new(Roll::new(store.clone(), clock.clone(), limits(config)));
         parts.spawn(gate.clone().watch(shutdown.clone()));
         let vitals = vitals_with(mail_store);

@@ -11,6 +11,7 @@ mod handover;
 pub mod health;
 pub mod hosted;
 pub mod imap;
+pub mod indexing;
 pub mod intake;
 mod keeping;
 pub mod letter;

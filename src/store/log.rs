@@ -65,6 +65,14 @@ impl Extent {
     }
 }
 
+/// What of the log is brought in order behind those who append.
+#[async_trait]
+pub trait Indexing: Send + Sync + 'static {
+    /// Puts the newest events into the indexes that are not written along with each, in small transactions, and answers how many
+    /// those were. Readers find them before and after it; they find them faster after it. What fails is left for the next time.
+    async fn index_newest(&self) -> Result<u64, StoreError>;
+}
+
 /// The event log.
 #[async_trait]
 pub trait EventLog: Send + Sync + 'static {

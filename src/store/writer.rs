@@ -225,6 +225,15 @@ impl Writer {
         self.queue(Lasts::OnDisk, None, work).await
     }
 
+    /// The same for what changes nothing that anybody reads, and that is done again where a power loss has taken it.
+    pub(crate) async fn write_unseen<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnMut(&'c mut Turn<'_>) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+    {
+        self.queue(Lasts::ThisBoot, None, work).await
+    }
+
     /// Writes in the same way what is one of the [`changes`](Self::changes), and answers once it is committed so that it lasts that
     /// long.
     pub(crate) async fn write_to_last<T, F>(&self, lasts: Lasts, work: F) -> Result<T, StoreError>

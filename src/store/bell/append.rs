@@ -1,8 +1,9 @@
 //! Appends to the log: what many posters bring at once becomes one statement in one transaction (see [`joint`](crate::store::joint)).
 
 use std::{
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
+    collections::{BTreeSet, HashMap},
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use sqlx::SqliteConnection;
@@ -11,9 +12,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{
     audit::{Added, Auditor, End},
     events,
-    prior::Prior,
+    prior::{self, Prior},
     received::bringing,
-    rows, sql,
+    recent::Recent,
+    rows::{self, Again, Keys},
+    sql,
 };
 use crate::{
     domain::{
@@ -104,6 +107,7 @@ struct Waiting {
 /// Where posts are appended; clones are the same place.
 #[derive(Clone)]
 pub(super) struct Appender {
+    inserter: Inserter,
     posts: Joint<Waiting, Ending>,
     /// For the messages that wait, in KiB.
     room: Arc<Semaphore>,
@@ -111,11 +115,18 @@ pub(super) struct Appender {
 
 impl Appender {
     pub(super) fn new(writer: Writer, auditor: Auditor) -> Self {
+        let inserter = Inserter { auditor, recent: Arc::default() };
+        let inserting = inserter.clone();
         let posts = Joint::new(writer, move |turn, all: &[Arc<Waiting>]| {
-            let (posts, auditor): (Vec<_>, _) = (all.iter().map(|one| one.post.clone()).collect(), auditor.clone());
-            Box::pin(async move { insert_on_record(turn, &auditor, &posts).await })
+            let (posts, inserter): (Vec<_>, _) = (all.iter().map(|one| one.post.clone()).collect(), inserting.clone());
+            Box::pin(async move { inserter.insert(turn, &posts).await })
         });
-        Self { posts, room: Arc::new(Semaphore::new(MESSAGES_KIB_MAX as usize)) }
+        Self { inserter, posts, room: Arc::new(Semaphore::new(MESSAGES_KIB_MAX as usize)) }
+    }
+
+    /// What appends in a transaction of somebody else.
+    pub(super) fn inserter(&self) -> Inserter {
+        self.inserter.clone()
     }
 
     /// Answers once `post` is on disk. Dropping the returned future does not take it back.
@@ -126,26 +137,54 @@ impl Appender {
     }
 }
 
-/// Appends `posts` in the transaction of `turn`, with the entry of the audit record that says so. The transaction may end along with
-/// that.
-pub(super) async fn insert_on_record(
-    turn: &mut Turn<'_>,
-    auditor: &Auditor,
-    posts: &[Arc<Post>],
-) -> Result<Vec<Ending>, StoreError> {
-    // What an API's list tells of comes after what was posted, so that it is compared with that too. One that brings messages
-    // goes alone: its threads and ids depend on what those before it brought.
-    let (bring, plain): (Vec<usize>, Vec<usize>) = (0..posts.len()).partition(|at| posts[*at].brings_messages());
-    let (listed, posted): (Vec<usize>, Vec<usize>) = plain.into_iter().partition(|at| posts[*at].auth == Auth::Api);
-    let places = [posted, listed].into_iter().filter(|places| !places.is_empty());
-    let mut steps: Vec<_> = places.map(Step::Plain).chain(bring.into_iter().map(Step::Bringing)).collect();
-    let Some(last) = steps.pop() else { return Ok(Vec::new()) };
-    let (mut news, mut endings) = (News::of(posts), vec![None; posts.len()]);
-    for step in steps {
-        step.take(turn, posts, &mut news, None, &mut endings).await?;
+/// What puts posts into the log; clones share what they know of it.
+#[derive(Clone)]
+pub(super) struct Inserter {
+    auditor: Auditor,
+    recent: Arc<Mutex<Recent>>,
+}
+
+impl Inserter {
+    /// Appends `posts` in the transaction of `turn`, with the entry of the audit record that says so. The transaction may end along
+    /// with that.
+    pub(super) async fn insert(&self, turn: &mut Turn<'_>, posts: &[Arc<Post>]) -> Result<Vec<Ending>, StoreError> {
+        // What an API's list tells of comes after what was posted, so that it is compared with that too. One that brings messages
+        // goes alone: its threads and ids depend on what those before it brought.
+        let (bring, plain): (Vec<usize>, Vec<usize>) = (0..posts.len()).partition(|at| posts[*at].brings_messages());
+        let (listed, posted): (Vec<usize>, Vec<usize>) = plain.into_iter().partition(|at| posts[*at].auth == Auth::Api);
+        let places = [posted, listed].into_iter().filter(|places| !places.is_empty());
+        let mut steps: Vec<_> = places.map(Step::Plain).chain(bring.into_iter().map(Step::Bringing)).collect();
+        let Some(last) = steps.pop() else { return Ok(Vec::new()) };
+        // Whoever is in a transaction is alone with it; where this fails, it is read anew.
+        let mut log = Log { news: News::of(posts), recent: mem::take(&mut *self.recent()) };
+        let mut endings = vec![None; posts.len()];
+        for step in steps {
+            step.take(turn, posts, &mut log, None, &mut endings).await?;
+        }
+        last.take(turn, posts, &mut log, Some(&self.auditor), &mut endings).await?;
+        *self.recent() = log.recent;
+        Ok(endings)
     }
-    last.take(turn, posts, &mut news, Some(auditor), &mut endings).await?;
-    Ok(endings)
+
+    /// What the oldest of the events that are in no index are found by, so many at most.
+    pub(super) async fn oldest(&self, turn: &mut Turn<'_>, limit: usize) -> Result<Vec<Keys>, StoreError> {
+        let mut recent = mem::take(&mut *self.recent());
+        recent.follow_log(turn.conn().await?).await?;
+        let oldest = recent.oldest(limit);
+        *self.recent() = recent;
+        Ok(oldest)
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is known of the log while something is appended.
+struct Log {
+    /// What the audit record is to say.
+    news: News,
+    recent: Recent,
 }
 
 /// Posts that are appended at once, by their places.
@@ -155,27 +194,27 @@ enum Step {
 }
 
 impl Step {
-    /// Appends them, and says so in `news`; with an `auditor` the audit record says all of that. Puts what became of each at its
+    /// Appends them, and says so in `log`; with an `auditor` the audit record says all of that. Puts what became of each at its
     /// place in `endings`.
     async fn take(
         self,
         turn: &mut Turn<'_>,
         posts: &[Arc<Post>],
-        news: &mut News,
+        log: &mut Log,
         auditor: Option<&Auditor>,
         endings: &mut [Ending],
     ) -> Result<(), StoreError> {
         match self {
             Self::Plain(places) => {
                 let some: Vec<&Post> = places.iter().map(|at| &*posts[*at]).collect();
-                for (at, ending) in places.into_iter().zip(insert(turn, &some, news, auditor).await?) {
+                for (at, ending) in places.into_iter().zip(insert(turn, &some, log, auditor).await?) {
                     endings[at] = ending;
                 }
             }
             Self::Bringing(at) => {
                 let mut part = Turn::within(turn.conn().await?);
-                let post = bringing::prepared(part.conn().await?, &posts[at]).await?;
-                let ending = insert(&mut part, &[&post], news, auditor).await?.pop().flatten();
+                let post = bringing::prepared(part.conn().await?, &mut log.recent, &posts[at]).await?;
+                let ending = insert(&mut part, &[&post], log, auditor).await?.pop().flatten();
                 bringing::keep(part.conn().await?, &post, ending.as_deref().unwrap_or_default()).await?;
                 endings[at] = ending;
             }
@@ -200,9 +239,9 @@ impl News {
         Self { at, seqs: None, count: 0, sources: Vec::new(), recipients: BTreeSet::new() }
     }
 
-    fn tell(&mut self, Fresh { post, row, seq, .. }: &Fresh<'_>) {
-        let (first, _) = self.seqs.unwrap_or((*seq, *seq));
-        self.seqs = Some((first, *seq));
+    fn tell(&mut self, Fresh { post, row, keys }: &Fresh<'_>) {
+        let (first, _) = self.seqs.unwrap_or((keys.seq, keys.seq));
+        self.seqs = Some((first, keys.seq));
         self.count += 1;
         if !self.sources.contains(&post.source) {
             self.sources.push(post.source.clone());
@@ -225,32 +264,30 @@ impl News {
 
 /// An event that is new, where it is to be.
 pub(super) struct Fresh<'p> {
-    /// The number of its source.
-    pub(super) origin: i64,
     pub(super) post: &'p Post,
     pub(super) row: &'p EventRow,
-    pub(super) seq: Seq,
+    pub(super) keys: Keys,
 }
 
-/// Inserts the events of `posts` that are new, and says so in `news`; with an `auditor`, all of that is put on the record.
+/// Inserts the events of `posts` that are new, and says so in `log`; with an `auditor`, all of that is put on the record.
 async fn insert(
     turn: &mut Turn<'_>,
     posts: &[&Post],
-    news: &mut News,
+    Log { news, recent }: &mut Log,
     auditor: Option<&Auditor>,
 ) -> Result<Vec<Ending>, StoreError> {
     let mut priors: Vec<(&SourceName, Prior)> = Vec::new();
     for post in posts {
         if !priors.iter().any(|(source, _)| **source == post.source) {
             let of_source = posts.iter().filter(|one| one.source == post.source);
-            let prior = Prior::at(turn, &post.source, of_source.flat_map(|post| post.events())).await?;
+            let prior = Prior::at(turn, recent, &post.source, of_source.flat_map(|post| post.events())).await?;
             priors.push((&post.source, prior));
         }
     }
     let Some((_, Prior { roster, last, end, .. })) = priors.first() else { return Ok(Vec::new()) };
     let mut fresh: Vec<Fresh<'_>> = Vec::new();
-    let (mut seen, mut seq) = (HashSet::new(), *last);
-    let mut fates = Vec::new();
+    let (mut seen, mut seq) = (HashMap::new(), *last);
+    let (mut fates, mut kinds) = (Vec::new(), Again::default());
     for post in posts {
         let prior = priors.iter().find(|(source, _)| **source == post.source).map(|(_, prior)| prior);
         let prior = prior.expect("each source was looked up");
@@ -258,15 +295,16 @@ async fn insert(
             continue;
         }
         for row in &post.rows {
+            let id = (prior.origin, row.event.event_id.as_str());
+            // The same again in this batch is a duplicate of what is not inserted yet.
+            let held = || prior.holds(&row.event).or_else(|| seen.get(&id).copied());
             fates.push(match prior.place(post.auth, &row.event) {
                 Some(seq) => Fate::Before(seq),
-                // The same again in this batch is a duplicate of what is not inserted yet.
-                None if prior.holds(&row.event) || !seen.insert((prior.origin, row.event.event_id.as_str())) => {
-                    Fate::Held(prior.origin)
-                }
+                None if let Some(seq) = held() => Fate::Held(seq),
                 None => {
                     seq = Seq(seq.0 + 1);
-                    let one = Fresh { origin: prior.origin, post, row, seq };
+                    seen.insert(id, seq);
+                    let one = Fresh { post, row, keys: Keys::of(&row.event, prior.origin, seq, &mut kinds) };
                     news.tell(&one);
                     fresh.push(one);
                     Fate::Fresh(seq)
@@ -279,6 +317,10 @@ async fn insert(
     let whole = auditor.is_some() && !fates.iter().any(|fate| matches!(fate, Fate::Held(_)));
     let entry = auditor.and_then(|auditor| news.entry(auditor, end));
     rows::insert(turn, &fresh, entry, whole).await?;
+    for Fresh { post, row, keys } in fresh {
+        let arrived = prior::message(&row.event).is_some().then_some(post.auth == Auth::Api);
+        recent.add(post.source.as_str(), keys, arrived);
+    }
     let mut fates = fates.into_iter();
     let mut endings = Vec::with_capacity(posts.len());
     for post in posts {
@@ -290,7 +332,7 @@ async fn insert(
         for (EventRow { event, .. }, fate) in post.rows.iter().zip(&mut fates) {
             ingested.push(match fate {
                 Fate::Before(seq) => Ingested::Duplicate(seq),
-                Fate::Held(origin) => compared(turn.conn().await?, origin, event).await?,
+                Fate::Held(seq) => compared(turn.conn().await?, seq, event).await?,
                 Fate::Fresh(seq) => Ingested::Fresh(seq),
             });
         }
@@ -303,18 +345,18 @@ async fn insert(
 enum Fate {
     /// It was told before, and was here, or is here as told in another way.
     Before(Seq),
-    /// One of its id and of the source of this number is in the log.
-    Held(i64),
+    /// One of its id and of its source is in the log, at this place.
+    Held(Seq),
     /// It is inserted, at this place.
     Fresh(Seq),
 }
 
-/// Whether the stored event with the id of `event` says the same.
+/// Whether the stored event at `seq` says the same as `event`, whose id it has.
 ///
 /// The whole event is compared rather than a digest of it: nothing more is stored, and only duplicates pay.
-async fn compared(conn: &mut SqliteConnection, origin: i64, event: &NewEvent) -> Result<Ingested, StoreError> {
-    let query = sqlx::query(sql::log::EVENT_BY_ID).bind(origin).bind(event.event_id.as_str());
-    let row = query.fetch_one(conn).await.map_err(failed("look a duplicate up"))?;
+async fn compared(conn: &mut SqliteConnection, seq: Seq, event: &NewEvent) -> Result<Ingested, StoreError> {
+    let row =
+        sqlx::query(sql::log::EVENT_BY_SEQ).bind(seq.0).fetch_one(conn).await.map_err(failed("look a duplicate up"))?;
     let stored = events::event(&row)?;
     Ok(if stored.fact == *event { Ingested::Duplicate(stored.seq) } else { Ingested::Conflict(stored.seq) })
 }

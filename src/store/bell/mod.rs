@@ -1,6 +1,7 @@
 //! The bell wing's store in SQLite: `bell.db`, its rows and SQL by subject.
 //!
-//! Events are read in order of `seq` through an index each ([`select`]); consumers keep rows only above their low-water
+//! Events are read in order of `seq` through an index each ([`select`]), of which some are written behind those who append
+//! ([`indexing`]); consumers keep rows only above their low-water
 //! mark ([`claims`], [`low_water`]); every write goes through the one writer, and appends are gathered before it
 //! ([`append`]). Statements of fixed text stand in [`sql`]; what is asked together goes in one trip (`store::statement`).
 
@@ -13,6 +14,7 @@ mod events;
 mod frontier;
 mod holding;
 mod hosted;
+mod indexing;
 mod lease;
 mod left;
 mod log;
@@ -24,6 +26,7 @@ mod oversight;
 mod prior;
 mod quarantine;
 mod received;
+mod recent;
 mod records;
 mod retention;
 mod rows;
@@ -40,7 +43,7 @@ mod watch;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use tokio_util::sync::CancellationToken;
@@ -99,6 +102,8 @@ pub struct BellStore {
     auditor: Auditor,
     calls: Calls,
     looks: Looks,
+    /// How many commits there were when the newest events were last looked for.
+    indexed_at: Arc<AtomicU64>,
     path: PathBuf,
 }
 
@@ -137,6 +142,7 @@ impl BellStore {
             auditor,
             calls,
             looks: Looks::default(),
+            indexed_at: Arc::new(AtomicU64::new(indexing::NEVER)),
             path: path.to_owned(),
         })
     }

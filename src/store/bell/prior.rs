@@ -6,12 +6,13 @@
 //! Mail that came in is told by a webhook, or after an absence by the API's list, which knows no event ids. So between those
 //! two the message says whether it is the same event; two webhooks about one message are told apart by their event ids, as ever.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use sqlx::Row as _;
 
 use super::{
     audit::{self, End},
+    recent::{Arrival, LogState, Recent},
     sql,
 };
 use crate::{
@@ -22,6 +23,9 @@ use crate::{
     },
     store::{StoreError, failed, turn::Turn},
 };
+
+/// The column at which the state of the log begins.
+const STATE_AT: usize = 7;
 
 /// What was found.
 pub(super) struct Prior {
@@ -35,8 +39,8 @@ pub(super) struct Prior {
     pub(super) last: Seq,
     /// Where events were that retention has removed.
     removed: HashMap<String, Seq>,
-    /// The ids of those that are in the log.
-    held: HashSet<String>,
+    /// Where those are that are in the log.
+    held: HashMap<String, Seq>,
     /// Where arrivals of messages stand.
     arrived: HashMap<String, Standing>,
 }
@@ -48,9 +52,10 @@ struct Standing {
 }
 
 impl Prior {
-    /// Looks for what is known of `events`, all told by `source`.
+    /// Looks for what is known of `events`, all told by `source`; of the newest ones in `recent`, which it brings up to date.
     pub(super) async fn at<'e>(
         turn: &mut Turn<'_>,
+        recent: &mut Recent,
         source: &SourceName,
         events: impl Iterator<Item = &'e NewEvent>,
     ) -> Result<Self, StoreError> {
@@ -73,8 +78,9 @@ impl Prior {
         let (last, known, arrived): (i64, &str, &str) = read().map_err(failed(doing))?;
         let unread =
             |_| StoreError::Corrupt { table: "events", row: "a list".into(), why: "SQLite made no JSON of it" };
-        let known: Vec<(String, Option<i64>)> = serde_json::from_str(known).map_err(unread)?;
+        let known: Vec<(String, Option<i64>, Option<i64>)> = serde_json::from_str(known).map_err(unread)?;
         let arrived: Vec<(String, i64, bool)> = serde_json::from_str(arrived).map_err(unread)?;
+        let state = LogState::read(row, STATE_AT).map_err(failed(doing))?;
         let origin = if let Some(origin) = origin {
             origin
         } else {
@@ -88,23 +94,39 @@ impl Prior {
             end,
             last: Seq(last),
             removed: HashMap::new(),
-            held: HashSet::new(),
+            held: HashMap::new(),
             arrived: HashMap::new(),
         };
-        for (id, removed_from) in known {
-            match removed_from {
-                Some(seq) => drop(look.removed.insert(id, Seq(seq))),
-                None => drop(look.held.insert(id)),
+        for (id, removed_from, place) in known {
+            match (removed_from, place) {
+                (Some(seq), _) => drop(look.removed.insert(id, Seq(seq))),
+                (None, Some(seq)) => drop(look.held.insert(id, Seq(seq))),
+                (None, None) => {}
             }
         }
         for (message, seq, listed) in arrived {
-            let standing = look.arrived.entry(message).or_default();
-            standing.first.get_or_insert(Seq(seq));
-            if listed {
-                standing.listed.get_or_insert(Seq(seq));
+            look.note_arrival(&message, Arrival { seq: Seq(seq), listed });
+        }
+        recent.follow(turn.conn().await?, &state).await?;
+        for id in ids {
+            if let Some(seq) = recent.place(source, id) {
+                look.held.insert(id.to_owned(), seq);
+            }
+        }
+        for message in messages {
+            for arrival in recent.arrivals(source, message) {
+                look.note_arrival(message, *arrival);
             }
         }
         Ok(look)
+    }
+
+    fn note_arrival(&mut self, message: &str, Arrival { seq, listed }: Arrival) {
+        let standing = self.arrived.entry(message.to_owned()).or_default();
+        standing.first.get_or_insert(seq);
+        if listed {
+            standing.listed.get_or_insert(seq);
+        }
     }
 
     /// Where the event was told before: where it was, if retention has removed it; or where the other way of telling has told
@@ -117,13 +139,13 @@ impl Prior {
         })
     }
 
-    /// Whether an event of this id is in the log.
-    pub(super) fn holds(&self, event: &NewEvent) -> bool {
-        self.held.contains(event.event_id.as_str())
+    /// Where the event of this id is in the log.
+    pub(super) fn holds(&self, event: &NewEvent) -> Option<Seq> {
+        self.held.get(event.event_id.as_str()).copied()
     }
 }
 
 /// The message that `event` says came in.
-fn message(event: &NewEvent) -> Option<&str> {
+pub(super) fn message(event: &NewEvent) -> Option<&str> {
     matches!(event.detail, Detail::Inbound { .. }).then_some(event.message_id.as_ref().map(MessageId::as_str)).flatten()
 }

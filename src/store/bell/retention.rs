@@ -151,6 +151,10 @@ async fn events(conn: &mut SqliteConnection, policy: &BellPolicy, now: UnixMilli
     }
     let doing = "remove old events";
     sqlx::query(sql::retention::KEEP_IDS).bind(now.0).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;
+    for remove in sql::indexes::REMOVE {
+        sqlx::query(remove).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;
+    }
+    sqlx::query(sql::indexes::RAISE_INDEXED).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;
     sqlx::query(sql::retention::REMOVE_CLAIMS).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;
     let gone =
         sqlx::query(sql::retention::REMOVE_EVENTS).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;

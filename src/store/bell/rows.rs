@@ -7,13 +7,44 @@ use super::{
     audit, sql,
 };
 use crate::{
-    domain::event::Detail,
+    domain::{
+        cursor::Seq,
+        event::{Detail, NewEvent},
+    },
     store::{
         StoreError,
         many::{CHUNK, sizes},
         turn::{Bound, Turn},
     },
 };
+
+/// What an event is found by; what is bound to statements, and kept, shares its texts.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    pub(super) seq: Seq,
+    /// The number of the source.
+    pub(super) origin: i64,
+    pub(super) event_id: Arc<str>,
+    pub(super) kind: Arc<str>,
+    pub(super) message_id: Option<Arc<str>>,
+    pub(super) thread_id: Option<Arc<str>>,
+    pub(super) mailbox: Option<Arc<str>>,
+}
+
+impl Keys {
+    /// Those of `event`, with the kind's text from `kinds` where that is the one before it.
+    pub(super) fn of(event: &NewEvent, origin: i64, seq: Seq, kinds: &mut Again) -> Self {
+        Self {
+            seq,
+            origin,
+            event_id: text(event.event_id.as_str()),
+            kind: kinds.text(event.detail.kind().as_str()),
+            message_id: event.message_id.as_ref().map(|id| text(id.as_str())),
+            thread_id: event.thread_id.as_ref().map(|id| text(id.as_str())),
+            mailbox: event.mailbox.as_deref().map(text),
+        }
+    }
+}
 
 /// Values of a row.
 const COLUMNS: usize = 13;
@@ -53,15 +84,15 @@ pub(super) async fn insert(
         let bind = |query| bind_all(audit::bind(query, entry.take()), now, room);
         let last = turn.run(statement, whole && rest.is_empty(), "append to the event log", bind).await?;
         // Under the write lock, one statement's places follow each other.
-        debug_assert_eq!(now.last().map(|row| row.seq.0), Some(last));
+        debug_assert_eq!(now.last().map(|row| row.keys.seq.0), Some(last));
     }
     Ok(())
 }
 
 fn bind_all<'q>(mut query: Bound<'q>, rows: &[Fresh<'_>], room: usize) -> Bound<'q> {
     let mut domains = Again::default();
-    let (mut kinds, mut auths) = (Again::default(), Again::default());
-    for Fresh { origin, post, row, .. } in rows {
+    let mut auths = Again::default();
+    for Fresh { post, row, keys } in rows {
         let EventRow { event, detail, .. } = row;
         let domain = event.mailbox.as_deref().and_then(|mailbox| mailbox.rsplit_once('@')).map(|(_, domain)| domain);
         let action = match &event.detail {
@@ -69,13 +100,13 @@ fn bind_all<'q>(mut query: Bound<'q>, rows: &[Fresh<'_>], room: usize) -> Bound<
             _ => None,
         };
         query = query
-            .bind(*origin)
-            .bind(text(event.event_id.as_str()))
-            .bind(kinds.text(event.detail.kind().as_str()))
-            .bind(event.mailbox.as_deref().map(text))
+            .bind(keys.origin)
+            .bind(keys.event_id.clone())
+            .bind(keys.kind.clone())
+            .bind(keys.mailbox.clone())
             .bind(domain.map(|domain| domains.text(domain)))
-            .bind(event.message_id.as_ref().map(|id| text(id.as_str())))
-            .bind(event.thread_id.as_ref().map(|id| text(id.as_str())))
+            .bind(keys.message_id.clone())
+            .bind(keys.thread_id.clone())
             .bind(action.map(text))
             .bind(event.timestamp.0)
             .bind(post.received_at.0)
@@ -93,7 +124,7 @@ fn text(text: &str) -> Arc<str> {
 
 /// A text that is mostly the one before it, and then shared with that.
 #[derive(Default)]
-struct Again(Option<Arc<str>>);
+pub(super) struct Again(Option<Arc<str>>);
 
 impl Again {
     fn text(&mut self, text: &str) -> Arc<str> {

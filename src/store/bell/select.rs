@@ -5,6 +5,8 @@
 //! the others away from the indexes. Kinds, alone or beside a mailbox or a domain, become one arm each, which SQLite merges
 //! in order; `kind IN (…)` would sort. Each arm begins at the place of its kind, so that a kind which a busy mailbox had
 //! long ago, or never, is not looked for among all its others.
+//!
+//! Where an [index of our own](super::indexing) drives, the newest events are one more arm, read as they lie.
 
 use super::sql;
 use crate::{
@@ -22,6 +24,16 @@ use crate::{
 
 /// The columns whose index goes on with the kind.
 const BESIDE_KIND: [&str; 2] = ["mailbox", "domain"];
+/// The columns that have an index of our own, with its name.
+const OWN_INDEXES: [(&str, &str); 3] =
+    [("message_id", "event_messages"), ("thread_id", "event_threads"), ("mailbox", "event_mailboxes")];
+/// How far those reach.
+const INDEXED_THROUGH: &str = sql::indexes::THROUGH;
+
+/// The index of our own over `column`.
+fn own_index(column: &str) -> Option<&'static str> {
+    OWN_INDEXES.iter().find(|(of, _)| *of == column).map(|(_, index)| *index)
+}
 
 /// Which events to read.
 #[derive(Debug, Clone)]
@@ -81,11 +93,19 @@ impl Select<'_> {
             _ => self.kinds.chunks(1).collect(),
         };
         let mut statement = Statement { text: String::new(), binds: Vec::new() };
+        let index = given.first().and_then(|(column, _)| own_index(column));
         for kinds in arms {
             if !statement.text.is_empty() {
                 statement.text.push_str(" UNION ALL ");
             }
-            self.arm(&mut statement, &given, kinds);
+            match index {
+                Some(index) => self.indexed_arm(&mut statement, index, &given, kinds),
+                None => self.arm(&mut statement, &given, kinds),
+            }
+        }
+        if index.is_some() {
+            statement.text.push_str(" UNION ALL ");
+            self.newest_arm(&mut statement, &given);
         }
         let direction = match self.order {
             Order::Ascending => "ASC",
@@ -136,6 +156,62 @@ impl Select<'_> {
         } else {
             statement.narrow(&[], kinds);
         }
+        self.end_arm(statement);
+    }
+
+    /// Those that `index`, one of our own, knows. In order of its places, which are the events'.
+    fn indexed_arm(&self, statement: &mut Statement, index: &str, given: &[(&str, &str)], kinds: &[EventKind]) {
+        let Some(((column, value), others)) = given.split_first() else { return };
+        let Statement { text, binds } = statement;
+        let more_columns = self.columns.strip_prefix("e.seq").expect("the first column is the place");
+        text.push_str("SELECT i.seq");
+        text.push_str(more_columns);
+        text.push_str(" FROM ");
+        text.push_str(index);
+        text.push_str(" i CROSS JOIN events e ON e.seq = i.seq WHERE i.");
+        text.push_str(column);
+        text.push_str(" = ? AND i.seq > ? AND i.seq <= ");
+        binds.extend([Bind::Text((*value).to_owned()), Bind::Int(self.after.0)]);
+        // One bound: SQLite walks an index up to one of two, and on from there.
+        if let Some(before) = self.before {
+            text.push_str("min(?, ");
+            binds.push(Bind::Int(before.0.saturating_sub(1)));
+        }
+        text.push_str(INDEXED_THROUGH);
+        if self.before.is_some() {
+            text.push(')');
+        }
+        if let [kind] = kinds
+            && BESIDE_KIND.contains(column)
+        {
+            text.push_str(" AND i.kind = ?");
+            binds.push(Bind::Text(kind.as_str().to_owned()));
+            statement.narrow(others, &[]);
+        } else {
+            statement.narrow(others, kinds);
+        }
+        self.end_arm(statement);
+    }
+
+    /// Those that no index of our own knows yet.
+    fn newest_arm(&self, statement: &mut Statement, given: &[(&str, &str)]) {
+        let Statement { text, binds } = statement;
+        text.push_str("SELECT ");
+        text.push_str(self.columns);
+        text.push_str(" FROM events e WHERE e.seq > max(?, ");
+        binds.push(Bind::Int(self.after.0));
+        text.push_str(INDEXED_THROUGH);
+        text.push(')');
+        if let Some(before) = self.before {
+            text.push_str(" AND e.seq < ?");
+            binds.push(Bind::Int(before.0));
+        }
+        statement.narrow(given, self.kinds);
+        self.end_arm(statement);
+    }
+
+    /// Adds what holds for each arm.
+    fn end_arm(&self, statement: &mut Statement) {
         statement.within(self.filter, "e");
         let Statement { text, binds } = statement;
         if let Some(also) = self.also {

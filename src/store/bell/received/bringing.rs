@@ -7,20 +7,29 @@ use std::collections::HashSet;
 
 use sqlx::{Row as _, SqliteConnection};
 
-use super::{super::append::Post, add, sql, thread_of};
+use super::{
+    super::{append::Post, recent::Recent},
+    add, sql, thread_of,
+};
 use crate::{
-    domain::id::{MessageId, ThreadId, is_bare},
+    domain::id::{MessageId, SourceName, ThreadId, is_bare},
     store::{StoreError, failed, log::Ingested, received::NewMessage},
 };
 
-/// The post with the ids by which its messages are read: of an event that is known, those that it was told with.
-pub(in super::super) async fn prepared(conn: &mut SqliteConnection, post: &Post) -> Result<Post, StoreError> {
+/// The post with the ids by which its messages are read: of an event that is known, those that it was told with. The newest of
+/// those are in `recent`, which is brought up to date.
+pub(in super::super) async fn prepared(
+    conn: &mut SqliteConnection,
+    recent: &mut Recent,
+    post: &Post,
+) -> Result<Post, StoreError> {
     let mut post = post.clone();
+    recent.follow_log(conn).await?;
     let mut given = HashSet::new();
     for row in &mut post.rows {
         let Some(message) = row.message.clone() else { continue };
         let event = &mut row.event;
-        if let Some((id, thread)) = told_before(conn, post.source.as_str(), event.event_id.as_str()).await? {
+        if let Some((id, thread)) = told_before(conn, recent, &post.source, event.event_id.as_str()).await? {
             if id.as_ref() == Some(&message.id) {
                 event.message_id = id;
             }
@@ -70,11 +79,14 @@ async fn is_taken(conn: &mut SqliteConnection, id: &MessageId) -> Result<bool, S
 /// The message and the thread that an event was told with.
 async fn told_before(
     conn: &mut SqliteConnection,
-    source: &str,
+    recent: &Recent,
+    source: &SourceName,
     event: &str,
 ) -> Result<Option<(Option<MessageId>, Option<ThreadId>)>, StoreError> {
     let doing = "look up what an event was told with";
-    let row = sqlx::query(sql::TOLD_WITH).bind(source).bind(event).fetch_optional(conn).await.map_err(failed(doing))?;
+    let place = recent.place(source, event).map(|seq| seq.0);
+    let told = sqlx::query(sql::TOLD_WITH).bind(source.as_str()).bind(event).bind(place);
+    let row = told.fetch_optional(conn).await.map_err(failed(doing))?;
     let Some(row) = row else { return Ok(None) };
     let text = |column: &str| row.try_get::<Option<String>, _>(column).map_err(failed(doing));
     Ok(Some((text("message_id")?.map(MessageId::new), text("thread_id")?.map(ThreadId::new))))

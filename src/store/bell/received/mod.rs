@@ -10,10 +10,7 @@ use std::{collections::HashSet, sync::Arc};
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
-use super::{
-    BellStore,
-    append::{self, Post},
-};
+use super::{BellStore, append::Post};
 use crate::{
     domain::{
         clock::UnixMillis,
@@ -56,9 +53,9 @@ impl Folders for BellStore {
     }
 
     async fn take(&self, haul: Haul) -> Result<Vec<String>, StoreError> {
-        let (haul, auditor) = (Arc::new(haul), self.auditor.clone());
+        let (haul, inserter) = (Arc::new(haul), self.appender.inserter());
         let taken = self.database.writer.write(move |conn| {
-            let (haul, auditor) = (haul.clone(), auditor.clone());
+            let (haul, inserter) = (haul.clone(), inserter.clone());
             Box::pin(async move {
                 check(conn, &haul.watched).await?;
                 for identity in &haul.no_news {
@@ -76,7 +73,7 @@ impl Folders for BellStore {
                 }
                 let mailboxes: Vec<_> = events.iter().map(|event| event.mailbox.clone().unwrap_or_default()).collect();
                 let posts = [Arc::new(Post::new(&haul.told_by, Auth::Api, haul.now, events))];
-                let endings = append::insert_on_record(&mut Turn::within(conn), &auditor, &posts).await?;
+                let endings = inserter.insert(&mut Turn::within(conn), &posts).await?;
                 keep_place(conn, &haul).await?;
                 let fresh = endings.into_iter().flatten().flatten().zip(mailboxes);
                 Ok(fresh

@@ -28,8 +28,9 @@ pub(super) const ADD_MESSAGE: &str = "INSERT INTO received_messages \
 pub(super) const ADD_FILE: &str =
     "INSERT INTO received_files (message, place, bytes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
 pub(super) const IS_KEPT: &str = "SELECT 1 FROM received_messages WHERE message_id = ?";
-pub(super) const TOLD_WITH: &str = "SELECT message_id, thread_id FROM events \
-     WHERE origin = (SELECT id FROM origins WHERE name = ?) AND event_id = ?";
+/// What an event was told with: source, id, its place where that is in no index.
+pub(super) const TOLD_WITH: &str = "SELECT message_id, thread_id FROM events WHERE seq = coalesce(?3, \
+     (SELECT seq FROM event_ids WHERE origin = (SELECT id FROM origins WHERE name = ?1) AND event_id = ?2))";
 
 /// From one mailbox to the next by the index, however many messages each has.
 pub(super) const MAILBOXES: &str = "WITH RECURSIVE found (mailbox) AS (SELECT min(mailbox) FROM received_messages \

@@ -88,9 +88,23 @@ pub(in super::super) const HELD: &str = "SELECT c.consumer, c.seq, e.event_id, c
 pub(in super::super) const HOLDING: &str = "SELECT (SELECT name FROM consumers WHERE id = c.consumer), \
      max(c.lease_boot <> ? OR c.lease_deadline_millis < ?) FROM claims c INDEXED BY claims_token \
      WHERE c.token = ? AND c.state = 'leased' HAVING count(*) > 0";
+/// The places of the events about a message: `?1`.
+macro_rules! about_message {
+    () => {
+        concat!(
+            "(SELECT seq FROM event_messages WHERE message_id = ?1 \
+             UNION ALL SELECT seq FROM events WHERE seq > ",
+            indexed_through!(),
+            " AND message_id = ?1)"
+        )
+    };
+}
 /// The tokens under which the events about a message are leased in one consumer: message, consumer's name.
-pub(in super::super) const TOKENS_OF_MESSAGE: &str = "SELECT c.token FROM events e CROSS JOIN claims c ON c.seq = e.seq \
-     WHERE e.message_id = ? AND c.consumer = (SELECT id FROM consumers WHERE name = ?) AND c.state = 'leased'";
+pub(in super::super) const TOKENS_OF_MESSAGE: &str = concat!(
+    "SELECT c.token FROM claims c WHERE c.seq IN ",
+    about_message!(),
+    " AND c.consumer = (SELECT id FROM consumers WHERE name = ?2) AND c.state = 'leased'"
+);
 pub(in super::super) const HOLDER_OF: &str =
     "SELECT c.holder FROM claims c INDEXED BY claims_token WHERE c.token = ? AND c.state = 'leased' LIMIT 1";
 /// Frees what is leased in the name of a token: its name twice.
@@ -106,12 +120,19 @@ pub(in super::super) const IS_LEASED: &str = "SELECT EXISTS (SELECT 1 FROM claim
      WHERE c.consumer = (SELECT id FROM consumers WHERE name = ?) AND c.seq = ? AND c.state = 'leased' \
      AND c.lease_boot = ? AND c.lease_deadline_millis > ?)";
 /// Whether something later of a thread waits: thread, seq, consumer.
-pub(in super::super) const LATER_WAITS: &str = "SELECT EXISTS (SELECT 1 FROM events e WHERE e.thread_id = ? AND e.seq > ? \
-     AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.consumer = ? AND c.seq = e.seq \
-     AND c.state IN ('leased', 'acked', 'parked')))";
-pub(in super::super) const LEASES_OF_MESSAGE: &str = "SELECT c.consumer, c.seq, e.event_id, c.attempt, c.thread_id, c.holder, c.token FROM events e \
-     CROSS JOIN consumers k CROSS JOIN claims c ON c.consumer = k.id AND c.seq = e.seq \
-     WHERE e.message_id = ? AND c.state = 'leased'";
+pub(in super::super) const LATER_WAITS: &str = concat!(
+    "SELECT EXISTS (SELECT 1 FROM (SELECT seq FROM event_threads WHERE thread_id = ?1 AND seq > ?2 \
+     UNION ALL SELECT seq FROM events WHERE seq > max(?2, ",
+    indexed_through!(),
+    ") AND thread_id = ?1) e WHERE NOT EXISTS (SELECT 1 FROM claims c WHERE c.consumer = ?3 AND c.seq = e.seq \
+     AND c.state IN ('leased', 'acked', 'parked')))"
+);
+pub(in super::super) const LEASES_OF_MESSAGE: &str = concat!(
+    "SELECT c.consumer, c.seq, e.event_id, c.attempt, c.thread_id, c.holder, c.token FROM events e \
+     CROSS JOIN consumers k CROSS JOIN claims c ON c.consumer = k.id AND c.seq = e.seq WHERE e.seq IN ",
+    about_message!(),
+    " AND c.state = 'leased'"
+);
 pub(in super::super) const ACK: &str = "UPDATE claims SET state = 'acked', token = NULL, lease_boot = NULL, \
      lease_deadline_millis = NULL WHERE consumer = ? AND seq = ?";
 pub(in super::super) const RELEASE: &str = "UPDATE claims SET state = 'free', token = NULL, since = NULL, lease_boot = ?, \

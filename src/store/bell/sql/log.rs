@@ -23,30 +23,31 @@ pub(in super::super) const SKIP: &str = "UPDATE sqlite_sequence SET seq = seq + 
 pub(in super::super) const COUNT_EVENTS: &str = "INSERT INTO sqlite_sequence (name, seq)
      SELECT 'events', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')";
 pub(in super::super) const EXTENT: &str = concat!("SELECT tail, ", head!(), " FROM log WHERE only = 1");
-pub(in super::super) const EVENT_BY_ID: &str =
-    concat!("SELECT ", event_columns!(), " FROM events e WHERE e.origin = ? AND e.event_id = ?");
 pub(in super::super) const EVENT_BY_SEQ: &str = concat!("SELECT ", event_columns!(), " FROM events e WHERE e.seq = ?");
 pub(in super::super) const ADD_ORIGIN: &str = "INSERT INTO origins (name) VALUES (?) RETURNING id";
 /// What events of a source (`?1`) meet in the log: its number, the version of the sources, the end of the audit record, and the
-/// last place that was given to an event, by SQLite's own rule; those of a list of ids (`?2`) that are known, each with the place it was removed from, or
-/// none where it is in the log; and the source's events that tell of one of a list of messages (`?3`) that it came in, each with
-/// whether an API's list told it.
+/// last place that was given to an event, by SQLite's own rule; those of a list of ids (`?2`) that are known to the indexes, each with
+/// the place it was removed from or none, and the one where it is or none; the source's events there that tell of one of a list of
+/// messages (`?3`) that it came in, each with whether an API's list told it; how far the indexes reach; and the newest event.
 pub(in super::super) const LOOK: &str = concat!(
     "SELECT ",
     origin!(),
     ", s.version, a.id, a.mac, \
      max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0), coalesce((SELECT max(seq) FROM events), 0)), \
-     (SELECT json_group_array(json_array(j.value, r.seq)) FROM json_each(?2) j \
+     (SELECT json_group_array(json_array(j.value, r.seq, i.seq)) FROM json_each(?2) j \
      LEFT JOIN removed_ids r ON r.origin = ",
     origin!(),
-    " AND r.event_id = j.value LEFT JOIN events e ON e.origin = ",
+    " AND r.event_id = j.value LEFT JOIN event_ids i ON i.origin = ",
     origin!(),
-    " AND e.event_id = j.value WHERE r.seq IS NOT NULL OR e.seq IS NOT NULL), \
+    " AND i.event_id = j.value WHERE r.seq IS NOT NULL OR i.seq IS NOT NULL), \
      (SELECT json_group_array(json_array(e.message_id, e.seq, json(iif(e.auth = 'api', 'true', 'false')))) \
-     FROM json_each(?3) j CROSS JOIN events e INDEXED BY events_message ON e.message_id = j.value \
+     FROM json_each(?3) j CROSS JOIN event_messages i ON i.message_id = j.value CROSS JOIN events e ON e.seq = i.seq \
      WHERE e.kind = 'inbound' AND e.origin = ",
     origin!(),
-    ") FROM roster s LEFT JOIN audit a ON a.id = (SELECT max(id) FROM audit) WHERE s.only = 1"
+    "), ",
+    indexed_through!(),
+    ", n.seq, n.event_id FROM roster s LEFT JOIN audit a ON a.id = (SELECT max(id) FROM audit) \
+     LEFT JOIN events n ON n.seq = (SELECT max(seq) FROM events) WHERE s.only = 1"
 );
 /// Inserts an entry of the audit record, where it has an id, and `rows` events, or as many as there are before those that have no
 /// source. In one round trip: between the thread that writes the database and its caller lies a hand-over.
@@ -80,7 +81,6 @@ pub(super) const ALL: &[&str] = &[
     SKIP,
     COUNT_EVENTS,
     EXTENT,
-    EVENT_BY_ID,
     EVENT_BY_SEQ,
     ADD_ORIGIN,
     LOOK,

@@ -12,6 +12,12 @@ macro_rules! head {
         "max(tail - 1, coalesce((SELECT max(seq) FROM events), 0))"
     };
 }
+/// The last place whose event is in the indexes of our own.
+macro_rules! indexed_through {
+    () => {
+        "(SELECT through FROM indexed WHERE only = 1)"
+    };
+}
 /// Spelled as in the partial index, or SQLite would not use it.
 macro_rules! open {
     () => {
@@ -28,6 +34,7 @@ macro_rules! over {
 
 pub(super) mod audit;
 pub(super) mod claims;
+pub(super) mod indexes;
 pub(super) mod log;
 pub(super) mod oversight;
 pub(super) mod retention;
@@ -37,4 +44,4 @@ pub(super) mod tokens;
 /// Every statement here; a test prepares each.
 #[cfg(test)]
 pub(super) const ALL: &[&[&str]] =
-    &[audit::ALL, claims::ALL, log::ALL, oversight::ALL, retention::ALL, sources::ALL, tokens::ALL];
+    &[audit::ALL, claims::ALL, indexes::ALL, log::ALL, oversight::ALL, retention::ALL, sources::ALL, tokens::ALL];

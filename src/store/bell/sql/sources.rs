@@ -21,8 +21,14 @@ pub(in super::super) const COUNT_REFUSAL: &str = "INSERT INTO refusals (source, 
      ON CONFLICT (source, reason) DO UPDATE SET times = times + excluded.times, last_at = excluded.last_at";
 pub(in super::super) const REFUSALS: &str =
     "SELECT reason, times, last_at FROM refusals WHERE source = ? ORDER BY last_at DESC, reason";
-pub(in super::super) const TOLD_BY: &str = "SELECT kind, provider_kind, count(*), max(received_at) FROM events \
-     WHERE origin = (SELECT id FROM origins WHERE name = ?) GROUP BY kind, provider_kind ORDER BY kind, provider_kind";
+pub(in super::super) const TOLD_BY: &str = concat!(
+    "SELECT e.kind, e.provider_kind, count(*), max(e.received_at) FROM events e WHERE e.seq IN \
+     (SELECT seq FROM event_ids WHERE origin = (SELECT id FROM origins WHERE name = ?1) \
+     UNION ALL SELECT seq FROM events WHERE seq > ",
+    indexed_through!(),
+    " AND origin = (SELECT id FROM origins WHERE name = ?1)) \
+     GROUP BY e.kind, e.provider_kind ORDER BY e.kind, e.provider_kind"
+);
 pub(in super::super) const SECRETS: &str = "SELECT secret, expires_at FROM secrets WHERE source = ? ORDER BY id DESC";
 // A password may be that of two mailboxes; it signs nothing.
 pub(in super::super) const SECRET_ELSEWHERE: &str = "SELECT s.source FROM secrets s \
