@@ -17,7 +17,7 @@ pub(in super::super) const RECENT: &str = concat!(
 );
 pub(in super::super) const RAISE_INDEXED: &str = "UPDATE indexed SET through = max(through, ?) WHERE only = 1";
 
-/// Inserts `rows` into `table`, but what retention has removed meanwhile; `seq` is the place of that among the `columns` of a row.
+/// Inserts `rows` of so many `columns` into `table`, but what retention has removed meanwhile: the last column is the event's place.
 pub(in super::super) fn insert(table: &str, columns: usize, rows: usize) -> String {
     let row = format!("({})", vec!["?"; columns].join(", "));
     format!(
