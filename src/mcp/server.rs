@@ -322,6 +322,8 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let principal = Self::principal(&context.extensions);
+        // It is handled beside the notification that began the session: once it is answered, all that the session is told of is.
+        self.seat.initialized(&context.peer, &principal, self.channel).await;
         self.seat.subscribe(&request.uri, &context.peer, &principal).await
     }
 
