@@ -246,5 +246,6 @@ fn claim(ask: Ask, filter: EventFilter, number: u64) -> Claim {
         token: LeaseToken::new(format!("lease_{number:032x}")),
         lease_millis: 600_000,
         on_disk: false,
+        rung: false,
     }
 }

@@ -198,6 +198,7 @@ impl Waiting {
                     token: LeaseToken::new(self.ids.short_secret("lease_")),
                     lease_millis: i64::try_from(lease.as_millis()).unwrap_or(i64::MAX),
                     on_disk: request.on_disk,
+                    rung: false,
                 };
                 self.work(claim, over, cancelled).await
             }
@@ -205,11 +206,14 @@ impl Waiting {
         }
     }
 
-    async fn work(&self, claim: Claim, mut over: Sleep, cancelled: CancellationToken) -> Result<Waited, WaitError> {
+    async fn work(&self, mut claim: Claim, mut over: Sleep, cancelled: CancellationToken) -> Result<Waited, WaitError> {
         let mut topics = topics(&claim.filter);
         topics.push(Topic::Consumer(claim.consumer.clone()));
         let mut ear = self.bell.listen(topics);
+        // What rings once for nothing may go on to: then a look comes first again.
+        let mut rings = 0_u32;
         loop {
+            claim.rung = rings == 1;
             let claimed = tokio::select! {
                 biased;
                 () = cancelled.cancelled() => return Err(WaitError::Cancelled),
@@ -228,7 +232,7 @@ impl Waiting {
             tokio::select! {
                 biased;
                 () = cancelled.cancelled() => return Err(WaitError::Cancelled),
-                () = ear.rung() => {}
+                () = ear.rung() => rings = rings.saturating_add(1),
                 () = next_expiry => {}
                 () = &mut over => return Ok(Waited { timed_out: true, ..claimed.accept(&claim.token) }),
             }

@@ -38,6 +38,9 @@ pub struct Claim {
     /// one that is not is that it ever was: the event is handed out again, and this attempt is not counted. Whoever
     /// writes to the database once the claim is answered, as a tool's call does, takes the lease to the disk with that.
     pub on_disk: bool,
+    /// Whether the caller was told that there is something new. Then one of a consumer's claims at a time goes to the writer at
+    /// once, instead of after a look that finds it.
+    pub rung: bool,
 }
 
 /// What a worker gets.

@@ -22,7 +22,7 @@ use crate::support::bell::{BellWing, inbound};
 #[derive(Debug, Clone)]
 enum Step {
     Tell,
-    Claim { limit: u32, mine: bool, worker: u8, lease_millis: i64 },
+    Claim { limit: u32, mine: bool, worker: u8, lease_millis: i64, rung: bool },
     Settle { token: usize, settlement: u8, only: Option<usize> },
     Unclaim { token: usize },
     Pass { millis: i64 },
@@ -32,7 +32,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => Just(Step::Tell),
-        4 => (1..4_u32, any::<bool>(), 0..3_u8, 1..100_i64).prop_map(|(limit, mine, worker, lease_millis)| Step::Claim { limit, mine, worker, lease_millis }),
+        4 => (1..4_u32, any::<bool>(), 0..3_u8, 1..100_i64, any::<bool>()).prop_map(|(limit, mine, worker, lease_millis, rung)| Step::Claim { limit, mine, worker, lease_millis, rung }),
         6 => (0..6_usize, 0..6_u8, proptest::option::of(0..30_usize)).prop_map(|(token, settlement, only)| Step::Settle { token, settlement, only }),
         1 => (0..6_usize).prop_map(|token| Step::Unclaim { token }),
         2 => (1..120_i64).prop_map(|millis| Step::Pass { millis }),
@@ -173,7 +173,7 @@ async fn walk(steps: Vec<Step>) {
                 wing.tell(vec![event]).await;
                 model.events.push(Known::default());
             }
-            Step::Claim { limit, mine, worker, lease_millis } => {
+            Step::Claim { limit, mine, worker, lease_millis, rung } => {
                 let mailbox = mine.then(|| mailbox(0).to_owned());
                 let claim = Claim {
                     consumer: ConsumerName::new("default"),
@@ -186,6 +186,7 @@ async fn walk(steps: Vec<Step>) {
                     token: token(model.tokens),
                     lease_millis,
                     on_disk: false,
+                    rung,
                 };
                 let claimed = store.claim(&claim, model.now()).await.unwrap();
                 if model.claimable(mine, worker).next().is_some() {
@@ -267,6 +268,7 @@ async fn finish(wing: &BellWing, model: &mut Model) {
             token: LeaseToken::new(format!("last_{round}")),
             lease_millis: 1_000,
             on_disk: false,
+            rung: false,
         };
         let claimed = wing.store.claim(&claim, model.now()).await.unwrap();
         if claimed.events.is_empty() && claimed.parked.is_empty() {

@@ -8,10 +8,16 @@ use std::{
 use async_trait::async_trait;
 use mailbell::{
     bell::retention::Retention,
-    domain::clock::{Clock as _, UnixMillis},
+    domain::{
+        clock::{Clock as _, UnixMillis},
+        consumer::{Holder, LeaseToken, Start},
+        event::{EventFilter, NewEvent},
+        id::ConsumerName,
+    },
     store::{
         StoreError,
         audit::{AuditLog as _, Entry, Verdict},
+        leases::{Claim, Consumers as _},
         log::{EventLog as _, Ingested},
         retention::{BellPolicy, BellRetention, BellSwept},
     },
@@ -80,6 +86,34 @@ async fn what_a_consumer_owes_is_spared_for_its_time_and_then_told_as_a_gap() {
     let after = wing.look().await;
     assert_eq!(after.gap.map(|gap| gap.resumes_at.0), Some(1_201));
     assert_eq!(ids(&after), ["evt_2000"]);
+}
+
+#[tokio::test]
+async fn who_is_rung_for_is_told_of_a_gap_with_what_it_was_rung_for() {
+    let wing = BellWing::start().await;
+    let claim = Claim {
+        consumer: ConsumerName::new("default"),
+        start: Start::Earliest,
+        kinds: Vec::new(),
+        filter: EventFilter { mailbox: Some("elsewhere@mailbell.test".to_owned()), ..EventFilter::default() },
+        limit: 5,
+        holder: Holder::worker("session"),
+        client: None,
+        token: LeaseToken::new("lease_1"),
+        lease_millis: 60_000,
+        on_disk: false,
+        rung: true,
+    };
+    let claimed = || wing.store.claim(&claim, wing.clock.moment());
+    wing.tell(vec![inbound(1)]).await;
+    let before = claimed().await.unwrap();
+    assert_eq!((before.events.len(), before.gap), (0, None));
+    days(&wing, 200);
+    assert_eq!(sweep_all(&wing, &POLICY).await.events, 1);
+    wing.tell(vec![NewEvent { mailbox: claim.filter.mailbox.clone(), ..inbound(2) }]).await;
+    let rung = claimed().await.unwrap();
+    assert_eq!(rung.gap.map(|gap| gap.resumes_at.0), Some(2));
+    assert_eq!(rung.events.iter().map(|leased| leased.event.fact.event_id.as_str()).collect::<Vec<_>>(), ["evt_2"]);
 }
 
 #[tokio::test]

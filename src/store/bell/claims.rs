@@ -6,7 +6,7 @@
 //! same look decides, only if there is something: an idle wait writes nothing.
 
 use async_trait::async_trait;
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{
     BellStore,
@@ -27,6 +27,7 @@ use crate::{
         StoreError, failed,
         leases::{BACKLOG_MAX, Claim, ClaimError, Claimed, Consumers},
         log::Extent,
+        statement::Statement,
         writer::Lasts,
     },
 };
@@ -75,14 +76,17 @@ fn sorted(kinds: &[EventKind]) -> Vec<EventKind> {
 #[async_trait]
 impl Consumers for BellStore {
     async fn claim(&self, claim: &Claim, now: Moment) -> Result<Claimed, ClaimError> {
-        let mut reader = self.database.readers.acquire().await.map_err(failed("claim events"))?;
         let known = match self.frontiers.known(&claim.consumer) {
             Some(known) => known,
-            None => self.get_to_know(&mut reader, claim).await?,
+            None => self.get_to_know(claim).await?,
         };
         // A consumer owns what it was made with: kinds that are named later would be waited for in vain.
         known.owned(&EventFilter { kinds: claim.kinds.clone(), ..EventFilter::default() })?;
         let filter = known.owned(&claim.filter)?;
+        if let Some(claimed) = self.claim_ahead(&known, &filter, claim, &now).await? {
+            return Ok(claimed);
+        }
+        let mut reader = self.database.readers.acquire().await.map_err(failed("claim events"))?;
         let look = self.look(&mut reader, &known, &filter, claim.claimant(&now.boot)).await?;
         // Others read meanwhile.
         drop(reader);
@@ -91,7 +95,7 @@ impl Consumers for BellStore {
 
         let mut taken = Taken::default();
         if found {
-            taken = self.lease(&consumer, filter, claim, &now).await?;
+            taken = self.lease(&consumer, filter, claim, &now, None).await?;
             // What is leased is left as before. Where it was not, another took it, and its lease is to be waited for.
             left = if taken.events.is_empty() || !taken.parked.is_empty() {
                 let mut reader = self.database.readers.acquire().await.map_err(failed("count a backlog"))?;
@@ -174,12 +178,11 @@ impl BellStore {
     }
 
     /// Reads the consumer of `claim`, which is made at its first use.
-    async fn get_to_know(&self, conn: &mut SqliteConnection, claim: &Claim) -> Result<Consumer, StoreError> {
-        let row = sqlx::query(sql::claims::CONSUMER).bind(claim.consumer.as_str()).fetch_optional(&mut *conn).await;
-        if let Some(row) = row.map_err(failed("read a consumer"))? {
-            return Consumer::read(&row);
+    async fn get_to_know(&self, claim: &Claim) -> Result<Consumer, StoreError> {
+        if let Some(consumer) = self.consumer(&claim.consumer).await? {
+            return Ok(consumer);
         }
-        let extent = sqlx::query_as(sql::log::EXTENT).fetch_one(conn).await;
+        let extent = sqlx::query_as(sql::log::EXTENT).fetch_one(&self.database.readers).await;
         let (tail, head): (i64, i64) = extent.map_err(failed("measure the log"))?;
         let low_water = match claim.start {
             Start::Earliest => tail - 1,
@@ -219,12 +222,35 @@ impl BellStore {
         raised.await.map(|()| Some(gap))
     }
 
+    /// Leases for `known` what a ring told of, with no look before: a look would find it, and the transaction looks once more anyway.
+    /// None where no ring told of anything, another claim of the consumer is ahead, or a look has to come first after all.
+    async fn claim_ahead(
+        &self,
+        known: &Consumer,
+        filter: &EventFilter,
+        claim: &Claim,
+        now: &Moment,
+    ) -> Result<Option<Claimed>, StoreError> {
+        let Some(_ahead) = claim.rung.then(|| self.frontiers.go_ahead(known.id)).flatten() else { return Ok(None) };
+        let count = left::columns("SELECT ", known, BACKLOG_MAX, &now.boot);
+        let Taken { events, head, left: Some(left), .. } =
+            self.lease(known, filter.clone(), claim, now, Some(count)).await?
+        else {
+            return Ok(None);
+        };
+        let Left { backlog, next_expiry_millis } = left.with_lease(claim.lease_millis);
+        let head = Cursor { log: self.log_id.clone(), seq: head };
+        Ok(Some(Claimed { head, events, backlog, gap: None, next_expiry_millis, parked: Vec::new() }))
+    }
+
+    /// Leases what there is; with `ahead`, which counts what is left, only where nothing has to be done before.
     async fn lease(
         &self,
         consumer: &Consumer,
         filter: EventFilter,
         claim: &Claim,
         now: &Moment,
+        ahead: Option<Statement>,
     ) -> Result<Taken, StoreError> {
         let after = consumer.low_water.max(self.frontiers.reached(consumer.id, &filter));
         let lease = Lease {
@@ -233,6 +259,7 @@ impl BellStore {
             claim: claim.clone(),
             now: now.clone(),
             after,
+            ahead,
             auditor: self.auditor.clone(),
         };
         let (consumer, filter) = (consumer.id, lease.filter.clone());

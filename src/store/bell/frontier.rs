@@ -6,7 +6,7 @@
 //! one long look. A consumer's id and kinds never change, and its mark only rises, so what is remembered of that is an earlier one.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
 };
 
@@ -20,6 +20,19 @@ const FRONTIERS_MAX: usize = 4096;
 pub(super) struct Frontiers {
     reached: Mutex<HashMap<(i64, EventFilter), Seq>>,
     consumers: Mutex<HashMap<ConsumerName, Consumer>>,
+    ahead: Mutex<HashSet<i64>>,
+}
+
+/// Says, as long as it lives, that a consumer has a claim that goes to the writer without a look before it.
+pub(super) struct Ahead<'f> {
+    all: &'f Mutex<HashSet<i64>>,
+    consumer: i64,
+}
+
+impl Drop for Ahead<'_> {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.consumer);
+    }
 }
 
 impl Frontiers {
@@ -37,6 +50,13 @@ impl Frontiers {
         }
         let place = reached.entry((consumer, filter.clone())).or_insert(seq);
         *place = seq.max(*place);
+    }
+
+    /// For a claim of `consumer` that goes to the writer without a look before it: of the workers that one ring wakes, the first alone. The
+    /// others' looks see that it has what there was, and the writer is not asked by each.
+    pub(super) fn go_ahead(&self, consumer: i64) -> Option<Ahead<'_>> {
+        let first = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).insert(consumer);
+        first.then(|| Ahead { all: &self.ahead, consumer })
     }
 
     /// The consumer of that name, as it was when it was last seen.

@@ -6,6 +6,7 @@ use super::{
     BellStore,
     audit::{Auditor, end_in},
     events,
+    left::Left,
     select::{Claimant, Select, freed, narrowing, unclaimed},
     settle::raise_returns,
     sql,
@@ -85,6 +86,8 @@ pub(super) struct Lease {
     pub(super) now: Moment,
     /// Up to where the consumer was handed everything, as far as it is known.
     pub(super) after: Seq,
+    /// Without a look before it: what counts that which is left. Then nothing is leased where something has to be done before.
+    pub(super) ahead: Option<Statement>,
     pub(super) auditor: Auditor,
 }
 
@@ -96,6 +99,10 @@ pub(super) struct Taken {
     pub(super) parked: Vec<Seq>,
     /// Up to where no event that the filter matches is without a row.
     pub(super) reached: Seq,
+    /// The log's head as it was then.
+    pub(super) head: Seq,
+    /// What is left, leased or not, where something was leased without a look before it.
+    pub(super) left: Option<Left>,
 }
 
 /// What the writer's transaction finds, asked in one trip.
@@ -103,6 +110,7 @@ struct Found {
     /// Where the consumer is in the log.
     low_water: Seq,
     head: Seq,
+    tail: Seq,
     /// Whether anything of it is leased or waits for a retry.
     open: bool,
     /// Whether any of that was handed out too often.
@@ -111,6 +119,8 @@ struct Found {
     told: (i64, Link),
     /// What the claim may have, the oldest first; each with which attempt it is.
     events: Vec<LeasedEvent>,
+    /// What is left, where that is counted.
+    left: Option<Left>,
 }
 
 impl Lease {
@@ -119,6 +129,10 @@ impl Lease {
         let (mut after, mut parked) = (self.after, Vec::new());
         let found = loop {
             let found = self.find(turn, after).await?;
+            let is_behind = found.low_water.0 + 1 < found.tail.0;
+            if self.ahead.is_some() && (is_behind || found.spent || found.events.is_empty()) {
+                return Ok(Taken::default());
+            }
             if found.low_water > after {
                 // Rows below a mark that has risen since are gone, and their events look like new ones.
                 after = found.low_water;
@@ -130,7 +144,7 @@ impl Lease {
             }
         };
         let Self { consumer, filter, claim, now, auditor, .. } = self;
-        let Found { head, open, told, events, .. } = found;
+        let Found { head, open, told, events, left, .. } = found;
 
         let mut steps = Vec::new();
         if !events.is_empty() {
@@ -160,11 +174,11 @@ impl Lease {
                 _ => head,
             }
         };
-        Ok(Taken { events, parked, reached })
+        Ok(Taken { events, parked, reached, head, left })
     }
 
     async fn find(&self, turn: &mut Turn<'_>, after: Seq) -> Result<Found, StoreError> {
-        let Self { consumer, filter, claim, now, .. } = self;
+        let Self { consumer, filter, claim, now, ahead, .. } = self;
         let claimant = claim.claimant(&now.boot);
         let place = [
             Bind::Int(i64::from(ATTEMPTS_MAX)),
@@ -176,12 +190,16 @@ impl Lease {
             .then(Statement::new(sql::audit::LAST_AUDIT, []))
             .then(new_to(*consumer, filter, after, sql::log::EVENT_COLUMNS, claim.limit, Some(claimant)))
             .then(freed(*consumer, filter, claimant, claim.limit));
+        let steps = match ahead {
+            Some(count) => steps.then(count.clone()),
+            None => steps,
+        };
         let rows = turn.ask_each(steps, "look for events").await?;
-        let [place, told, new, freed] = rows.as_slice() else {
+        let [place, told, new, freed, left @ ..] = rows.as_slice() else {
             return Err(StoreError::of("look for events", sqlx::Error::RowNotFound));
         };
         let place = place.first().ok_or(sqlx::Error::RowNotFound).and_then(FromRow::from_row);
-        let (low_water, head, open, spent): (i64, i64, bool, bool) =
+        let (low_water, head, open, spent, tail): (i64, i64, bool, bool, i64) =
             place.map_err(failed("read how far a consumer is"))?;
 
         let mut events = Vec::with_capacity(new.len() + freed.len());
@@ -198,7 +216,8 @@ impl Lease {
         events.sort_unstable_by_key(|leased| leased.event.seq);
         events.truncate(usize::try_from(claim.limit).unwrap_or(usize::MAX));
         let told = end_in(told.first())?;
-        Ok(Found { low_water: Seq(low_water), head: Seq(head), open, spent, told, events })
+        let left = left.first().and_then(|rows| rows.first()).map(|row| Left::read(row, 0, &now.boot)).transpose()?;
+        Ok(Found { low_water: Seq(low_water), head: Seq(head), tail: Seq(tail), open, spent, told, events, left })
     }
 
     /// What leases `events`.

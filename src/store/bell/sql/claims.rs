@@ -7,7 +7,7 @@ pub(in super::super) const LOOK: &str = concat!("SELECT id, name, kinds, low_wat
 /// The consumer's name.
 pub(in super::super) const LOOK_END: &str = " FROM consumers CROSS JOIN log WHERE name = ? AND only = 1";
 /// How far a consumer is, the log's head, whether anything of it is leased or waits for a retry, and whether anything of that
-/// was handed out too often: attempts, boot, millis of now, consumer.
+/// was handed out too often, and the log's tail: attempts, boot, millis of now, consumer.
 pub(in super::super) const REACHED: &str = concat!(
     "SELECT n.low_water, ",
     head!(),
@@ -17,7 +17,7 @@ pub(in super::super) const REACHED: &str = concat!(
     open!(),
     " AND c.attempt >= ? AND ",
     over!(),
-    ") FROM consumers n CROSS JOIN log WHERE n.id = ? AND only = 1"
+    "), tail FROM consumers n CROSS JOIN log WHERE n.id = ? AND only = 1"
 );
 pub(in super::super) const ADD_CONSUMER: &str =
     "INSERT INTO consumers (name, kinds, low_water) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING";
