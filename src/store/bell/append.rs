@@ -312,6 +312,9 @@ async fn insert(
             });
         }
     }
+    if !recent.has_room_for(fresh.len()) {
+        return Err(StoreError::Refused(Refusal::Overloaded));
+    }
     // What is told again is compared in the same transaction; and only with an auditor this is the last step. What a step that brings
     // messages keeps is out of reach of this: its part of the transaction ends nothing.
     let whole = auditor.is_some() && !fates.iter().any(|fate| matches!(fate, Fate::Held(_)));

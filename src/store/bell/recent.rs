@@ -21,6 +21,10 @@ use crate::{
     store::{StoreError, failed},
 };
 
+/// Events that may be in no index; more are refused until some are put in. It is six seconds of the most that comes in, and some tens of
+/// MiB: only where indexing fails does it come to that.
+pub(super) const UNINDEXED_MAX: usize = 131_072;
+
 /// What the transaction that appends sees of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LogState {
@@ -115,6 +119,11 @@ impl Recent {
             });
             !places.is_empty()
         });
+    }
+
+    /// Whether so many may be added.
+    pub(super) fn has_room_for(&self, count: usize) -> bool {
+        self.keys.len() + count <= UNINDEXED_MAX
     }
 
     /// Adds the newest one; with whether an API's list tells so where it says that a message came in.

@@ -5,7 +5,10 @@ use std::time::Duration;
 use sqlx::{ConnectOptions as _, SqliteConnection};
 use tokio_util::sync::CancellationToken;
 
-use super::{super::tests::store, *};
+use super::{
+    super::{recent::UNINDEXED_MAX, tests::store},
+    *,
+};
 use crate::{
     domain::{
         clock::UnixMillis,
@@ -14,6 +17,7 @@ use crate::{
         id::{EventId, MessageId, SourceName, ThreadId},
     },
     store::{
+        Refusal,
         log::{EventLog as _, Ingested, Order, PageRequest},
         retention::{BellPolicy, BellRetention as _},
         sqlite,
@@ -264,4 +268,25 @@ async fn those_who_append_meanwhile_are_indexed_too() {
     tokio::time::timeout(Duration::from_mins(1), indexing).await.expect("in time").expect("ended");
     assert_eq!(rows(&mut connection(&directory).await).await, rows_of(0..400));
     assert_pages(&store, 400).await;
+}
+
+#[tokio::test]
+async fn a_log_whose_indexes_are_not_filled_takes_no_more_until_they_are() {
+    let (directory, store) = store().await;
+    tell(&store, 0..1).await;
+    // Told by another process, all but one of those that may lie there.
+    let copies = "WITH RECURSIVE copies(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM copies WHERE n < ?) \
+                  INSERT INTO events (seq, origin, event_id, kind, timestamp, received_at, auth, detail) \
+                  SELECT n, origin, 'copy_' || n, kind, timestamp, received_at, auth, detail FROM copies, events WHERE seq = 1";
+    let many = i64::try_from(UNINDEXED_MAX).expect("fits") - 1;
+    sqlx::query(copies).bind(many).execute(&mut connection(&directory).await).await.expect("copied");
+    tell(&store, 1..2).await;
+    let told_by = source();
+    let append = || store.append(&told_by, Auth::HmacSha256, UnixMillis(1), vec![event(2)]);
+    let refused = append().await.expect_err("there is no room");
+    assert!(matches!(refused, StoreError::Refused(Refusal::Overloaded)), "{refused:?}");
+    assert_eq!(tell(&store, 1..2).await, [Ingested::Duplicate(Seq(many + 1))], "nothing new is in it");
+
+    store.index_newest().await.expect("indexed");
+    assert_eq!(append().await.expect("there is room again"), [Ingested::Fresh(Seq(many + 2))]);
 }
