@@ -279,8 +279,10 @@ async fn insert(
     let mut priors: Vec<(&SourceName, Prior)> = Vec::new();
     for post in posts {
         if !priors.iter().any(|(source, _)| **source == post.source) {
-            let of_source = posts.iter().filter(|one| one.source == post.source);
-            let prior = Prior::at(turn, recent, &post.source, of_source.flat_map(|post| post.events())).await?;
+            let of_source = || posts.iter().filter(|one| one.source == post.source);
+            let listed = of_source().any(|post| post.auth == Auth::Api);
+            let events = of_source().flat_map(|post| post.events());
+            let prior = Prior::at(turn, recent, &post.source, listed, events).await?;
             priors.push((&post.source, prior));
         }
     }

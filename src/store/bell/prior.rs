@@ -52,11 +52,13 @@ struct Standing {
 }
 
 impl Prior {
-    /// Looks for what is known of `events`, all told by `source`; of the newest ones in `recent`, which it brings up to date.
+    /// Looks for what is known of `events`, all told by `source`, and by an API's list if they are `listed`; of the newest ones in `recent`,
+    /// which it brings up to date.
     pub(super) async fn at<'e>(
         turn: &mut Turn<'_>,
         recent: &mut Recent,
         source: &SourceName,
+        listed: bool,
         events: impl Iterator<Item = &'e NewEvent>,
     ) -> Result<Self, StoreError> {
         let doing = "look up what is known of what was told";
@@ -67,7 +69,10 @@ impl Prior {
         }
         let json = |texts: &[&str]| serde_json::to_string(texts).expect("a list of texts is JSON");
         let rows = turn.ask(sql::log::LOOK, doing, |look| {
-            look.bind(source.as_str()).bind(json(&ids)).bind((!messages.is_empty()).then(|| json(&messages)))
+            let messages = (!messages.is_empty()).then(|| json(&messages));
+            // What was posted is compared with what was listed alone, which is little.
+            let (all, of_lists) = if listed { (messages, None) } else { (None, messages) };
+            look.bind(source.as_str()).bind(json(&ids)).bind(all).bind(of_lists)
         });
         let rows = rows.await?;
         let row = rows.first().ok_or(sqlx::Error::RowNotFound).map_err(failed(doing))?;

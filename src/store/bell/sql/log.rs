@@ -28,7 +28,7 @@ pub(in super::super) const ADD_ORIGIN: &str = "INSERT INTO origins (name) VALUES
 /// What events of a source (`?1`) meet in the log: its number, the version of the sources, the end of the audit record, and the
 /// last place that was given to an event, by SQLite's own rule; those of a list of ids (`?2`) that are known to the indexes, each with
 /// the place it was removed from or none, and the one where it is or none; the source's events there that tell of one of a list of
-/// messages (`?3`) that it came in, each with whether an API's list told it; how far the indexes reach; and the newest event.
+/// messages (`?3`) that it came in, each with whether an API's list told it; the same of another list (`?4`) where such a list told it; how far the indexes reach; and the newest event.
 pub(in super::super) const LOOK: &str = concat!(
     "SELECT ",
     origin!(),
@@ -40,11 +40,14 @@ pub(in super::super) const LOOK: &str = concat!(
     " AND r.event_id = j.value LEFT JOIN event_ids i ON i.origin = ",
     origin!(),
     " AND i.event_id = j.value WHERE r.seq IS NOT NULL OR i.seq IS NOT NULL), \
-     (SELECT json_group_array(json_array(e.message_id, e.seq, json(iif(e.auth = 'api', 'true', 'false')))) \
-     FROM json_each(?3) j CROSS JOIN event_messages i ON i.message_id = j.value CROSS JOIN events e ON e.seq = i.seq \
-     WHERE e.kind = 'inbound' AND e.origin = ",
+     (SELECT json_group_array(json_array(message_id, seq, json(iif(auth = 'api', 'true', 'false')))) FROM (\
+     SELECT e.message_id, e.seq, e.auth FROM json_each(?3) j CROSS JOIN event_messages i ON i.message_id = j.value \
+     CROSS JOIN events e ON e.seq = i.seq WHERE e.kind = 'inbound' AND e.origin = ",
     origin!(),
-    "), ",
+    " UNION ALL SELECT e.message_id, e.seq, e.auth FROM json_each(?4) j CROSS JOIN events e INDEXED BY events_listed \
+     ON e.message_id = j.value WHERE e.auth = 'api' AND e.kind = 'inbound' AND e.origin = ",
+    origin!(),
+    ")), ",
     indexed_through!(),
     ", n.seq, n.event_id FROM roster s LEFT JOIN audit a ON a.id = (SELECT max(id) FROM audit) \
      LEFT JOIN events n ON n.seq = (SELECT max(seq) FROM events) WHERE s.only = 1"
