@@ -30,7 +30,7 @@ pub(super) fn many_lines(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     // Most of a text is copied as it stands.
     let mut rest = text;
-    while let Some((at, odd)) = rest.char_indices().find(|(_, c)| is_odd(*c)) {
+    while let Some((at, odd)) = first_odd(rest) {
         plain.push_str(&rest[..at]);
         rest = &rest[at + odd.len_utf8()..];
         if odd == '\r' && !rest.starts_with('\n') {
@@ -40,6 +40,31 @@ pub(super) fn many_lines(text: &str) -> String {
     plain.push_str(rest);
     plain
 }
+
+/// The first character that cannot stand in plain text as it is, and where it begins.
+fn first_odd(text: &str) -> Option<(usize, char)> {
+    let mut from = 0;
+    loop {
+        // Few bytes begin one, and to look for those is faster than to read characters.
+        let at = from + text.as_bytes()[from..].iter().position(|byte| MAY_BEGIN_ODD[usize::from(*byte)])?;
+        let odd = text[at..].chars().next()?;
+        if is_odd(odd) {
+            return Some((at, odd));
+        }
+        from = at + odd.len_utf8();
+    }
+}
+
+/// Whether a character that is [odd](is_odd) may begin with this byte of UTF-8: those of ASCII do, U+0080 to U+009F, and the mark U+FEFF.
+const MAY_BEGIN_ODD: [bool; 256] = {
+    let mut may = [false; 256];
+    let mut byte = 0;
+    while byte < may.len() {
+        may[byte] = matches!(byte, 0..=8 | 11..=31 | 0x7f | 0xc2 | 0xef);
+        byte += 1;
+    }
+    may
+};
 
 /// Whether a character cannot stand in plain text as it is.
 fn is_odd(c: char) -> bool {
@@ -71,5 +96,14 @@ mod tests {
     fn lines_end_one_way_only() {
         assert_eq!(many_lines("a\r\nb\rc\nd\0\u{7}\te"), "a\nb\nc\nd\te");
         assert_eq!(cut("aä", 2), "a");
+    }
+
+    #[test]
+    fn each_odd_character_is_found_wherever_it_stands() {
+        for odd in (0..=0x1_0000).filter_map(char::from_u32) {
+            let text = format!("£{odd}ﬀ{odd}");
+            let found = is_odd(odd).then(|| ('£'.len_utf8(), odd));
+            assert_eq!(first_odd(&text), found, "{odd:?}");
+        }
     }
 }
