@@ -7,7 +7,11 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use mailbell::{domain::secret::Secret, signing::multimail};
+use mailbell::{
+    app::system::SystemClock,
+    domain::{clock::Clock as _, secret::Secret},
+    signing::multimail,
+};
 use rmcp::{
     model::{CallToolRequestParams, GetPromptRequestParams, ReadResourceRequestParams},
     transport::streamable_http_client::{StreamableHttpClientTransport, StreamableHttpClientTransportConfig},
@@ -117,12 +121,14 @@ impl House {
         assert!(add.wait().unwrap().success());
         let _ = rustls::crypto::ring::default_provider().install_default();
         let poster = reqwest::Client::builder().build().unwrap();
+        // The house has the machine's clock, and takes nothing that happened a week ago.
+        let now = SystemClock::new().now().to_string();
         for (number, (_, order)) in orders().enumerate() {
             let order: String = order.chars().take(100).collect();
             let all = |kind: &str| {
                 json!({ "event_type": kind, "event_id": format!("evt {number} {kind} {order}"), "mailbox": MAILBOX,
                     "message_id": format!("em {order}"), "thread_id": format!("thr {order}"), "from": order,
-                    "timestamp": "2026-11-24T10:00:00Z", "from_name": order, "to": [order], "subject": order, "snippet": order,
+                    "timestamp": now, "from_name": order, "to": [order], "subject": order, "snippet": order,
                     "recipient": order, "smtp_response": order, "bounce_code": "5.1.1", "reason": order,
                     "diagnostic": order, "feedback_type": order, "provider_kind": order })
             };
