@@ -3,7 +3,7 @@
 //! What a consumer may be handed comes from two places: events it was never handed, which lie in the log above its
 //! low-water mark without a row of its own, and events it was handed and may have again (given back, or the lease ran
 //! out), which are among its few open rows. A claim looks at both with a reader first, and goes to the writer, where the
-//! same look decides, only if there is something: an idle wait writes nothing.
+//! same look decides, only if there is something: an idle wait writes nothing. One that was rung for goes there at once.
 
 use async_trait::async_trait;
 use sqlx::{Row as _, sqlite::SqliteRow};
