@@ -50,8 +50,28 @@ pub(super) struct Post {
     pub(super) roster: Option<i64>,
 }
 
-/// What became of a post: of each of its events; or none where the sources have another version.
-pub(super) type Ending = Option<Vec<Ingested>>;
+/// What became of a post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It was taken; this became of each of its events.
+    Taken(Vec<Ingested>),
+    /// It was not: the sources have another version.
+    OtherSources,
+    /// It was not: so many events are in no index that it would be too many. Not a failure of the transaction, which would undo what
+    /// others have in it, and have each tried again.
+    NoRoom,
+}
+
+impl Ending {
+    /// What became of each event, or none where the sources have another version.
+    pub(super) fn ingested(self) -> Result<Option<Vec<Ingested>>, StoreError> {
+        match self {
+            Self::Taken(ingested) => Ok(Some(ingested)),
+            Self::OtherSources => Ok(None),
+            Self::NoRoom => Err(StoreError::Refused(Refusal::Overloaded)),
+        }
+    }
+}
 
 #[derive(Clone)]
 pub(super) struct EventRow {
@@ -157,7 +177,7 @@ impl Inserter {
         let Some(last) = steps.pop() else { return Ok(Vec::new()) };
         // Whoever is in a transaction is alone with it; where this fails, it is read anew.
         let mut log = Log { news: News::of(posts), recent: mem::take(&mut *self.recent()) };
-        let mut endings = vec![None; posts.len()];
+        let mut endings = vec![Ending::OtherSources; posts.len()];
         for step in steps {
             step.take(turn, posts, &mut log, None, &mut endings).await?;
         }
@@ -214,8 +234,10 @@ impl Step {
             Self::Bringing(at) => {
                 let mut part = Turn::within(turn.conn().await?);
                 let post = bringing::prepared(part.conn().await?, &mut log.recent, &posts[at]).await?;
-                let ending = insert(&mut part, &[&post], log, auditor).await?.pop().flatten();
-                bringing::keep(part.conn().await?, &post, ending.as_deref().unwrap_or_default()).await?;
+                let ending = insert(&mut part, &[&post], log, auditor).await?.pop().unwrap_or(Ending::OtherSources);
+                if let Ending::Taken(ingested) = &ending {
+                    bringing::keep(part.conn().await?, &post, ingested).await?;
+                }
                 endings[at] = ending;
             }
         }
@@ -289,13 +311,15 @@ async fn insert(
     let Some((_, Prior { roster, last, end, .. })) = priors.first() else { return Ok(Vec::new()) };
     let mut fresh: Vec<Fresh<'_>> = Vec::new();
     let (mut seen, mut seq) = (HashMap::new(), *last);
-    let (mut fates, mut kinds) = (Vec::new(), Again::default());
+    let (mut endings, mut kinds) = (Vec::with_capacity(posts.len()), Again::default());
     for post in posts {
         let prior = priors.iter().find(|(source, _)| **source == post.source).map(|(_, prior)| prior);
         let prior = prior.expect("each source was looked up");
         if !post.is_by(*roster) {
+            endings.push(Err(Ending::OtherSources));
             continue;
         }
+        let (before, mut fates) = (fresh.len(), Vec::with_capacity(post.rows.len()));
         for row in &post.rows {
             let id = (prior.origin, row.event.event_id.as_str());
             // The same again in this batch is a duplicate of what is not inserted yet.
@@ -306,44 +330,53 @@ async fn insert(
                 None => {
                     seq = Seq(seq.0 + 1);
                     seen.insert(id, seq);
-                    let one = Fresh { post, row, keys: Keys::of(&row.event, prior.origin, seq, &mut kinds) };
-                    news.tell(&one);
-                    fresh.push(one);
+                    fresh.push(Fresh { post, row, keys: Keys::of(&row.event, prior.origin, seq, &mut kinds) });
                     Fate::Fresh(seq)
                 }
             });
         }
-    }
-    if !recent.has_room_for(fresh.len()) {
-        return Err(StoreError::Refused(Refusal::Overloaded));
+        if recent.has_room_for(fresh.len()) {
+            fresh[before..].iter().for_each(|one| news.tell(one));
+            endings.push(Ok(fates));
+        } else {
+            // It alone: those before it had room, and one that brings less may have it yet.
+            for one in fresh.drain(before..) {
+                seq = Seq(seq.0 - 1);
+                seen.remove(&(prior.origin, one.row.event.event_id.as_str()));
+            }
+            endings.push(Err(Ending::NoRoom));
+        }
     }
     // What is told again is compared in the same transaction; and only with an auditor this is the last step. What a step that brings
     // messages keeps is out of reach of this: its part of the transaction ends nothing.
-    let whole = auditor.is_some() && !fates.iter().any(|fate| matches!(fate, Fate::Held(_)));
+    let is_held = |fate: &Fate| matches!(fate, Fate::Held(_));
+    let whole = auditor.is_some() && !endings.iter().flatten().flatten().any(is_held);
     let entry = auditor.and_then(|auditor| news.entry(auditor, end));
     rows::insert(turn, &fresh, entry, whole).await?;
     for Fresh { post, row, keys } in fresh {
         let arrived = prior::message(&row.event).is_some().then_some(post.auth == Auth::Api);
         recent.add(post.source.as_str(), keys, arrived);
     }
-    let mut fates = fates.into_iter();
-    let mut endings = Vec::with_capacity(posts.len());
-    for post in posts {
-        if !post.is_by(*roster) {
-            endings.push(None);
-            continue;
-        }
-        let mut ingested = Vec::with_capacity(post.rows.len());
-        for (EventRow { event, .. }, fate) in post.rows.iter().zip(&mut fates) {
+    let mut told = Vec::with_capacity(posts.len());
+    for (post, fates) in posts.iter().zip(endings) {
+        let fates = match fates {
+            Ok(fates) => fates,
+            Err(ending) => {
+                told.push(ending);
+                continue;
+            }
+        };
+        let mut ingested = Vec::with_capacity(fates.len());
+        for (EventRow { event, .. }, fate) in post.rows.iter().zip(fates) {
             ingested.push(match fate {
                 Fate::Before(seq) => Ingested::Duplicate(seq),
                 Fate::Held(seq) => compared(turn.conn().await?, seq, event).await?,
                 Fate::Fresh(seq) => Ingested::Fresh(seq),
             });
         }
-        endings.push(Some(ingested));
+        told.push(Ending::Taken(ingested));
     }
-    Ok(endings)
+    Ok(told)
 }
 
 /// What is to become of an event.

@@ -36,7 +36,7 @@ impl EventLog for BellStore {
             return Ok(Vec::new());
         }
         let taken = self.appender.append(Post::new(source, auth, received_at, events)).await?;
-        Ok(taken.expect("without a condition it is taken"))
+        Ok(taken.ingested()?.expect("without a condition it is taken"))
     }
 
     async fn take_in(
@@ -52,7 +52,7 @@ impl EventLog for BellStore {
         }
         let mut post = Post::with_messages(source, auth, received_at, told);
         post.roster = roster;
-        self.appender.append(post).await
+        self.appender.append(post).await?.ingested()
     }
 
     async fn page(&self, request: &PageRequest) -> Result<Vec<Event>, StoreError> {

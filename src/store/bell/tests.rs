@@ -340,7 +340,7 @@ async fn what_a_list_tells_again_is_compared_before_the_transaction_ends() {
         let mut turn = Turn::new(&mut conn, None);
         turn.comes_last(true);
         let appended = store.appender.inserter().insert(&mut turn, &posts).await.expect("appended");
-        endings.extend(appended.into_iter().flatten().flatten());
+        endings.extend(appended.into_iter().filter_map(|ending| ending.ingested().expect("taken")).flatten());
         turn.commit().await.expect("committed");
     }
     assert_eq!(endings, [Ingested::Fresh(Seq(1)), Ingested::Fresh(Seq(2)), Ingested::Duplicate(Seq(1))]);

@@ -6,7 +6,7 @@ use sqlx::{ConnectOptions as _, SqliteConnection};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::{recent::UNINDEXED_MAX, tests::store},
+    super::{append::Ending, recent::UNINDEXED_MAX, tests::store},
     *,
 };
 use crate::{
@@ -222,13 +222,13 @@ async fn what_was_undone_is_told_anew() {
     let mut turn = Turn::within(&mut conn);
     sqlx::query("BEGIN IMMEDIATE").execute(turn.conn().await.expect("there")).await.expect("begun");
     let told = inserter.insert(&mut turn, &post(3)).await.expect("appended");
-    assert_eq!(told, [Some(vec![Ingested::Fresh(Seq(4))])]);
+    assert_eq!(told, [Ending::Taken(vec![Ingested::Fresh(Seq(4))])]);
     sqlx::query("ROLLBACK").execute(turn.conn().await.expect("there")).await.expect("undone");
     assert_eq!(tell(&store, [4, 3].into_iter()).await, [Ingested::Fresh(Seq(4)), Ingested::Fresh(Seq(5))]);
 }
 
 #[tokio::test]
-async fn what_retention_removes_is_in_no_index_before_or_after() {
+async fn what_retention_removes_is_read_by_no_index_and_leaves_each() {
     let (directory, store) = store().await;
     let mut conn = connection(&directory).await;
     tell(&store, 0..60).await;
@@ -286,6 +286,16 @@ async fn a_log_whose_indexes_are_not_filled_takes_no_more_until_they_are() {
     let refused = append().await.expect_err("there is no room");
     assert!(matches!(refused, StoreError::Refused(Refusal::Overloaded)), "{refused:?}");
     assert_eq!(tell(&store, 1..2).await, [Ingested::Duplicate(Seq(many + 1))], "nothing new is in it");
+    // Among others it is refused alone, and what is known of those in no index is not read anew for that.
+    let post = |n| {
+        let post = super::super::append::Post::new(&source(), Auth::HmacSha256, UnixMillis(1), vec![event(n)]);
+        Arc::new(post)
+    };
+    let mut conn = connection(&directory).await;
+    let mut turn = Turn::within(&mut conn);
+    let told = store.appender.inserter().insert(&mut turn, &[post(1), post(2), post(1)]).await.expect("answered");
+    let again = Ending::Taken(vec![Ingested::Duplicate(Seq(many + 1))]);
+    assert_eq!(told, [again.clone(), Ending::NoRoom, again]);
 
     store.index_newest().await.expect("indexed");
     assert_eq!(append().await.expect("there is room again"), [Ingested::Fresh(Seq(many + 2))]);

@@ -75,7 +75,11 @@ impl Folders for BellStore {
                 let posts = [Arc::new(Post::new(&haul.told_by, Auth::Api, haul.now, events))];
                 let endings = inserter.insert(&mut Turn::within(conn), &posts).await?;
                 keep_place(conn, &haul).await?;
-                let fresh = endings.into_iter().flatten().flatten().zip(mailboxes);
+                let mut ingested = Vec::new();
+                for ending in endings {
+                    ingested.extend(ending.ingested()?.unwrap_or_default());
+                }
+                let fresh = ingested.into_iter().zip(mailboxes);
                 Ok(fresh
                     .filter(|(ending, _)| matches!(ending, Ingested::Fresh(_)))
                     .map(|(_, mailbox)| mailbox)
