@@ -71,6 +71,10 @@ pub trait Indexing: Send + Sync + 'static {
     /// Puts the newest events into the indexes that are not written along with each, in small transactions, and answers how many
     /// those were. Readers find them before and after it; they find them faster after it. What fails is left for the next time.
     async fn index_newest(&self) -> Result<u64, StoreError>;
+
+    /// Takes from these indexes the events that retention has removed, in small transactions, and answers how many those were. Readers
+    /// do not see them before it either. What fails is left for the next time.
+    async fn take_removed(&self) -> Result<u64, StoreError>;
 }
 
 /// The event log.

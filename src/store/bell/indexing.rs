@@ -6,12 +6,20 @@
 //! `indexed.through` says, and it is raised when all indexes have them: until then what has been put in is passed by, or found twice
 //! where that does no harm. A process that ends in between begins there anew.
 //!
+//! What retention removes leaves them the same way, many at once and in each one's order. Its keys are noted when it goes
+//! (`removed_keys`), and readers begin at the log's tail; ids stay as long as an event that is told again is to be known.
+//!
 //! Who reads by an index reads the newest events as they lie, in the same statement ([`select`](super::select)); who appends knows
 //! them by heart ([`recent`](super::recent)).
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 use async_trait::async_trait;
+use serde::Serialize;
+use sqlx::query::Query;
 
 use super::{BellStore, rows::Keys, sql};
 use crate::{
@@ -19,7 +27,7 @@ use crate::{
     store::{
         StoreError, failed,
         log::Indexing,
-        many::{Many, sizes},
+        many::{Many, sizes, to_json},
         turn::{Bound, Turn},
     },
 };
@@ -28,6 +36,11 @@ use crate::{
 const EVENTS_MAX: usize = 32_768;
 /// Rows that a transaction puts into each index: whoever appends meanwhile waits about a millisecond longer.
 const ROWS_MAX: usize = 128;
+
+/// Texts whose rows a transaction takes from each index.
+const TEXTS_MAX: usize = 256;
+/// Keys of removed events that a transaction forgets: what holds the writer for a millisecond.
+const FORGOTTEN_STEP: usize = 2_048;
 
 /// Before the first look, as a number of commits.
 pub(super) const NEVER: u64 = u64::MAX;
@@ -98,6 +111,46 @@ async fn put<R: Sync>(
     Ok(())
 }
 
+/// A row of `removed_keys`: place, message, thread, mailbox, kind.
+type RemovedKeys = (i64, Option<String>, Option<String>, Option<String>, String);
+
+/// What is to be taken from each index up to a place, each text once and in the index's order.
+#[derive(Debug)]
+struct Removed {
+    first: i64,
+    last: i64,
+    messages: BTreeSet<String>,
+    threads: BTreeSet<String>,
+    mailboxes: BTreeSet<(String, String)>,
+}
+
+impl Removed {
+    fn of(all: Vec<RemovedKeys>) -> Option<Self> {
+        let (first, last) = (all.first()?.0, all.last()?.0);
+        let (mut messages, mut threads, mut mailboxes) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for (_, message, thread, mailbox, kind) in all {
+            messages.extend(message);
+            threads.extend(thread);
+            mailboxes.extend(mailbox.map(|mailbox| (mailbox, kind)));
+        }
+        Some(Self { first, last, messages, threads, mailboxes })
+    }
+
+    /// The statements that take them, each with its list.
+    fn steps(&self) -> Vec<(&'static str, String)> {
+        fn lists<T: Serialize>(texts: &BTreeSet<T>) -> Vec<String> {
+            let texts: Vec<&T> = texts.iter().collect();
+            texts.chunks(TEXTS_MAX).map(to_json).collect()
+        }
+        let all = [
+            (sql::indexes::TAKE_MESSAGES, lists(&self.messages)),
+            (sql::indexes::TAKE_THREADS, lists(&self.threads)),
+            (sql::indexes::TAKE_MAILBOXES, lists(&self.mailboxes)),
+        ];
+        all.into_iter().flat_map(|(text, lists)| lists.into_iter().map(move |list| (text, list))).collect()
+    }
+}
+
 #[async_trait]
 impl Indexing for BellStore {
     async fn index_newest(&self) -> Result<u64, StoreError> {
@@ -111,9 +164,47 @@ impl Indexing for BellStore {
         }
         indexed
     }
+
+    async fn take_removed(&self) -> Result<u64, StoreError> {
+        let mut taken = 0;
+        loop {
+            let doing = "read what was removed";
+            let many = i64::try_from(EVENTS_MAX).unwrap_or(i64::MAX);
+            let rows: Vec<RemovedKeys> = sqlx::query_as(sql::indexes::REMOVED_KEYS)
+                .bind(many)
+                .fetch_all(&self.database.readers)
+                .await
+                .map_err(failed(doing))?;
+            let count = rows.len();
+            let Some(removed) = Removed::of(rows) else { return Ok(taken) };
+            for (text, list) in removed.steps() {
+                self.take(text, Some(list), removed.last).await?;
+            }
+            // Last: until then whoever begins anew takes all of them.
+            for through in (removed.first..removed.last).step_by(FORGOTTEN_STEP).skip(1).chain([removed.last]) {
+                self.take(sql::indexes::FORGET_KEYS, None, through).await?;
+            }
+            taken += u64::try_from(count).unwrap_or(u64::MAX);
+            if count < EVENTS_MAX {
+                return Ok(taken);
+            }
+        }
+    }
 }
 
 impl BellStore {
+    /// Removes what `text` says, up to a place, in a transaction.
+    async fn take(&self, text: &'static str, list: Option<String>, through: i64) -> Result<(), StoreError> {
+        let take = self.database.writer.write_unseen(move |turn| {
+            let list = list.clone();
+            Box::pin(async move {
+                let bind = |query: Bound<'static>| list.into_iter().fold(query, Query::bind).bind(through);
+                turn.run(text, true, "take removed events from the indexes", bind).await.map(drop)
+            })
+        });
+        take.await
+    }
+
     async fn index_all(&self) -> Result<u64, StoreError> {
         let mut indexed = 0;
         loop {

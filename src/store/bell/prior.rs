@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The column at which the state of the log begins.
-const STATE_AT: usize = 7;
+const STATE_AT: usize = 8;
 
 /// What was found.
 pub(super) struct Prior {
@@ -79,11 +79,11 @@ impl Prior {
         let read = || Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
         let (origin, roster, id, mac): (Option<i64>, i64, Option<i64>, Option<Vec<u8>>) =
             read().map_err(failed(doing))?;
-        let read = || Ok((row.try_get(4)?, row.try_get(5)?, row.try_get(6)?));
-        let (last, known, arrived): (i64, &str, &str) = read().map_err(failed(doing))?;
+        let read = || Ok((row.try_get(4)?, row.try_get(5)?, row.try_get(6)?, row.try_get(7)?));
+        let (last, known, arrived, removed): (i64, &str, &str, i64) = read().map_err(failed(doing))?;
         let unread =
             |_| StoreError::Corrupt { table: "events", row: "a list".into(), why: "SQLite made no JSON of it" };
-        let known: Vec<(String, Option<i64>, Option<i64>)> = serde_json::from_str(known).map_err(unread)?;
+        let known: Vec<(String, i64)> = serde_json::from_str(known).map_err(unread)?;
         let arrived: Vec<(String, i64, bool)> = serde_json::from_str(arrived).map_err(unread)?;
         let state = LogState::read(row, STATE_AT).map_err(failed(doing))?;
         let origin = if let Some(origin) = origin {
@@ -102,12 +102,9 @@ impl Prior {
             held: HashMap::new(),
             arrived: HashMap::new(),
         };
-        for (id, removed_from, place) in known {
-            match (removed_from, place) {
-                (Some(seq), _) => drop(look.removed.insert(id, Seq(seq))),
-                (None, Some(seq)) => drop(look.held.insert(id, Seq(seq))),
-                (None, None) => {}
-            }
+        for (id, seq) in known {
+            let places = if seq <= removed { &mut look.removed } else { &mut look.held };
+            places.insert(id, Seq(seq));
         }
         for (message, seq, listed) in arrived {
             look.note_arrival(&message, Arrival { seq: Seq(seq), listed });

@@ -76,15 +76,21 @@ async fn delete(conn: &mut SqliteConnection, statement: &'static str, before: Op
 
 /// Those of removed events are told apart by their places, so as many are kept at most as there are places.
 async fn ids(conn: &mut SqliteConnection, policy: &BellPolicy, now: UnixMillis) -> Result<u64, StoreError> {
-    let oldest: Option<(i64, i64, i64)> = sqlx::query_as(sql::retention::OLDEST_ID)
-        .fetch_optional(&mut *conn)
+    let doing = "forget ids of removed events";
+    let too_many = if policy.ids_max > 0 { policy.ids_max } else { i64::MAX };
+    let last: Option<i64> = sqlx::query_scalar(sql::retention::LAST_ID)
+        .bind(ROWS_MAX)
+        .bind(limit(policy.ids_millis, now))
+        .bind(too_many)
+        .fetch_one(&mut *conn)
         .await
-        .map_err(failed("look for old ids"))?;
-    let Some((at, seq, tail)) = oldest else { return Ok(0) };
-    let too_many = policy.ids_max > 0 && seq < tail - policy.ids_max;
-    // What was removed together is forgotten together.
-    let before = limit(policy.ids_millis, now).max(too_many.then_some(at + 1));
-    delete(conn, sql::retention::FORGET_IDS, before).await
+        .map_err(failed(doing))?;
+    let Some(last) = last else { return Ok(0) };
+    let mut gone = 0;
+    for forget in sql::retention::FORGET_IDS {
+        gone = sqlx::query(forget).bind(last).execute(&mut *conn).await.map_err(failed(doing))?.rows_affected();
+    }
+    Ok(gone)
 }
 
 async fn audit(
@@ -151,8 +157,8 @@ async fn events(conn: &mut SqliteConnection, policy: &BellPolicy, now: UnixMilli
     }
     let doing = "remove old events";
     sqlx::query(sql::retention::KEEP_IDS).bind(now.0).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;
-    for remove in sql::indexes::REMOVE {
-        sqlx::query(remove).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;
+    for keep in [sql::indexes::INDEX_IDS, sql::indexes::KEEP_KEYS] {
+        sqlx::query(keep).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;
     }
     sqlx::query(sql::indexes::RAISE_INDEXED).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;
     sqlx::query(sql::retention::REMOVE_CLAIMS).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;

@@ -27,7 +27,8 @@ const BESIDE_KIND: [&str; 2] = ["mailbox", "domain"];
 /// The columns that have an index of our own, with its name.
 const OWN_INDEXES: [(&str, &str); 3] =
     [("message_id", "event_messages"), ("thread_id", "event_threads"), ("mailbox", "event_mailboxes")];
-/// How far those reach.
+/// From where to where those are to be read.
+const REMOVED_THROUGH: &str = sql::indexes::BEYOND;
 const INDEXED_THROUGH: &str = sql::indexes::THROUGH;
 
 /// The index of our own over `column`.
@@ -170,9 +171,11 @@ impl Select<'_> {
         text.push_str(index);
         text.push_str(" i CROSS JOIN events e ON e.seq = i.seq WHERE i.");
         text.push_str(column);
-        text.push_str(" = ? AND i.seq > ? AND i.seq <= ");
+        // One bound at either end: SQLite walks an index up to one of two, and on from there.
+        text.push_str(" = ? AND i.seq > max(?, ");
+        text.push_str(REMOVED_THROUGH);
+        text.push_str(") AND i.seq <= ");
         binds.extend([Bind::Text((*value).to_owned()), Bind::Int(self.after.0)]);
-        // One bound: SQLite walks an index up to one of two, and on from there.
         if let Some(before) = self.before {
             text.push_str("min(?, ");
             binds.push(Bind::Int(before.0.saturating_sub(1)));

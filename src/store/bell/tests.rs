@@ -87,7 +87,7 @@ fn one_statement_takes_any_batch() {
 }
 
 /// Tables that grow with what happens, and the names that statements give them.
-const GROWING: [&str; 23] = [
+const GROWING: [&str; 24] = [
     "events",
     "e",
     "event_ids",
@@ -102,6 +102,7 @@ const GROWING: [&str; 23] = [
     "a",
     "actions",
     "removed_ids",
+    "removed_keys",
     "r",
     "received_messages",
     "received_ids",
@@ -115,10 +116,11 @@ const GROWING: [&str; 23] = [
 /// Indexes that hold what is not over alone: what is leased or waits for a retry, and what waits to be told.
 const OPEN: [&str; 3] = ["INDEX claims_open", "INDEX notices_waiting", "INDEX notice_letters_due"];
 /// Those that walk one from its end, as far as they are asked to; and the one that does so to remove.
-const WALKING: [&str; 5] = [
+const WALKING: [&str; 6] = [
     sql::audit::LAST_AUDIT,
     sql::retention::OLDEST_AUDIT,
-    sql::retention::OLDEST_ID,
+    sql::retention::LAST_ID,
+    sql::indexes::REMOVED_KEYS,
     sql::oversight::ACTIONS,
     sql::retention::REMOVE_CLAIMS,
 ];

@@ -75,6 +75,12 @@ async fn page(store: &BellStore, filter: &EventFilter, after: i64, before: Optio
 
 /// Every page of every filter on message, thread or mailbox, among the first `count` events, which lie at their numbers and one.
 async fn assert_pages(store: &BellStore, count: usize) {
+    assert_pages_within(store, 0..count).await;
+}
+
+/// The same where those before `range` have been removed.
+async fn assert_pages_within(store: &BellStore, range: std::ops::Range<usize>) {
+    let count = range.end;
     let none = EventFilter::default;
     let filters = [
         EventFilter { message_id: Some(MessageId::new("em_1")), ..none() },
@@ -87,7 +93,8 @@ async fn assert_pages(store: &BellStore, count: usize) {
     ];
     let end = i64::try_from(count).expect("few") + 1;
     for filter in filters {
-        let matching: Vec<i64> = (0..count)
+        let matching: Vec<i64> = range
+            .clone()
             .filter(|n| {
                 let event = event(*n);
                 filter.message_id.is_none_or_event(event.message_id.as_ref())
@@ -238,15 +245,44 @@ async fn what_retention_removes_is_read_by_no_index_and_leaves_each() {
     // What is to be indexed has been read, when the sweep comes.
     let sorted = Sorted::of(store.unindexed().await.expect("read"));
     assert_eq!(store.sweep(&policy, UnixMillis(2)).await.expect("swept").events, 80);
-    assert_eq!(rows(&mut conn).await, [0; 4]);
+    assert_pages_within(&store, 80..100).await;
+    assert_eq!(rows(&mut conn).await[1..], rows_of(0..60)[1..], "they are taken out later");
     sorted.put(&mut Turn::within(&mut conn), 0).await.expect("put in");
-    assert_eq!(rows(&mut conn).await, rows_of(80..100));
+    assert_pages_within(&store, 80..100).await;
+    assert_eq!(store.take_removed().await.expect("taken"), 80);
+    assert_eq!(rows(&mut conn).await[1..], rows_of(80..100)[1..]);
+    assert_eq!(store.take_removed().await.expect("looked"), 0);
     store.index_newest().await.expect("indexed");
-    assert_eq!(rows(&mut conn).await, rows_of(80..100));
+    assert_pages_within(&store, 80..100).await;
+    assert_eq!(rows(&mut conn).await[1..], rows_of(80..100)[1..]);
+
     let told = tell(&store, [10, 70, 90].into_iter()).await;
-    assert_eq!(told, [11, 71, 91].map(|seq| Ingested::Duplicate(Seq(seq))));
-    assert_eq!(store.sweep(&BellPolicy { events_max: 1, ..FOR_EVER }, UnixMillis(3)).await.expect("swept").events, 19);
-    assert_eq!(rows(&mut conn).await, rows_of(99..100));
+    assert_eq!(told, [11, 71, 91].map(|seq| Ingested::Duplicate(Seq(seq))), "each is known again by its id");
+    assert_eq!(rows(&mut conn).await[0], 100);
+    let policy = BellPolicy { events_max: 1, ids_max: 29, ..FOR_EVER };
+    let swept = store.sweep(&policy, UnixMillis(3)).await.expect("swept");
+    assert_eq!((swept.events, swept.ids), (19, 70));
+    assert_eq!(rows(&mut conn).await[0], 30);
+    let told = tell(&store, [10, 70].into_iter()).await;
+    assert_eq!(told, [Ingested::Fresh(Seq(101)), Ingested::Duplicate(Seq(71))], "but who is forgotten");
+}
+
+#[tokio::test]
+async fn taking_out_that_was_broken_off_is_seen_by_nobody_and_done_again() {
+    let (directory, store) = store().await;
+    tell(&store, 0..300).await;
+    store.index_newest().await.expect("indexed");
+    let swept = store.sweep(&BellPolicy { events_max: 50, ..FOR_EVER }, UnixMillis(2)).await.expect("swept");
+    assert_eq!(swept.events, 250);
+    // As a process leaves it that was killed after its first step.
+    let keys = sqlx::query_as(sql::indexes::REMOVED_KEYS).bind(200).fetch_all(&store.database.readers).await;
+    let removed = Removed::of(keys.expect("read")).expect("some");
+    let (text, list) = removed.steps().swap_remove(0);
+    store.take(text, Some(list), removed.last).await.expect("taken");
+    assert_pages_within(&store, 250..300).await;
+    assert_eq!(store.take_removed().await.expect("taken"), 250);
+    assert_eq!(rows(&mut connection(&directory).await).await[1..], rows_of(250..300)[1..]);
+    assert_pages_within(&store, 250..300).await;
 }
 
 #[tokio::test]

@@ -121,8 +121,9 @@ pub(in super::super) const IS_LEASED: &str = "SELECT EXISTS (SELECT 1 FROM claim
      AND c.lease_boot = ? AND c.lease_deadline_millis > ?)";
 /// Whether something later of a thread waits: thread, seq, consumer.
 pub(in super::super) const LATER_WAITS: &str = concat!(
-    "SELECT EXISTS (SELECT 1 FROM (SELECT seq FROM event_threads WHERE thread_id = ?1 AND seq > ?2 \
-     UNION ALL SELECT seq FROM events WHERE seq > max(?2, ",
+    "SELECT EXISTS (SELECT 1 FROM (SELECT seq FROM event_threads WHERE thread_id = ?1 AND seq > max(?2, ",
+    removed_through!(),
+    ") UNION ALL SELECT seq FROM events WHERE seq > max(?2, ",
     indexed_through!(),
     ") AND thread_id = ?1) e WHERE NOT EXISTS (SELECT 1 FROM claims c WHERE c.consumer = ?3 AND c.seq = e.seq \
      AND c.state IN ('leased', 'acked', 'parked')))"

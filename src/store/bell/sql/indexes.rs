@@ -2,6 +2,8 @@
 
 /// How far they reach, within a statement.
 pub(in super::super) const THROUGH: &str = indexed_through!();
+/// Where they begin, within a statement: what they hold up to there has been removed.
+pub(in super::super) const BEYOND: &str = removed_through!();
 /// How far the indexes reach, and the newest event.
 pub(in super::super) const LOG_STATE: &str = concat!(
     "SELECT ",
@@ -26,14 +28,39 @@ pub(in super::super) fn insert(table: &str, columns: usize, rows: usize) -> Stri
     )
 }
 
-/// Takes what goes from the log, up to a place, out of each.
-pub(in super::super) const REMOVE: [&str; 4] = [
-    "DELETE FROM event_ids WHERE (origin, event_id) IN (SELECT origin, event_id FROM events WHERE seq <= ?)",
-    "DELETE FROM event_messages WHERE (message_id, seq) IN (SELECT message_id, seq FROM events WHERE seq <= ?)",
-    "DELETE FROM event_threads WHERE (thread_id, seq) IN (SELECT thread_id, seq FROM events WHERE seq <= ?)",
-    "DELETE FROM event_mailboxes WHERE (mailbox, kind, seq) IN (SELECT mailbox, kind, seq FROM events WHERE seq <= ?)",
-];
+/// Has the ids of events that go before they were indexed indexed: seq.
+pub(in super::super) const INDEX_IDS: &str = concat!(
+    "INSERT OR IGNORE INTO event_ids SELECT origin, event_id, seq FROM events WHERE seq > ",
+    indexed_through!(),
+    " AND seq <= ?"
+);
+/// Keeps by what events that go are found in the other indexes: seq.
+pub(in super::super) const KEEP_KEYS: &str = "INSERT OR FAIL INTO removed_keys (seq, message_id, thread_id, mailbox, kind) \
+     SELECT seq, message_id, thread_id, mailbox, kind FROM events WHERE seq <= ?";
+/// Those of the events that were removed first.
+pub(in super::super) const REMOVED_KEYS: &str =
+    "SELECT seq, message_id, thread_id, mailbox, kind FROM removed_keys ORDER BY seq LIMIT +?";
+pub(in super::super) const FORGET_KEYS: &str = "DELETE FROM removed_keys WHERE seq <= ?";
+/// Each takes from its index what a JSON list names, up to a place.
+pub(in super::super) const TAKE_MESSAGES: &str =
+    "DELETE FROM event_messages WHERE message_id IN (SELECT value FROM json_each(?)) AND seq <= ?";
+pub(in super::super) const TAKE_THREADS: &str =
+    "DELETE FROM event_threads WHERE thread_id IN (SELECT value FROM json_each(?)) AND seq <= ?";
+/// It names pairs: mailbox, kind.
+pub(in super::super) const TAKE_MAILBOXES: &str = "DELETE FROM event_mailboxes WHERE (mailbox, kind) IN \
+     (SELECT value ->> 0, value ->> 1 FROM json_each(?)) AND seq <= ?";
 
 /// Every statement above; a test prepares each.
 #[cfg(test)]
-pub(super) const ALL: &[&str] = &[LOG_STATE, RECENT, RAISE_INDEXED, REMOVE[0], REMOVE[1], REMOVE[2], REMOVE[3]];
+pub(super) const ALL: &[&str] = &[
+    LOG_STATE,
+    RECENT,
+    RAISE_INDEXED,
+    INDEX_IDS,
+    KEEP_KEYS,
+    REMOVED_KEYS,
+    FORGET_KEYS,
+    TAKE_MESSAGES,
+    TAKE_THREADS,
+    TAKE_MAILBOXES,
+];

@@ -27,20 +27,18 @@ pub(in super::super) const EVENT_BY_SEQ: &str = concat!("SELECT ", event_columns
 pub(in super::super) const ADD_ORIGIN: &str = "INSERT INTO origins (name) VALUES (?) RETURNING id";
 /// What events of a source (`?1`) meet in the log: its number, the version of the sources, the end of the audit record, and the
 /// last place that was given to an event, by SQLite's own rule; those of a list of ids (`?2`) that are known to the indexes, each with
-/// the place it was removed from or none, and the one where it is or none; the source's events there that tell of one of a list of
+/// the place where it is or was; the source's events there that tell of one of a list of
 /// messages (`?3`) that it came in, each with whether an API's list told it; of another list of messages (`?4`), those alone that an
-/// API's list told; how far the indexes reach; and the newest event.
+/// API's list told; how far retention has removed, and the indexes reach; and the newest event.
 pub(in super::super) const LOOK: &str = concat!(
     "SELECT ",
     origin!(),
     ", s.version, a.id, a.mac, \
      max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0), coalesce((SELECT max(seq) FROM events), 0)), \
-     (SELECT json_group_array(json_array(j.value, r.seq, i.seq)) FROM json_each(?2) j \
-     LEFT JOIN removed_ids r ON r.origin = ",
+     (SELECT json_group_array(json_array(j.value, i.seq)) FROM json_each(?2) j \
+     CROSS JOIN event_ids i ON i.origin = ",
     origin!(),
-    " AND r.event_id = j.value LEFT JOIN event_ids i ON i.origin = ",
-    origin!(),
-    " AND i.event_id = j.value WHERE r.seq IS NOT NULL OR i.seq IS NOT NULL), \
+    " AND i.event_id = j.value), \
      (SELECT json_group_array(json_array(message_id, seq, json(iif(auth = 'api', 'true', 'false')))) FROM (\
      SELECT e.message_id, e.seq, e.auth FROM json_each(?3) j CROSS JOIN event_messages i ON i.message_id = j.value \
      CROSS JOIN events e ON e.seq = i.seq WHERE e.kind = 'inbound' AND e.origin = ",
@@ -49,6 +47,8 @@ pub(in super::super) const LOOK: &str = concat!(
      ON e.message_id = j.value WHERE e.auth = 'api' AND e.kind = 'inbound' AND e.origin = ",
     origin!(),
     ")), ",
+    removed_through!(),
+    ", ",
     indexed_through!(),
     ", n.seq, n.event_id FROM roster s LEFT JOIN audit a ON a.id = (SELECT max(id) FROM audit) \
      LEFT JOIN events n ON n.seq = (SELECT max(seq) FROM events) WHERE s.only = 1"

@@ -18,6 +18,12 @@ macro_rules! indexed_through {
         "(SELECT through FROM indexed WHERE only = 1)"
     };
 }
+/// The last place that retention has removed: the indexes of our own may still hold what was before it.
+macro_rules! removed_through {
+    () => {
+        "(SELECT tail - 1 FROM log WHERE only = 1)"
+    };
+}
 /// Spelled as in the partial index, or SQLite would not use it.
 macro_rules! open {
     () => {

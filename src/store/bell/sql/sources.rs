@@ -23,8 +23,9 @@ pub(in super::super) const REFUSALS: &str =
     "SELECT reason, times, last_at FROM refusals WHERE source = ? ORDER BY last_at DESC, reason";
 pub(in super::super) const TOLD_BY: &str = concat!(
     "SELECT e.kind, e.provider_kind, count(*), max(e.received_at) FROM events e WHERE e.seq IN \
-     (SELECT seq FROM event_ids WHERE origin = (SELECT id FROM origins WHERE name = ?1) \
-     UNION ALL SELECT seq FROM events WHERE seq > ",
+     (SELECT seq FROM event_ids WHERE origin = (SELECT id FROM origins WHERE name = ?1) AND seq > ",
+    removed_through!(),
+    " UNION ALL SELECT seq FROM events WHERE seq > ",
     indexed_through!(),
     " AND origin = (SELECT id FROM origins WHERE name = ?1)) \
      GROUP BY e.kind, e.provider_kind ORDER BY e.kind, e.provider_kind"
