@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use sqlx::{ConnectOptions as _, SqliteConnection};
+use sqlx::{ConnectOptions as _, SqliteConnection, migrate::Migrator};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::{append::Ending, recent::UNINDEXED_MAX, tests::store},
+    super::{MIGRATIONS, append::Ending, recent::UNINDEXED_MAX, tests::store},
     *,
 };
 use crate::{
@@ -335,4 +335,29 @@ async fn a_log_whose_indexes_are_not_filled_takes_no_more_until_they_are() {
 
     store.index_newest().await.expect("indexed");
     assert_eq!(append().await.expect("there is room again"), [Ingested::Fresh(Seq(many + 2))]);
+}
+
+#[tokio::test]
+async fn the_ids_of_events_that_an_older_version_removed_are_known_still() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("bell.db");
+    let mut conn = sqlite::options_to_make(&path).connect().await.expect("made");
+    let older: Vec<_> = MIGRATIONS.iter().filter(|migration| migration.version < 23).cloned().collect();
+    Migrator::with_migrations(older).run(&mut conn).await.expect("as it was");
+    for text in [
+        "INSERT INTO log (only, log_id, tail) VALUES (1, '01', 3)",
+        "INSERT INTO origins (id, name) VALUES (1, 'one')",
+        "INSERT INTO removed_ids VALUES (1, 'evt_000', 1, 5), (1, 'evt_037', 2, 5)",
+        "INSERT INTO sqlite_sequence VALUES ('events', 2)",
+    ] {
+        sqlx::query(text).execute(&mut conn).await.expect(text);
+    }
+    let ids = crate::ids::Ids::new(Arc::new(super::super::tests::Still), Arc::new(super::super::tests::Still));
+    let store = BellStore::open(&path, sqlite::Schema::Migrate, &ids, CancellationToken::new()).await.expect("opened");
+    let told = tell(&store, 0..3).await;
+    assert_eq!(told[..2], [1, 2].map(|seq| Ingested::Duplicate(Seq(seq))));
+    assert!(matches!(told[2], Ingested::Fresh(seq) if seq > Seq(2)), "{told:?}");
+    let swept = store.sweep(&BellPolicy { ids_millis: 1, ..FOR_EVER }, UnixMillis(9)).await.expect("swept");
+    assert_eq!(swept.ids, 2);
+    assert!(matches!(tell(&store, 0..1).await[..], [Ingested::Fresh(_)]));
 }
