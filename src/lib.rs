@@ -89,7 +89,8 @@
 //! body (`Verified` is a type that only dialects can make), then turns it into domain words. [`bell::intake`] appends them to the
 //! log: posters that arrive together share a statement or two and one commit. After the commit, and never before, the answer is
 //! 2xx and [`wake::Bell`] rings for the mailbox. The log's indexes over what strangers name are filled behind that, many events at
-//! once ([`bell::indexing`]); until then an event is found as it lies.
+//! once ([`bell::indexing`]); until then an event is found as it lies. What retention removes leaves them in the same way, and is
+//! passed by until then.
 //!
 //! [`bell::waiting`] has listened since before it looked, so the ring cannot fall between: it claims the event for its
 //! worker, with a lease and a token, and [`mcp`] presents it, every foreign word inside a fence. The agent reads the message
