@@ -13,7 +13,7 @@
 //! them by heart ([`recent`](super::recent)).
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -37,8 +37,8 @@ const EVENTS_MAX: usize = 32_768;
 /// Rows that a transaction puts into each index: whoever appends meanwhile waits about a millisecond longer.
 const ROWS_MAX: usize = 128;
 
-/// Texts whose rows a transaction takes from each index.
-const TEXTS_MAX: usize = 256;
+/// Rows of removed events that a transaction takes from an index, or up to twice as many: what holds the writer for a millisecond or two.
+const TAKEN_MAX: usize = 256;
 /// Keys of removed events that a transaction forgets: what holds the writer for a millisecond.
 const FORGOTTEN_STEP: usize = 2_048;
 
@@ -114,40 +114,63 @@ async fn put<R: Sync>(
 /// A row of `removed_keys`: place, message, thread, mailbox, kind.
 type RemovedKeys = (i64, Option<String>, Option<String>, Option<String>, String);
 
-/// What is to be taken from each index up to a place, each text once and in the index's order.
+/// What is to be taken from each index: the places of each text, in the index's order.
 #[derive(Debug)]
 struct Removed {
     first: i64,
     last: i64,
-    messages: BTreeSet<String>,
-    threads: BTreeSet<String>,
-    mailboxes: BTreeSet<(String, String)>,
+    messages: BTreeMap<String, Vec<i64>>,
+    threads: BTreeMap<String, Vec<i64>>,
+    mailboxes: BTreeMap<(String, String), Vec<i64>>,
 }
 
 impl Removed {
     fn of(all: Vec<RemovedKeys>) -> Option<Self> {
         let (first, last) = (all.first()?.0, all.last()?.0);
-        let (mut messages, mut threads, mut mailboxes) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        for (_, message, thread, mailbox, kind) in all {
-            messages.extend(message);
-            threads.extend(thread);
-            mailboxes.extend(mailbox.map(|mailbox| (mailbox, kind)));
+        let mut removed =
+            Self { first, last, messages: BTreeMap::new(), threads: BTreeMap::new(), mailboxes: BTreeMap::new() };
+        for (seq, message, thread, mailbox, kind) in all {
+            if let Some(message) = message {
+                removed.messages.entry(message).or_default().push(seq);
+            }
+            if let Some(thread) = thread {
+                removed.threads.entry(thread).or_default().push(seq);
+            }
+            if let Some(mailbox) = mailbox {
+                removed.mailboxes.entry((mailbox, kind)).or_default().push(seq);
+            }
         }
-        Some(Self { first, last, messages, threads, mailboxes })
+        Some(removed)
     }
 
-    /// The statements that take them, each with its list.
-    fn steps(&self) -> Vec<(&'static str, String)> {
-        fn lists<T: Serialize>(texts: &BTreeSet<T>) -> Vec<String> {
-            let texts: Vec<&T> = texts.iter().collect();
-            texts.chunks(TEXTS_MAX).map(to_json).collect()
+    /// The statements that take them, each with a list of texts and the place up to which it takes theirs.
+    fn steps(&self) -> Vec<(&'static str, String, i64)> {
+        let of = |text, lists: Vec<(String, i64)>| lists.into_iter().map(move |(list, through)| (text, list, through));
+        of(sql::indexes::TAKE_MESSAGES, self.lists(&self.messages))
+            .chain(of(sql::indexes::TAKE_THREADS, self.lists(&self.threads)))
+            .chain(of(sql::indexes::TAKE_MAILBOXES, self.lists(&self.mailboxes)))
+            .collect()
+    }
+
+    fn lists<T: Serialize>(&self, places: &BTreeMap<T, Vec<i64>>) -> Vec<(String, i64)> {
+        let (mut lists, mut some, mut rows) = (Vec::new(), Vec::new(), 0);
+        for (text, places) in places {
+            if places.len() > TAKEN_MAX {
+                // Alone, and piece by piece: all that is in one mailbox may be a whole log.
+                lists.extend(places.chunks(TAKEN_MAX).filter_map(|piece| Some((to_json(&[text]), *piece.last()?))));
+                continue;
+            }
+            some.push(text);
+            rows += places.len();
+            if rows >= TAKEN_MAX {
+                lists.push((to_json(&some), self.last));
+                (some, rows) = (Vec::new(), 0);
+            }
         }
-        let all = [
-            (sql::indexes::TAKE_MESSAGES, lists(&self.messages)),
-            (sql::indexes::TAKE_THREADS, lists(&self.threads)),
-            (sql::indexes::TAKE_MAILBOXES, lists(&self.mailboxes)),
-        ];
-        all.into_iter().flat_map(|(text, lists)| lists.into_iter().map(move |list| (text, list))).collect()
+        if !some.is_empty() {
+            lists.push((to_json(&some), self.last));
+        }
+        lists
     }
 }
 
@@ -177,8 +200,8 @@ impl Indexing for BellStore {
                 .map_err(failed(doing))?;
             let count = rows.len();
             let Some(removed) = Removed::of(rows) else { return Ok(taken) };
-            for (text, list) in removed.steps() {
-                self.take(text, Some(list), removed.last).await?;
+            for (text, list, through) in removed.steps() {
+                self.take(text, Some(list), through).await?;
             }
             // Last: until then whoever begins anew takes all of them.
             for through in (removed.first..removed.last).step_by(FORGOTTEN_STEP).skip(1).chain([removed.last]) {

@@ -277,12 +277,34 @@ async fn taking_out_that_was_broken_off_is_seen_by_nobody_and_done_again() {
     // As a process leaves it that was killed after its first step.
     let keys = sqlx::query_as(sql::indexes::REMOVED_KEYS).bind(200).fetch_all(&store.database.readers).await;
     let removed = Removed::of(keys.expect("read")).expect("some");
-    let (text, list) = removed.steps().swap_remove(0);
-    store.take(text, Some(list), removed.last).await.expect("taken");
+    let (text, list, through) = removed.steps().swap_remove(0);
+    store.take(text, Some(list), through).await.expect("taken");
     assert_pages_within(&store, 250..300).await;
     assert_eq!(store.take_removed().await.expect("taken"), 250);
     assert_eq!(rows(&mut connection(&directory).await).await[1..], rows_of(250..300)[1..]);
     assert_pages_within(&store, 250..300).await;
+}
+
+#[test]
+fn what_is_taken_at_once_is_bounded_however_it_is_spread() {
+    let of = |name: &str, n: i64, many: i64| Some(format!("{name}{}", n % many));
+    let all: Vec<RemovedKeys> =
+        (1..=5_000).map(|n| (n, of("em_", n, 10_000), of("thr_", n, 100), of("box", n, 1), "open".into())).collect();
+    let removed = Removed::of(all).expect("some");
+    let steps = removed.steps();
+    let of_index = |text| steps.iter().filter(move |(of, ..)| *of == text).collect::<Vec<_>>();
+    for list in of_index(sql::indexes::TAKE_MESSAGES) {
+        let texts: Vec<String> = serde_json::from_str(&list.1).expect("a list");
+        assert!(texts.len() <= TAKEN_MAX && list.2 == 5_000);
+    }
+    // Fifty rows each.
+    assert_eq!(of_index(sql::indexes::TAKE_THREADS).len(), 17);
+    let places: Vec<i64> = of_index(sql::indexes::TAKE_MAILBOXES).iter().map(|(.., through)| *through).collect();
+    assert_eq!(places.len(), 20);
+    assert!(
+        places.is_sorted_by(|one, next| next > one && next - one <= 256) && places.ends_with(&[5_000]),
+        "{places:?}"
+    );
 }
 
 #[tokio::test]
