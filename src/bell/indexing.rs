@@ -33,7 +33,12 @@ where
             () = shutdown.cancelled() => return,
             () = clock.sleep(span) => {}
         }
-        if let Err(error) = work().await {
+        // What is broken off here is done again by the next who keeps the log.
+        let worked = tokio::select! {
+            () = shutdown.cancelled() => return,
+            worked = work() => worked,
+        };
+        if let Err(error) = worked {
             let error = &error as &(dyn std::error::Error + 'static);
             tracing::warn!(error, again_in_seconds = span.as_secs(), "could not {what}; trying again");
         }

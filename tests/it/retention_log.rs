@@ -228,18 +228,22 @@ impl Indexing for Busy {
 }
 
 #[tokio::test]
-async fn what_comes_in_is_indexed_however_long_it_takes_to_take_out_what_was_removed() {
+async fn what_comes_in_is_indexed_while_what_was_removed_is_taken_out_and_neither_holds_up_the_end() {
     let (clock, shutdown) = (TestClock::default(), CancellationToken::new());
     let store = Arc::new(Busy(AtomicU64::new(0)));
-    let running = tokio::spawn(indexing::run(store.clone(), Arc::new(clock.clone()), shutdown));
-    while store.0.load(Ordering::Relaxed) < 25 {
-        while clock.sleepers() == 0 {
+    let running = tokio::spawn(indexing::run(store.clone(), Arc::new(clock.clone()), shutdown.clone()));
+    let in_time = tokio::time::timeout(Duration::from_mins(1), async {
+        while store.0.load(Ordering::Relaxed) < 25 {
+            while clock.sleepers() == 0 {
+                tokio::task::yield_now().await;
+            }
+            clock.advance(Duration::from_secs(1));
             tokio::task::yield_now().await;
         }
-        clock.advance(Duration::from_secs(1));
-        tokio::task::yield_now().await;
-    }
-    running.abort();
+        shutdown.cancel();
+        running.await
+    });
+    in_time.await.expect("in time").expect("ended");
 }
 
 #[tokio::test]
