@@ -27,9 +27,9 @@ pub(in super::super) const EVENT_BY_SEQ: &str = concat!("SELECT ", event_columns
 pub(in super::super) const ADD_ORIGIN: &str = "INSERT INTO origins (name) VALUES (?) RETURNING id";
 /// What events of a source (`?1`) meet in the log: its number, the version of the sources, the end of the audit record, and the
 /// last place that was given to an event, by SQLite's own rule; those of a list of ids (`?2`) that are known to the indexes, each with
-/// the place where it is or was; the source's events there that tell of one of a list of
-/// messages (`?3`) that it came in, each with whether an API's list told it; of another list of messages (`?4`), those alone that an
-/// API's list told; how far retention has removed, and the indexes reach; and the newest event.
+/// the place where it is or was; the source's events there that tell of one of a list of messages (`?3`) that it came in, each with
+/// whether an API's list told it; of another list of messages (`?4`), those alone that an API's list told; how far retention has
+/// removed, and the indexes reach; and the newest event.
 pub(in super::super) const LOOK: &str = concat!(
     "SELECT ",
     origin!(),
