@@ -175,6 +175,23 @@ async fn the_ids_of_removed_events_have_a_number_that_they_keep_to() {
     assert_eq!(sweep_all(&wing, &BellPolicy { ids_max: 0, ..policy }).await.ids, 0, "0 is any number");
 }
 
+#[tokio::test]
+async fn places_that_a_start_of_the_machine_skips_are_no_events() {
+    let wing = BellWing::start().await;
+    let policy = BellPolicy { events_max: 1_000_000, ids_max: 1_000_000, ..POLICY };
+    let mut removed = BellSwept::default();
+    for (boot, n) in ["boot-1", "boot-2", "boot-3"].into_iter().zip([0, 10, 20]) {
+        wing.store.begin_term(boot).await.unwrap();
+        wing.tell((n..n + 10).map(open).collect()).await;
+        removed = sweep_all(&wing, &policy).await;
+        assert!(!removed.any(), "{removed:?}");
+    }
+    assert!(wing.store.extent().await.unwrap().head.0 > 2_000_000);
+    assert_eq!(sweep_all(&wing, &BellPolicy { events_max: 15, ..policy }).await, BellSwept { events: 15, ..removed });
+    let ids_max = BellPolicy { events_max: 15, ids_max: 12, ..policy };
+    assert_eq!(sweep_all(&wing, &ids_max).await, BellSwept { ids: 3, ..removed });
+}
+
 /// A log that has much to forget at the first look, and little at the third, and notes when it is looked.
 struct Looked(TestClock, Mutex<Vec<i64>>);
 

@@ -23,6 +23,7 @@ mod low_water;
 mod message_map;
 mod notices;
 mod oversight;
+mod places;
 mod prior;
 mod quarantine;
 mod received;
@@ -161,8 +162,10 @@ impl BellStore {
                 let boot = sqlx::query(sql::log::SET_BOOT).bind(boot_id).bind(BootTime::UNKNOWN);
                 let boot = boot.execute(&mut *conn).await;
                 if boot.map_err(failed("note the boot"))?.rows_affected() > 0 {
-                    let skip = sqlx::query(sql::log::SKIP).bind(PLACES_SKIPPED).execute(&mut *conn).await;
-                    skip.map_err(failed("skip some places"))?;
+                    for skip in [sql::log::NOTE_SKIP, sql::log::SKIP] {
+                        let skip = sqlx::query(skip).bind(PLACES_SKIPPED).execute(&mut *conn).await;
+                        skip.map_err(failed("skip some places"))?;
+                    }
                 }
                 let count = sqlx::query(sql::log::COUNT_EVENTS).execute(&mut *conn).await;
                 count.map_err(failed("begin to count events"))?;

@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
-use super::{BellStore, audit::Auditor, claims::Consumer, received, sql};
+use super::{BellStore, audit::Auditor, claims::Consumer, places::Skipped, received, sql};
 use crate::{
     domain::{clock::UnixMillis, cursor::Seq},
     store::{
@@ -74,10 +74,10 @@ async fn delete(conn: &mut SqliteConnection, statement: &'static str, before: Op
     Ok(gone.map_err(failed("forget what is old"))?.rows_affected())
 }
 
-/// Those of removed events are told apart by their places, so as many are kept at most as there are places.
 async fn ids(conn: &mut SqliteConnection, policy: &BellPolicy, now: UnixMillis) -> Result<u64, StoreError> {
     let doing = "forget ids of removed events";
-    let too_many = if policy.ids_max > 0 { policy.ids_max } else { i64::MAX };
+    let tail: i64 = sqlx::query_scalar(sql::retention::TAIL).fetch_one(&mut *conn).await.map_err(failed(doing))?;
+    let too_many = if policy.ids_max > 0 { Skipped::read(conn).await?.back(tail - 1, policy.ids_max) } else { 0 };
     let last: Option<i64> = sqlx::query_scalar(sql::retention::LAST_ID)
         .bind(ROWS_MAX)
         .bind(limit(policy.ids_millis, now))
@@ -130,9 +130,8 @@ async fn events(conn: &mut SqliteConnection, policy: &BellPolicy, now: UnixMilli
         .await
         .map_err(failed(doing))?;
     let before = limit(policy.events_millis, now);
-    let goes = |(seq, _, at): &&Candidate| {
-        before.is_some_and(|before| *at < before) || (policy.events_max > 0 && *seq <= head - policy.events_max)
-    };
+    let too_many = if policy.events_max > 0 { Skipped::read(conn).await?.back(head, policy.events_max) } else { 0 };
+    let goes = |(seq, _, at): &&Candidate| before.is_some_and(|before| *at < before) || *seq <= too_many;
     let old: Vec<Candidate> = old.iter().take_while(goes).cloned().collect();
     let Some((last, ..)) = old.last() else { return Ok(0) };
 

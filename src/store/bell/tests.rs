@@ -1,6 +1,6 @@
 //! What SQLite makes of the statements: each prepares, and each look at the log walks an index.
 
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, Row as _, SqlSafeStr as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, Row as _, SqlSafeStr as _, migrate::Migrator};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -50,10 +50,27 @@ impl Entropy for Still {
 
 pub(super) async fn store() -> (tempfile::TempDir, BellStore) {
     let directory = tempfile::tempdir().expect("a directory");
-    let ids = Ids::new(Arc::new(Still), Arc::new(Still));
-    let path = directory.path().join("bell.db");
-    let store = BellStore::open(&path, Schema::Migrate, &ids, CancellationToken::new()).await.expect("a new store");
+    let store = opened(&directory.path().join("bell.db")).await;
     (directory, store)
+}
+
+/// A log that the migrations before one made, with `rows` in it, as it is after the others.
+pub(super) async fn upgraded(before: i64, rows: &[&str]) -> (tempfile::TempDir, BellStore) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("bell.db");
+    let mut conn = sqlite::options_to_make(&path).connect().await.expect("made");
+    let older: Vec<_> = MIGRATIONS.iter().filter(|migration| migration.version < before).cloned().collect();
+    Migrator::with_migrations(older).run(&mut conn).await.expect("as it was");
+    for text in rows {
+        sqlx::query(AssertSqlSafe(*text)).execute(&mut conn).await.expect(text);
+    }
+    let store = opened(&path).await;
+    (directory, store)
+}
+
+pub(super) async fn opened(path: &Path) -> BellStore {
+    let ids = Ids::new(Arc::new(Still), Arc::new(Still));
+    BellStore::open(path, Schema::Migrate, &ids, CancellationToken::new()).await.expect("opened")
 }
 
 #[tokio::test]

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use sqlx::{ConnectOptions as _, SqliteConnection, migrate::Migrator};
-use tokio_util::sync::CancellationToken;
+use sqlx::{ConnectOptions as _, SqliteConnection};
 
 use super::{
-    super::{MIGRATIONS, append::Ending, recent::UNINDEXED_MAX, tests::store},
+    super::{
+        append::Ending,
+        recent::UNINDEXED_MAX,
+        tests::{opened, store, upgraded},
+    },
     *,
 };
 use crate::{
@@ -200,9 +203,7 @@ async fn an_event_is_known_again_by_an_index_and_before_there_is_one() {
     let expected = again.map(|n| if n == 100 { Ingested::Fresh(place(n)) } else { Ingested::Duplicate(place(n)) });
     assert_eq!(told, expected);
     // Somebody else appends, as far as this process knows, and so does a new one that knows nothing.
-    let ids = crate::ids::Ids::new(Arc::new(super::super::tests::Still), Arc::new(super::super::tests::Still));
-    let path = directory.path().join("bell.db");
-    let other = BellStore::open(&path, sqlite::Schema::Migrate, &ids, CancellationToken::new()).await.expect("opened");
+    let other = opened(&directory.path().join("bell.db")).await;
     assert_eq!(tell(&other, [60, 20, 101].into_iter()).await[2], Ingested::Fresh(place(101)));
     assert_eq!(
         tell(&store, [101, 102].into_iter()).await,
@@ -361,21 +362,13 @@ async fn a_log_whose_indexes_are_not_filled_takes_no_more_until_they_are() {
 
 #[tokio::test]
 async fn the_ids_of_events_that_an_older_version_removed_are_known_still() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("bell.db");
-    let mut conn = sqlite::options_to_make(&path).connect().await.expect("made");
-    let older: Vec<_> = MIGRATIONS.iter().filter(|migration| migration.version < 23).cloned().collect();
-    Migrator::with_migrations(older).run(&mut conn).await.expect("as it was");
-    for text in [
+    let rows = [
         "INSERT INTO log (only, log_id, tail) VALUES (1, '01', 3)",
         "INSERT INTO origins (id, name) VALUES (1, 'one')",
         "INSERT INTO removed_ids VALUES (1, 'evt_000', 1, 5), (1, 'evt_037', 2, 5)",
         "INSERT INTO sqlite_sequence VALUES ('events', 2)",
-    ] {
-        sqlx::query(text).execute(&mut conn).await.expect(text);
-    }
-    let ids = crate::ids::Ids::new(Arc::new(super::super::tests::Still), Arc::new(super::super::tests::Still));
-    let store = BellStore::open(&path, sqlite::Schema::Migrate, &ids, CancellationToken::new()).await.expect("opened");
+    ];
+    let (_directory, store) = upgraded(23, &rows).await;
     let told = tell(&store, 0..3).await;
     assert_eq!(told[..2], [1, 2].map(|seq| Ingested::Duplicate(Seq(seq))));
     assert!(matches!(told[2], Ingested::Fresh(seq) if seq > Seq(2)), "{told:?}");

@@ -18,6 +18,10 @@ pub(in super::super) const ADD_LOG: &str =
 /// Notes the boot, where it is another one than it was, or may be: `?2` is what stands for one that has no name.
 pub(in super::super) const SET_BOOT: &str = "INSERT INTO boot (only, boot_id) VALUES (1, ?1)
      ON CONFLICT (only) DO UPDATE SET boot_id = excluded.boot_id WHERE boot_id <> excluded.boot_id OR boot_id = ?2";
+/// Notes that so many places are skipped, and skips them.
+pub(in super::super) const NOTE_SKIP: &str =
+    "INSERT INTO skipped (after, places) SELECT seq, ? FROM sqlite_sequence WHERE name = 'events'";
+pub(in super::super) const SKIPPED: &str = "SELECT after, places FROM skipped ORDER BY after DESC";
 pub(in super::super) const SKIP: &str = "UPDATE sqlite_sequence SET seq = seq + ?";
 /// Begins to count events, so that there is something to skip from before the first of them is on the disk.
 pub(in super::super) const COUNT_EVENTS: &str = "INSERT INTO sqlite_sequence (name, seq)
@@ -82,6 +86,8 @@ pub(super) const ALL: &[&str] = &[
     LOG,
     ADD_LOG,
     SET_BOOT,
+    NOTE_SKIP,
+    SKIPPED,
     SKIP,
     COUNT_EVENTS,
     EXTENT,

@@ -12,11 +12,11 @@ pub(in super::super) const KEEP_IDS: &str = "INSERT OR FAIL INTO removed_ids (se
 pub(in super::super) const REMOVE_EVENTS: &str = "DELETE FROM events WHERE seq <= ?";
 /// What is parked stays, for the operator to settle.
 pub(in super::super) const REMOVE_CLAIMS: &str = "DELETE FROM claims WHERE seq <= ? AND state <> 'parked'";
-/// The last of so many ids, from the one that was removed first, that is too old or one too many: how many, before when, how many
-/// places before the log's tail.
+/// The last of so many ids, from the one that was removed first, that is too old or one too many: how many, before when, up to which
+/// place.
 pub(in super::super) const LAST_ID: &str = "SELECT max(seq) FROM \
      (SELECT seq, removed_at FROM removed_ids ORDER BY seq LIMIT +?1) \
-     WHERE removed_at < ?2 OR seq < (SELECT tail FROM log WHERE only = 1) - ?3";
+     WHERE removed_at < ?2 OR seq <= ?3";
 /// The two that forget ids up to a place.
 pub(in super::super) const FORGET_IDS: [&str; 2] = [
     "DELETE FROM event_ids WHERE (origin, event_id, seq) IN (SELECT origin, event_id, seq FROM removed_ids WHERE seq <= ?)",
