@@ -6,7 +6,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::clock::Clock,
-    store::retention::{BellPolicy, BellRetention},
+    store::{
+        StoreError,
+        retention::{BellPolicy, BellRetention, IdWalk},
+    },
 };
 
 /// How often it is looked while there is little to forget: each look that forgets something is an entry of the audit record.
@@ -34,6 +37,11 @@ pub struct Retention {
 impl Retention {
     /// Looks every minute, and more often while there is much to forget, until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
+        // Ids beside the rest: a walk through all of them takes minutes where events come fast, and those must not pile up meanwhile.
+        tokio::join!(self.run_sweeps(&shutdown), self.run_walks(&shutdown));
+    }
+
+    async fn run_sweeps(&self, shutdown: &CancellationToken) {
         let mut next = FIRST;
         loop {
             tokio::select! {
@@ -47,6 +55,43 @@ impl Retention {
         }
     }
 
+    async fn run_walks(&self, shutdown: &CancellationToken) {
+        let mut walk = None;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.clock.sleep(EVERY) => {}
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                walked = self.walk(&mut walk) => if let Err(error) = walked {
+                    let error = &error as &(dyn std::error::Error + 'static);
+                    tracing::warn!(error, "old ids could not be forgotten; going on within a minute");
+                },
+            }
+        }
+    }
+
+    /// Forgets the ids of removed events that are to go, where there are enough of them. A walk that met a failure goes on where it
+    /// stands.
+    async fn walk(&self, walk: &mut Option<IdWalk>) -> Result<(), StoreError> {
+        if walk.is_none() {
+            *walk = self.store.to_forget(&self.policy, self.clock.now()).await?;
+        }
+        while let Some(here) = walk {
+            let began = self.clock.boot_time().millis;
+            *walk = self.store.forget_some(here, self.clock.now()).await?;
+            self.pause(began).await;
+        }
+        Ok(())
+    }
+
+    /// Waits as long as what began then took: half of the time is the others', and the faster events come, the faster they go.
+    async fn pause(&self, began: i64) {
+        let took = Duration::from_millis((self.clock.boot_time().millis - began).unsigned_abs());
+        self.clock.sleep(took.max(PAUSE_MIN)).await;
+    }
+
     /// Removes all that is to go, in small steps. Answers how many events that were.
     async fn sweep(&self) -> u64 {
         let mut events = 0;
@@ -55,9 +100,7 @@ impl Retention {
             match self.store.sweep(&self.policy, self.clock.now()).await {
                 Ok(swept) if swept.any() => {
                     events += swept.events;
-                    // As long as it took: half of the time is the others', and the faster events come, the faster they go.
-                    let took = Duration::from_millis((self.clock.boot_time().millis - began).unsigned_abs());
-                    self.clock.sleep(took.max(PAUSE_MIN)).await;
+                    self.pause(began).await;
                 }
                 Ok(_) => return events,
                 Err(error) => {

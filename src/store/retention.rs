@@ -16,7 +16,7 @@ pub struct BellPolicy {
     pub unsettled_millis: i64,
     /// The ids of removed events, by which an event that is told again is known.
     pub ids_millis: i64,
-    /// These ids, by number: beyond so many the oldest go, 0 for any number.
+    /// These ids, by number: beyond so many, and an eighth of that, the oldest go; 0 for any number.
     pub ids_max: i64,
     /// Bodies that were not taken.
     pub quarantine_millis: i64,
@@ -33,8 +33,6 @@ pub struct BellPolicy {
 pub struct BellSwept {
     /// Events.
     pub events: u64,
-    /// Ids of events.
-    pub ids: u64,
     /// Bodies that were not taken.
     pub quarantine: u64,
     /// Received messages.
@@ -50,11 +48,28 @@ impl BellSwept {
     }
 }
 
+/// How far a walk that forgets ids of removed events has come; it goes through them in their own order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdWalk {
+    /// The last place whose id it forgets.
+    pub through: i64,
+    /// The number of the source whose ids it is at.
+    pub origin: i64,
+    /// The last id that it has been at.
+    pub after: String,
+}
+
 /// Forgetting in the bell wing.
 #[async_trait]
 pub trait BellRetention: Send + Sync + 'static {
     /// Removes some of what is too old, a bounded number of rows of each sort, in one transaction a sort.
     async fn sweep(&self, policy: &BellPolicy, now: UnixMillis) -> Result<BellSwept, StoreError>;
+
+    /// The walk to take now, where enough ids of removed events are too old or too many for one.
+    async fn to_forget(&self, policy: &BellPolicy, now: UnixMillis) -> Result<Option<IdWalk>, StoreError>;
+
+    /// Takes a step of the walk, in one small transaction. Answers how far that came, or none at its end.
+    async fn forget_some(&self, walk: &IdWalk, now: UnixMillis) -> Result<Option<IdWalk>, StoreError>;
 }
 
 /// How long the mail wing keeps what; spans in milliseconds, 0 for ever.

@@ -225,7 +225,8 @@ impl Writer {
         self.queue(Lasts::OnDisk, None, work).await
     }
 
-    /// The same for what changes nothing that anybody reads, and that is done again where a power loss has taken it.
+    /// The same for what changes nothing that anybody waits for, and that is done again where a power loss has taken it: all that was
+    /// written after it is gone then, too.
     pub(crate) async fn write_unseen<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,

@@ -1,6 +1,7 @@
 //! Retention: what is old goes, what a consumer owes stays for its time, and what is told again is still known.
 
 use std::{
+    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -14,15 +15,15 @@ use mailbell::{
     domain::{
         clock::{Clock as _, UnixMillis},
         consumer::{Holder, LeaseToken, Start},
-        event::{EventFilter, NewEvent},
-        id::ConsumerName,
+        event::{Auth, EventFilter, NewEvent},
+        id::{ConsumerName, SourceName},
     },
     store::{
-        StoreError,
-        audit::{AuditLog as _, Entry, Verdict},
+        Refusal, StoreError,
+        audit::{AuditFilter, AuditLog as _, Entry, Verdict},
         leases::{Claim, Consumers as _},
         log::{EventLog as _, Indexing, Ingested},
-        retention::{BellPolicy, BellRetention, BellSwept},
+        retention::{BellPolicy, BellRetention, BellSwept, IdWalk},
     },
 };
 use serde_json::json;
@@ -55,9 +56,26 @@ async fn sweep_all(wing: &BellWing, policy: &BellPolicy) -> BellSwept {
             return all;
         }
         all.events += swept.events;
-        all.ids += swept.ids;
         all.audit += swept.audit;
     }
+}
+
+/// Answers how many ids are forgotten, as the audit record says, and in how many steps.
+async fn forget_all(wing: &BellWing, policy: &BellPolicy) -> (u64, u32) {
+    let filter = AuditFilter { what: vec!["removed".into()], ..AuditFilter::default() };
+    let told = async || {
+        let (rows, _) = wing.store.entries(&filter, 0, 1_000).await.unwrap();
+        let of_ids = rows.iter().filter(|row| row.entry["store"] == "ids");
+        of_ids.map(|row| row.entry["rows"].as_u64().unwrap()).sum::<u64>()
+    };
+    let before = told().await;
+    let (mut walk, mut steps) = (wing.store.to_forget(policy, wing.clock.now()).await.unwrap(), 0);
+    while let Some(here) = walk {
+        walk = wing.store.forget_some(&here, wing.clock.now()).await.unwrap();
+        steps += 1;
+    }
+    assert_eq!(wing.store.to_forget(policy, wing.clock.now()).await.unwrap(), None, "once");
+    (told().await - before, steps)
 }
 
 fn days(wing: &BellWing, days: i64) {
@@ -154,7 +172,9 @@ async fn an_event_that_was_removed_is_still_known() {
     let told = wing.tell(vec![open(1), open(2)]).await;
     assert!(matches!(told[..], [Ingested::Duplicate(_), Ingested::Fresh(_)]), "{told:?}");
     days(&wing, 401);
-    assert_eq!(sweep_all(&wing, &POLICY).await.ids, 1);
+    assert_eq!(forget_all(&wing, &POLICY).await.0, 0, "it waits a day for others");
+    days(&wing, 1);
+    assert_eq!(forget_all(&wing, &POLICY).await.0, 1);
     assert!(matches!(wing.tell(vec![open(1)]).await[..], [Ingested::Fresh(_)]));
 }
 
@@ -162,17 +182,49 @@ async fn an_event_that_was_removed_is_still_known() {
 async fn the_ids_of_removed_events_have_a_number_that_they_keep_to() {
     let wing = BellWing::start().await;
     let policy = BellPolicy { events_max: 100, ids_max: 700, ..POLICY };
-    let mut ids = 0;
-    for round in 0..4 {
-        wing.tell((round * 500..round * 500 + 500).map(open).collect()).await;
-        ids += sweep_all(&wing, &policy).await.ids;
+    let mut forgotten = Vec::new();
+    for round in 0..20 {
+        wing.tell((round * 100..round * 100 + 100).map(open).collect()).await;
+        sweep_all(&wing, &policy).await;
+        forgotten.push(forget_all(&wing, &policy).await.0);
     }
-    assert_eq!(ids, 1_200, "of 1,900 that were removed");
+    assert_eq!(forgotten[..12], [0, 0, 0, 0, 0, 0, 0, 0, 100, 100, 100, 100], "an eighth of 700 is a round's");
+    assert_eq!(forgotten.iter().sum::<u64>(), 1_200, "of 1,900 that were removed");
     let told = wing.tell(vec![open(0), open(1_199), open(1_200), open(1_899)]).await;
     let [Ingested::Fresh(_), Ingested::Fresh(_), Ingested::Duplicate(_), Ingested::Duplicate(_)] = told[..] else {
         panic!("{told:?}")
     };
-    assert_eq!(sweep_all(&wing, &BellPolicy { ids_max: 0, ..policy }).await.ids, 0, "0 is any number");
+    assert_eq!(forget_all(&wing, &BellPolicy { ids_max: 0, ..policy }).await.0, 0, "0 is any number");
+}
+
+#[tokio::test]
+async fn ids_are_forgotten_of_every_source_in_steps_and_no_id_of_an_event_that_is_there() {
+    let wing = BellWing::start().await;
+    let tell = async |source: &str, numbers: Range<usize>| {
+        let told_by = SourceName::new(source);
+        wing.store.append(&told_by, Auth::HmacSha256, wing.clock.now(), numbers.map(open).collect()).await.unwrap()
+    };
+    for start in (0..5_000).step_by(500) {
+        tell("one", start..start + 500).await;
+    }
+    tell("two", 0..500).await;
+    tell("three", 0..500).await;
+    let policy = BellPolicy { events_max: 250, ids_max: 250, ..POLICY };
+    assert_eq!(sweep_all(&wing, &policy).await.events, 5_750);
+    // Killed on its way, and begun anew.
+    let mut walk = wing.store.to_forget(&policy, wing.clock.now()).await.unwrap().unwrap();
+    for _ in 0..3 {
+        walk = wing.store.forget_some(&walk, wing.clock.now()).await.unwrap().unwrap();
+    }
+    let (rows, steps) = forget_all(&wing, &policy).await;
+    assert_eq!(rows, 5_500, "of both");
+    assert!(steps > 5, "{steps}");
+    let known = |told: Vec<Ingested>| told.iter().filter(|told| matches!(told, Ingested::Duplicate(_))).count();
+    for start in (0..5_000).step_by(500) {
+        assert_eq!(known(tell("one", start..start + 500).await), 0);
+    }
+    assert_eq!(known(tell("two", 0..500).await), 0);
+    assert_eq!(known(tell("three", 0..500).await), 500, "half of them are there, and half of them are known");
 }
 
 #[tokio::test]
@@ -188,8 +240,40 @@ async fn places_that_a_start_of_the_machine_skips_are_no_events() {
     }
     assert!(wing.store.extent().await.unwrap().head.0 > 2_000_000);
     assert_eq!(sweep_all(&wing, &BellPolicy { events_max: 15, ..policy }).await, BellSwept { events: 15, ..removed });
-    let ids_max = BellPolicy { events_max: 15, ids_max: 12, ..policy };
-    assert_eq!(sweep_all(&wing, &ids_max).await, BellSwept { ids: 3, ..removed });
+    // Beyond what the first start of the machine skipped; what the second did still counts for nothing.
+    assert_eq!(forget_all(&wing, &BellPolicy { ids_max: 2, ..policy }).await.0, 13);
+    assert_eq!(sweep_all(&wing, &BellPolicy { events_max: 12, ..policy }).await.events, 3);
+    assert_eq!(forget_all(&wing, &BellPolicy { ids_max: 2, ..policy }).await.0, 3);
+}
+
+#[tokio::test]
+async fn no_id_goes_early_where_the_clock_was_wrong_for_a_while() {
+    let wing = BellWing::start().await;
+    let policy = BellPolicy { events_max: 1, ids_max: 8, ..POLICY };
+    wing.tell((0..10).map(open).collect()).await;
+    assert_eq!(sweep_all(&wing, &policy).await.events, 9);
+    days(&wing, -2_000);
+    wing.tell(vec![open(10)]).await;
+    assert_eq!(sweep_all(&wing, &policy).await.events, 1);
+    days(&wing, 2_000);
+    assert_eq!(forget_all(&wing, &policy).await.0, 2, "those that are too many");
+}
+
+/// Runs retention, half a second of its clock after the other.
+async fn run_until(store: Arc<dyn BellRetention>, clock: &TestClock, is_enough: impl Fn() -> bool) {
+    let retention = Retention { store, policy: POLICY, clock: Arc::new(clock.clone()) };
+    let running = tokio::spawn(retention.run(CancellationToken::new()));
+    while !is_enough() {
+        // Events and ids have a loop each.
+        while clock.sleepers() < 2 {
+            tokio::task::yield_now().await;
+        }
+        clock.advance(Duration::from_millis(500));
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+    running.abort();
 }
 
 /// A log that has much to forget at the first look, and little at the third, and notes when it is looked.
@@ -207,27 +291,61 @@ impl BellRetention for Looked {
         };
         Ok(BellSwept { events, ..BellSwept::default() })
     }
+
+    async fn to_forget(&self, _: &BellPolicy, _: UnixMillis) -> Result<Option<IdWalk>, StoreError> {
+        Ok(None)
+    }
+
+    async fn forget_some(&self, _: &IdWalk, _: UnixMillis) -> Result<Option<IdWalk>, StoreError> {
+        Ok(None)
+    }
 }
 
 #[tokio::test]
 async fn what_was_busy_is_looked_at_again_soon_and_then_less_and_less() {
     let clock = TestClock::default();
     let log = Arc::new(Looked(clock.clone(), Mutex::default()));
-    let retention = Retention { store: log.clone(), policy: POLICY, clock: Arc::new(clock.clone()) };
-    let running = tokio::spawn(retention.run(CancellationToken::new()));
-    while log.1.lock().unwrap().len() < 11 {
-        while clock.sleepers() == 0 {
-            tokio::task::yield_now().await;
-        }
-        clock.advance(Duration::from_millis(500));
-        for _ in 0..10 {
-            tokio::task::yield_now().await;
-        }
-    }
-    running.abort();
+    run_until(log.clone(), &clock, || log.1.lock().unwrap().len() >= 11).await;
     let looks = log.1.lock().unwrap();
     let between: Vec<i64> = looks.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert_eq!(between, [500, 1_000, 500, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+}
+
+/// Ids on a walk of six steps, of which the third fails once; and when each was tried.
+struct Walked(TestClock, Mutex<Vec<(String, i64)>>);
+
+#[async_trait]
+impl BellRetention for Walked {
+    async fn sweep(&self, _: &BellPolicy, _: UnixMillis) -> Result<BellSwept, StoreError> {
+        Ok(BellSwept::default())
+    }
+
+    async fn to_forget(&self, _: &BellPolicy, _: UnixMillis) -> Result<Option<IdWalk>, StoreError> {
+        let is_first = self.1.lock().unwrap().is_empty();
+        Ok(is_first.then(|| IdWalk { through: 9, origin: 1, after: "0".into() }))
+    }
+
+    async fn forget_some(&self, walk: &IdWalk, _: UnixMillis) -> Result<Option<IdWalk>, StoreError> {
+        let mut tried = self.1.lock().unwrap();
+        tried.push((walk.after.clone(), self.0.boot_time().millis));
+        match (tried.len(), walk.after.as_str()) {
+            (3, _) => Err(StoreError::Refused(Refusal::Overloaded)),
+            (_, "5") => Ok(None),
+            (_, at) => Ok(Some(IdWalk { after: (at.parse::<u32>().unwrap() + 1).to_string(), ..*walk })),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_walk_that_met_a_failure_goes_on_where_it_stands() {
+    let clock = TestClock::default();
+    let ids = Arc::new(Walked(clock.clone(), Mutex::default()));
+    run_until(ids.clone(), &clock, || ids.1.lock().unwrap().len() >= 7).await;
+    let tried = ids.1.lock().unwrap();
+    let steps: Vec<&str> = tried.iter().map(|(after, _)| after.as_str()).collect();
+    assert_eq!(steps, ["0", "1", "2", "2", "3", "4", "5"]);
+    let between: Vec<i64> = tried.windows(2).map(|pair| pair[1].1 - pair[0].1).collect();
+    assert_eq!(between, [500, 500, 60_000, 500, 500, 500]);
 }
 
 /// Indexes out of which what was removed is taken for ever, and who counts how often the newest events were put in.

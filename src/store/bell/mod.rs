@@ -11,6 +11,7 @@ pub mod carried;
 mod claims;
 mod console;
 mod events;
+mod forgetting;
 mod frontier;
 mod holding;
 mod hosted;
@@ -84,7 +85,8 @@ pub async fn survey(path: &Path) -> Result<Survey, StoreError> {
         ("claims", None),
         ("audit", Some("at")),
         ("quarantine", Some("last_at")),
-        ("removed_ids", Some("removed_at")),
+        ("event_ids", None),
+        ("removals", Some("removed_at")),
         ("tokens", Some("created_at")),
         ("notices", Some("made_at")),
         ("received_messages", Some("received_at")),

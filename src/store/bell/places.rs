@@ -15,6 +15,12 @@ impl Skipped {
         rows.map(Self).map_err(failed("read which places were skipped"))
     }
 
+    /// How many of these places were given.
+    pub(super) fn given(&self, first: i64, last: i64) -> i64 {
+        let within = |(after, places): &(i64, i64)| (last.min(after + places) - first.max(after + 1) + 1).max(0);
+        last - first + 1 - self.0.iter().map(within).sum::<i64>()
+    }
+
     /// The place from which `many` others lead to `last`, with it, that were not skipped.
     pub(super) fn back(&self, last: i64, mut many: i64) -> i64 {
         let before = self.0.iter().skip_while(|(after, _)| *after >= last);
@@ -60,7 +66,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn so_many_places_follow_that_were_not_skipped(gaps in prop::collection::vec((1..9_i64, 0..4_i64), 0..6), beyond in 0..9_i64, many in 1..60_i64) {
+        fn places_are_counted_without_those_that_were_skipped(
+            gaps in prop::collection::vec((0..9_i64, 0..4_i64), 0..6), beyond in 1..9_i64, at in any::<prop::sample::Index>(), many in 1..60_i64,
+        ) {
             let (mut given, mut skipped, mut next) = (Vec::new(), Vec::new(), 1);
             for (some, places) in gaps {
                 given.extend(next..next + some);
@@ -71,11 +79,12 @@ mod tests {
                 next += places;
             }
             given.extend(next..next + beyond);
-            prop_assume!(!given.is_empty());
-            let last = *given.last().expect("some");
-            let back = Skipped(skipped).back(last, many);
-            let follow = given.iter().filter(|place| **place > back).count();
-            prop_assert_eq!(follow, given.len().min(usize::try_from(many).expect("fits")));
+            let (skipped, last) = (Skipped(skipped), *at.get(&given));
+            let before = given.iter().filter(|place| **place <= last).count();
+            let back = skipped.back(last, many).max(0);
+            let between = given.iter().filter(|place| (back + 1..=last).contains(*place)).count();
+            prop_assert_eq!(between, before.min(usize::try_from(many).expect("fits")));
+            prop_assert_eq!(skipped.given(back + 1, last), i64::try_from(between).expect("few"));
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         StoreError,
         audit::Entry,
         failed,
-        retention::{BellPolicy, BellRetention, BellSwept},
+        retention::{BellPolicy, BellRetention, BellSwept, IdWalk},
         sqlite,
     },
 };
@@ -34,7 +34,6 @@ impl BellRetention for BellStore {
             Box::pin(async move {
                 let swept = BellSwept {
                     events: events(conn, &policy, now).await?,
-                    ids: ids(conn, &policy, now).await?,
                     quarantine: delete(conn, sql::retention::FORGET_QUARANTINE, limit(policy.quarantine_millis, now))
                         .await?,
                     received: delete(conn, received::sql::FORGET, limit(policy.received_millis, now)).await?,
@@ -44,7 +43,6 @@ impl BellRetention for BellStore {
                     sqlx::query_scalar(sql::retention::TAIL).fetch_one(&mut *conn).await.map_err(failed("measure"))?;
                 for (store, rows, through) in [
                     ("events", swept.events, Some(tail - 1)),
-                    ("ids", swept.ids, None),
                     ("quarantine", swept.quarantine, None),
                     ("received", swept.received, None),
                     ("audit", swept.audit, None),
@@ -53,18 +51,25 @@ impl BellRetention for BellStore {
                         auditor.record(conn, now, &Entry::Removed { store, rows, through }).await?;
                     }
                 }
-                if swept.any() {
-                    sqlite::give_pages_back(conn).await?;
-                }
+                // Those of ids that a walk has forgotten, too.
+                sqlite::give_pages_back(conn).await?;
                 Ok(swept)
             })
         });
         swept.await
     }
+
+    async fn to_forget(&self, policy: &BellPolicy, now: UnixMillis) -> Result<Option<IdWalk>, StoreError> {
+        self.ids_to_forget(policy, now).await
+    }
+
+    async fn forget_some(&self, walk: &IdWalk, now: UnixMillis) -> Result<Option<IdWalk>, StoreError> {
+        self.forget_some_ids(walk, now).await
+    }
 }
 
 /// Before when something is too old; none where it is kept for ever.
-fn limit(span_millis: i64, now: UnixMillis) -> Option<i64> {
+pub(super) fn limit(span_millis: i64, now: UnixMillis) -> Option<i64> {
     (span_millis > 0).then(|| now.0.saturating_sub(span_millis))
 }
 
@@ -72,25 +77,6 @@ async fn delete(conn: &mut SqliteConnection, statement: &'static str, before: Op
     let Some(before) = before else { return Ok(0) };
     let gone = sqlx::query(statement).bind(before).bind(ROWS_MAX).execute(conn).await;
     Ok(gone.map_err(failed("forget what is old"))?.rows_affected())
-}
-
-async fn ids(conn: &mut SqliteConnection, policy: &BellPolicy, now: UnixMillis) -> Result<u64, StoreError> {
-    let doing = "forget ids of removed events";
-    let tail: i64 = sqlx::query_scalar(sql::retention::TAIL).fetch_one(&mut *conn).await.map_err(failed(doing))?;
-    let too_many = if policy.ids_max > 0 { Skipped::read(conn).await?.back(tail - 1, policy.ids_max) } else { 0 };
-    let last: Option<i64> = sqlx::query_scalar(sql::retention::LAST_ID)
-        .bind(ROWS_MAX)
-        .bind(limit(policy.ids_millis, now))
-        .bind(too_many)
-        .fetch_one(&mut *conn)
-        .await
-        .map_err(failed(doing))?;
-    let Some(last) = last else { return Ok(0) };
-    let mut gone = 0;
-    for forget in sql::retention::FORGET_IDS {
-        gone = sqlx::query(forget).bind(last).execute(&mut *conn).await.map_err(failed(doing))?.rows_affected();
-    }
-    Ok(gone)
 }
 
 async fn audit(
@@ -155,7 +141,12 @@ async fn events(conn: &mut SqliteConnection, policy: &BellPolicy, now: UnixMilli
         }
     }
     let doing = "remove old events";
-    sqlx::query(sql::retention::KEEP_IDS).bind(now.0).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;
+    let noted = sqlx::query(sql::retention::NOTE_REMOVAL).bind(last).bind(now.0).execute(&mut *conn).await;
+    if noted.map_err(failed(doing))?.rows_affected() == 0 {
+        let first = old.first().map_or(*last, |(first, ..)| *first);
+        let add = sqlx::query(sql::retention::ADD_REMOVAL).bind(first).bind(last).bind(now.0);
+        add.execute(&mut *conn).await.map_err(failed(doing))?;
+    }
     for keep in [sql::indexes::INDEX_IDS, sql::indexes::KEEP_KEYS] {
         sqlx::query(keep).bind(last).execute(&mut *conn).await.map_err(failed(doing))?;
     }

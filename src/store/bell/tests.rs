@@ -118,7 +118,7 @@ const GROWING: [&str; 24] = [
     "audit",
     "a",
     "actions",
-    "removed_ids",
+    "removals",
     "removed_keys",
     "r",
     "received_messages",
@@ -136,7 +136,7 @@ const OPEN: [&str; 3] = ["INDEX claims_open", "INDEX notices_waiting", "INDEX no
 const WALKING: [&str; 6] = [
     sql::audit::LAST_AUDIT,
     sql::retention::OLDEST_AUDIT,
-    sql::retention::LAST_ID,
+    sql::retention::FIRST_REMOVAL,
     sql::indexes::REMOVED_KEYS,
     sql::oversight::ACTIONS,
     sql::retention::REMOVE_CLAIMS,
