@@ -114,3 +114,14 @@ async fn a_message_s_mailbox_is_remembered_and_written_once() {
     assert_eq!(wing.store.mailbox_of(&messages[1]).await.unwrap(), Some(one));
     assert_eq!(wing.store.mailbox_of(&MessageId::new("em_3")).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn where_messages_are_is_remembered_over_starts_of_the_machine() {
+    let wing = BellWing::start().await;
+    let (mailbox, messages) = (MailboxId::new("mbx_1"), [MessageId::new("em_1"), MessageId::new("em_2")]);
+    for (boot, message) in ["boot-1", "boot-2"].into_iter().zip(messages.chunks(1)) {
+        wing.store.begin_term(boot).await.unwrap();
+        wing.store.remember(&mailbox, message).await.unwrap();
+    }
+    assert_eq!(wing.store.mailbox_of(&messages[0]).await.unwrap(), Some(mailbox));
+}

@@ -49,3 +49,21 @@ impl MessageMap for BellStore {
         Ok(mailbox.map(MailboxId::new))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::upgraded, *};
+
+    #[tokio::test]
+    async fn what_an_older_version_skipped_forgets_nothing() {
+        let (one, two) = (MessageId::new("em_1"), MessageId::new("em_2"));
+        let rows = [
+            "INSERT INTO message_mailboxes (message_id, mailbox_id) VALUES ('em_1', 'mbx_1')",
+            "UPDATE sqlite_sequence SET seq = seq + 1000000 WHERE name = 'message_mailboxes'",
+        ];
+        let (_directory, store) = upgraded(26, &rows).await;
+        let mailbox = MailboxId::new("mbx_1");
+        store.remember(&mailbox, &[two]).await.expect("remembered");
+        assert_eq!(store.mailbox_of(&one).await.expect("looked"), Some(mailbox));
+    }
+}

@@ -22,7 +22,8 @@ pub(in super::super) const SET_BOOT: &str = "INSERT INTO boot (only, boot_id) VA
 pub(in super::super) const NOTE_SKIP: &str =
     "INSERT INTO skipped (after, places) SELECT seq, ? FROM sqlite_sequence WHERE name = 'events'";
 pub(in super::super) const SKIPPED: &str = "SELECT after, places FROM skipped ORDER BY after DESC";
-pub(in super::super) const SKIP: &str = "UPDATE sqlite_sequence SET seq = seq + ?";
+/// But of what is counted by its number, which no one has seen.
+pub(in super::super) const SKIP: &str = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name <> 'message_mailboxes'";
 /// Begins to count events, so that there is something to skip from before the first of them is on the disk.
 pub(in super::super) const COUNT_EVENTS: &str = "INSERT INTO sqlite_sequence (name, seq)
      SELECT 'events', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')";
