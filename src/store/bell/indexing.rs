@@ -7,7 +7,8 @@
 //! where that does no harm. A process that ends in between begins there anew.
 //!
 //! What retention removes leaves them the same way, many at once and in each one's order. Its keys are noted when it goes
-//! (`removed_keys`), and readers begin at the log's tail; ids stay as long as an event that is told again is to be known.
+//! (`removed_keys`), and readers begin at the log's tail; ids stay as long as an event that is told again is to be known
+//! ([`forgetting`](super::forgetting)).
 //!
 //! Who reads by an index reads the newest events as they lie, in the same statement ([`select`](super::select)); who appends knows
 //! them by heart ([`recent`](super::recent)).
@@ -117,8 +118,9 @@ type RemovedKeys = (i64, Option<String>, Option<String>, Option<String>, String)
 /// What is to be taken from each index: the places of each text, in the index's order.
 #[derive(Debug)]
 struct Removed {
-    first: i64,
     last: i64,
+    /// The last place of each step that forgets their keys. Places may skip.
+    ends: Vec<i64>,
     messages: BTreeMap<String, Vec<i64>>,
     threads: BTreeMap<String, Vec<i64>>,
     mailboxes: BTreeMap<(String, String), Vec<i64>>,
@@ -126,9 +128,10 @@ struct Removed {
 
 impl Removed {
     fn of(all: Vec<RemovedKeys>) -> Option<Self> {
-        let (first, last) = (all.first()?.0, all.last()?.0);
+        let last = all.last()?.0;
+        let ends = all.chunks(FORGOTTEN_STEP).filter_map(|step| step.last()).map(|row| row.0).collect();
         let mut removed =
-            Self { first, last, messages: BTreeMap::new(), threads: BTreeMap::new(), mailboxes: BTreeMap::new() };
+            Self { last, ends, messages: BTreeMap::new(), threads: BTreeMap::new(), mailboxes: BTreeMap::new() };
         for (seq, message, thread, mailbox, kind) in all {
             if let Some(message) = message {
                 removed.messages.entry(message).or_default().push(seq);
@@ -204,8 +207,8 @@ impl Indexing for BellStore {
                 self.take(text, Some(list), through).await?;
             }
             // Last: until then whoever begins anew takes all of them.
-            for through in (removed.first..removed.last).step_by(FORGOTTEN_STEP).skip(1).chain([removed.last]) {
-                self.take(sql::indexes::FORGET_KEYS, None, through).await?;
+            for through in &removed.ends {
+                self.take(sql::indexes::FORGET_KEYS, None, *through).await?;
             }
             taken += u64::try_from(count).unwrap_or(u64::MAX);
             if count < EVENTS_MAX {

@@ -317,6 +317,13 @@ fn what_is_taken_at_once_is_bounded_however_it_is_spread() {
     );
 }
 
+#[test]
+fn keys_are_forgotten_by_rows_however_many_places_were_skipped() {
+    let keys = |seq| (seq, None, None, None, "open".into());
+    let all: Vec<RemovedKeys> = (1..=3_000).chain(2_000_001..=2_003_000).map(keys).collect();
+    assert_eq!(Removed::of(all).expect("some").ends, [2_048, 2_001_096, 2_003_000]);
+}
+
 #[tokio::test]
 async fn those_who_append_meanwhile_are_indexed_too() {
     let (directory, store) = store().await;
