@@ -4,12 +4,14 @@
 //! settled, and that is younger than it may stay for that, holds up those after it. Consumers that lose nothing have their
 //! marks raised; the others are told of the gap by their next claim.
 
+use std::collections::{HashMap, HashSet};
+
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
 use super::{BellStore, audit::Auditor, claims::Consumer, places::Skipped, received, sql};
 use crate::{
-    domain::{clock::UnixMillis, cursor::Seq},
+    domain::clock::UnixMillis,
     store::{
         StoreError,
         audit::Entry,
@@ -128,14 +130,13 @@ async fn events(conn: &mut SqliteConnection, policy: &BellPolicy, now: UnixMilli
         let owed = owed(conn, &consumer, &old, *last).await?;
         owing.push((consumer, owed));
     }
+    let all_owed: HashSet<i64> = owing.iter().flat_map(|(_, owed)| owed).copied().collect();
     let spared = limit(policy.unsettled_millis, now);
-    let may_stay = |seq: i64, at: i64| {
-        spared.is_none_or(|spared| at >= spared) && owing.iter().any(|(_, owed)| owed.contains(&Seq(seq)))
-    };
+    let may_stay = |seq: i64, at: i64| spared.is_none_or(|spared| at >= spared) && all_owed.contains(&seq);
     let Some((last, ..)) = old.iter().take_while(|(seq, _, at)| !may_stay(*seq, *at)).last() else { return Ok(0) };
 
     for (consumer, owed) in &owing {
-        if !owed.iter().any(|seq| seq.0 <= *last) {
+        if owed.first().is_none_or(|first| first > last) {
             let raise = sqlx::query(sql::claims::RAISE_LOW_WATER).bind(last).bind(consumer.id);
             raise.execute(&mut *conn).await.map_err(failed("raise a mark"))?;
         }
@@ -158,13 +159,13 @@ async fn events(conn: &mut SqliteConnection, policy: &BellPolicy, now: UnixMilli
     Ok(gone.rows_affected())
 }
 
-/// Those of the candidates that `consumer` has not settled.
+/// The places of those of the candidates that `consumer` has not settled, in their order.
 async fn owed(
     conn: &mut SqliteConnection,
     consumer: &Consumer,
     old: &[Candidate],
     last: i64,
-) -> Result<Vec<Seq>, StoreError> {
+) -> Result<Vec<i64>, StoreError> {
     let first = old.first().map_or(last, |(seq, ..)| *seq);
     let states: Vec<(i64, String)> = sqlx::query_as(sql::retention::CLAIM_STATES)
         .bind(consumer.id)
@@ -173,10 +174,10 @@ async fn owed(
         .fetch_all(conn)
         .await
         .map_err(failed("look for what is unsettled"))?;
-    let state = |seq: i64| states.iter().find(|(at, _)| *at == seq).map(|(_, state)| state.as_str());
-    let is_owed = |(seq, kind, _): &&Candidate| match state(*seq) {
+    let states: HashMap<i64, String> = states.into_iter().collect();
+    let is_owed = |(seq, kind, _): &&Candidate| match states.get(seq) {
         Some(state) => state == "free" || state == "leased",
         None => *seq > consumer.low_water.0 && consumer.kinds.iter().any(|owned| owned.as_str() == kind),
     };
-    Ok(old.iter().filter(is_owed).map(|(seq, ..)| Seq(*seq)).collect())
+    Ok(old.iter().filter(is_owed).map(|(seq, ..)| *seq).collect())
 }
