@@ -1,5 +1,7 @@
 //! A message laid out on the table: its header, what it tells people, what it tells machines, and what it returns.
 
+use std::rc::Rc;
+
 use mail_parser::{Address, HeaderName, HeaderValue, Message};
 
 use super::{
@@ -11,7 +13,7 @@ use super::{
 /// A message that may be a report.
 #[derive(Default)]
 pub(super) struct Letter {
-    pub(super) headers: Option<Message<'static>>,
+    pub(super) headers: Option<Rc<Message<'static>>>,
     /// Its media type, and the `report-type` of a `multipart/report` (RFC 6522).
     pub(super) media_type: String,
     pub(super) report_type: String,
@@ -32,11 +34,11 @@ impl Letter {
         let mut letter = Self {
             media_type: root.media_type(),
             report_type: root.parameter("report-type").unwrap_or("").to_ascii_lowercase(),
-            headers: root.headers,
+            headers: root.headers.clone(),
             ..Self::default()
         };
         let (mut plain, mut html) = (String::new(), String::new());
-        for part in parts::leaves(raw) {
+        for part in parts::leaves(root) {
             match part.media_type().as_str() {
                 "message/delivery-status" | "message/global-delivery-status" => letter.status.push(part.text()),
                 "message/feedback-report" => letter.feedback.push(part.text()),

@@ -1,5 +1,7 @@
 //! Takes a report apart into its MIME parts, within limits and without recursion deeper than [`DEPTH_MAX`].
 
+use std::rc::Rc;
+
 use mail_parser::{
     ContentType, Message, MessageParser, MimeHeaders,
     decoders::{base64::base64_decode, charsets::map::charset_decoder, quoted_printable::quoted_printable_decode},
@@ -9,7 +11,7 @@ use super::limits::{DEPTH_MAX, HEADER_BYTES_MAX, PARTS_MAX, TEXT_BYTES_MAX, cut}
 
 /// A part that is no multipart, or the message itself.
 pub(super) struct Part<'a> {
-    pub(super) headers: Option<Message<'static>>,
+    pub(super) headers: Option<Rc<Message<'static>>>,
     body: &'a [u8],
 }
 
@@ -24,7 +26,7 @@ impl<'a> Part<'a> {
         // The parser wants an end of headers, which a part without a body lacks.
         block.extend_from_slice(b"\r\n\r\n");
         let headers = if header.is_empty() { None } else { MessageParser::default().parse_headers(&block) };
-        Self { headers: headers.map(Message::into_owned), body }
+        Self { headers: headers.map(Message::into_owned).map(Rc::new), body }
     }
 
     fn content_type(&self) -> Option<&ContentType<'_>> {
@@ -60,7 +62,7 @@ impl<'a> Part<'a> {
         let bytes = self.bytes();
         let named = self.parameter("charset").map(|charset| charset.trim().to_ascii_lowercase());
         // Japanese mail systems write ISO-2022-JP and do not always say so; nothing else has this escape.
-        let japanese = bytes.windows(3).any(|three| matches!(three, b"\x1b$B" | b"\x1b$@"));
+        let japanese = bytes.contains(&b'\x1b') && bytes.windows(3).any(|three| matches!(three, b"\x1b$B" | b"\x1b$@"));
         let named = if japanese { Some("iso-2022-jp".to_owned()) } else { named };
         let decoder = named.as_deref().and_then(|charset| charset_decoder(charset.as_bytes()));
         let text = match (decoder, std::str::from_utf8(&bytes)) {
@@ -76,17 +78,16 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The parts of `raw` that are no multiparts, in order; at least one, for a multipart without parts is text.
-pub(super) fn leaves(raw: &[u8]) -> Vec<Part<'_>> {
+/// The parts of `root` that are no multiparts, in order; at least one, for a multipart without parts is text.
+pub(super) fn leaves(root: Part<'_>) -> Vec<Part<'_>> {
     let mut leaves = Vec::new();
     let mut seen = 0;
-    walk(raw, 0, &mut seen, &mut leaves);
+    walk(root, 0, &mut seen, &mut leaves);
     leaves
 }
 
-fn walk<'a>(raw: &'a [u8], depth: usize, seen: &mut usize, leaves: &mut Vec<Part<'a>>) {
+fn walk<'a>(part: Part<'a>, depth: usize, seen: &mut usize, leaves: &mut Vec<Part<'a>>) {
     *seen += 1;
-    let part = Part::of(raw);
     if depth < DEPTH_MAX
         && part.media_type().starts_with("multipart/")
         && let Some(boundary) = part.parameter("boundary")
@@ -95,7 +96,7 @@ fn walk<'a>(raw: &'a [u8], depth: usize, seen: &mut usize, leaves: &mut Vec<Part
         if !within.is_empty() {
             for part in within {
                 if *seen < PARTS_MAX {
-                    walk(part, depth + 1, seen, leaves);
+                    walk(Part::of(part), depth + 1, seen, leaves);
                 }
             }
             return;
@@ -160,7 +161,7 @@ mod tests {
         let raw = b"Content-Type: multipart/report; boundary=b\r\n\r\npre\r\n--b\r\n\
             Content-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\n\r\none\r\n--c--\r\n--b\r\n\
             Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nw6l0w6k=\r\n--b--\r\n";
-        let texts: Vec<_> = leaves(raw).iter().map(|part| part.text().trim().to_owned()).collect();
+        let texts: Vec<_> = leaves(Part::of(raw)).iter().map(|part| part.text().trim().to_owned()).collect();
         assert_eq!(texts, ["one", "été"]);
     }
 
@@ -178,8 +179,8 @@ mod tests {
                 format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n").as_bytes(),
             );
         }
-        assert_eq!(leaves(&deep).len(), 1);
+        assert_eq!(leaves(Part::of(&deep)).len(), 1);
         let wide = [&b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"[..], &b"--b\r\n\r\n".repeat(10_000)].concat();
-        assert!(leaves(&wide).len() <= PARTS_MAX);
+        assert!(leaves(Part::of(&wide)).len() <= PARTS_MAX);
     }
 }
