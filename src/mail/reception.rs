@@ -248,7 +248,7 @@ impl Reception {
     }
 
     async fn store(&self, peer: Option<&Peer>, envelope: &Envelope, raw: Vec<u8>) -> Result<Receipt, Refusal> {
-        let new = self.make(peer, envelope, raw).await?;
+        let new = self.make(peer, envelope, raw, None).await?;
         let messages = new.iter().map(|one| one.message.summary.id.clone()).collect();
         self.with.store.store_messages(new).await.map_err(not_stored)?;
         self.with.stored.notify_one();
@@ -257,11 +257,23 @@ impl Reception {
 
     /// Does all of [`Reception::receive`] but the last step: a file is on disk where it takes one, the rows are made and not stored.
     /// For whoever stores them together with rows of their own.
-    pub async fn prepare(&self, envelope: &Envelope, raw: Vec<u8>) -> Result<Vec<NewMessage>, Refusal> {
-        self.make(None, envelope, raw).await
+    /// `name` is that of the bytes, where some message of the house has them.
+    pub async fn prepare(
+        &self,
+        envelope: &Envelope,
+        raw: Vec<u8>,
+        name: Option<&str>,
+    ) -> Result<Vec<NewMessage>, Refusal> {
+        self.make(None, envelope, raw, name).await
     }
 
-    async fn make(&self, peer: Option<&Peer>, envelope: &Envelope, raw: Vec<u8>) -> Result<Vec<NewMessage>, Refusal> {
+    async fn make(
+        &self,
+        peer: Option<&Peer>,
+        envelope: &Envelope,
+        raw: Vec<u8>,
+        name: Option<&str>,
+    ) -> Result<Vec<NewMessage>, Refusal> {
         self.has_room_for(raw.len() as u64)?;
         let raw = Arc::new(raw);
         let judging = async {
@@ -270,8 +282,13 @@ impl Reception {
                 _ => None,
             }
         };
-        let (kept, (reading, report), verdict) =
-            tokio::join!(self.with.blobs.put(raw.clone()), self.read(raw.clone()), judging);
+        let keeping = async {
+            match name {
+                Some(name) => self.with.blobs.put_again(raw.clone(), name).await,
+                None => self.with.blobs.put(raw.clone(), self.with.clock.now()).await,
+            }
+        };
+        let (kept, (reading, report), verdict) = tokio::join!(keeping, self.read(raw.clone()), judging);
         let read = Read { reading, verdict };
         let raw = kept.map_err(|error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Refusal::NoSpace,

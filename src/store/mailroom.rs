@@ -14,7 +14,7 @@ use crate::domain::{
 /// The raw bytes of a message that is to be stored.
 #[derive(Debug, Clone)]
 pub struct Raw {
-    /// Their SHA-256 in hexadecimal, by which they are found again.
+    /// 64 hexadecimal digits by which they are found again: their SHA-256 where they are in a file.
     pub name: String,
     /// How many they are.
     pub size_bytes: u64,

@@ -80,6 +80,19 @@ async fn the_bytes_of_a_scheduled_message_go_when_it_gets_others() {
     assert!(String::from_utf8(raw).unwrap().contains("Subject: Another\r\n"));
 }
 
+#[tokio::test]
+async fn who_sends_within_the_house_shares_the_bytes_with_who_gets_them() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), TestClock::default());
+    let post = Post::open(dir.path(), &clock, None).await;
+    let id = post.send(letter(&[OTHER])).await;
+    clock.advance(Duration::from_secs(1));
+    assert!(!post.go_on().await);
+    let arrived = post.inbox(OTHER).await.remove(0);
+    let sent = post.store.blob_of(&post.mailbox(AGENT).await.id, &id).await.unwrap();
+    assert!(sent.is_some());
+    assert_eq!(post.store.blob_of(&arrived.mailbox_id, &arrived.id).await.unwrap(), sent);
+}
+
 /// What a mail costs the disk: a commit that many share, and no file. This count has no noise, and the rate follows from it.
 #[tokio::test]
 async fn mails_of_many_sessions_share_commits_and_make_no_file() {

@@ -138,7 +138,7 @@ async fn deliver(
     let from = return_path(&due.sent.token, due.sent.mailbox.domain());
     let from = from.map_or_else(|_| due.sent.mailbox.to_string(), |from| from.to_string());
     let envelope = Envelope { from, recipients: mailboxes, returned_to: Vec::new() };
-    match parts.reception.prepare(&envelope, raw.to_vec()).await {
+    match parts.reception.prepare(&envelope, raw.to_vec(), Some(&due.blob)).await {
         Ok(new) => {
             for (recipient, mailbox) in found {
                 let id = new.iter().find(|one| one.message.summary.mailbox_id == mailbox.id);
@@ -250,7 +250,7 @@ async fn play(
             // RFC 3834 section 3.3: an automatic answer comes from the null sender.
             let envelope =
                 Envelope { from: String::new(), recipients: vec![due.mailbox.clone()], returned_to: Vec::new() };
-            match parts.reception.prepare(&envelope, raw).await {
+            match parts.reception.prepare(&envelope, raw, None).await {
                 Ok(new) => arrivals.extend(new),
                 Err(error) => tracing::warn!(%error, "the simulator's answer could not be put into the mailbox"),
             }

@@ -124,7 +124,7 @@ impl Submission {
         // Base64 and HTML of megabytes take their time.
         let composing = tokio::task::spawn_blocking(move || composed(making, image.as_deref(), bytes_max));
         let (raw, message) = composing.await.map_err(|_| SubmitError::Compose)??;
-        let raw = self.with.blobs.put(Arc::new(raw)).await?;
+        let raw = self.with.blobs.put(Arc::new(raw), self.with.clock.now()).await?;
         Ok(Made { message, raw })
     }
 

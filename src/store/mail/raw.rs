@@ -1,4 +1,5 @@
-//! The raw bytes of small messages, which lie beside their rows.
+//! The raw bytes of small messages, which lie beside their rows, under a name that begins with the time they came (before, it was
+//! their SHA-256).
 
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
