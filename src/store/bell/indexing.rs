@@ -33,8 +33,10 @@ use crate::{
     },
 };
 
-/// Events that are put in together at most: what is held in memory meanwhile is some MiB.
-const EVENTS_MAX: usize = 32_768;
+/// Events that are put in together at most, which is more than come in between: what is held in memory meanwhile is some MiB.
+const EVENTS_MAX: usize = 65_536;
+/// Removed events whose keys are read together.
+const REMOVED_MAX: usize = 32_768;
 /// Rows that a transaction puts into each index: whoever appends meanwhile waits about a millisecond longer.
 const ROWS_MAX: usize = 128;
 
@@ -195,7 +197,7 @@ impl Indexing for BellStore {
         let mut taken = 0;
         loop {
             let doing = "read what was removed";
-            let many = i64::try_from(EVENTS_MAX).unwrap_or(i64::MAX);
+            let many = i64::try_from(REMOVED_MAX).unwrap_or(i64::MAX);
             let rows: Vec<RemovedKeys> = sqlx::query_as(sql::indexes::REMOVED_KEYS)
                 .bind(many)
                 .fetch_all(&self.database.readers)
@@ -211,7 +213,7 @@ impl Indexing for BellStore {
                 self.take(sql::indexes::FORGET_KEYS, None, *through).await?;
             }
             taken += u64::try_from(count).unwrap_or(u64::MAX);
-            if count < EVENTS_MAX {
+            if count < REMOVED_MAX {
                 return Ok(taken);
             }
         }
@@ -254,6 +256,10 @@ impl BellStore {
             });
             raise.await?;
             indexed += u64::try_from(count).unwrap_or(u64::MAX);
+            if count < EVENTS_MAX {
+                // What came meanwhile gathers: where more always comes, this would go on for ever, with few at a time.
+                return Ok(indexed);
+            }
         }
     }
 

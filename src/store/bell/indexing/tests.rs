@@ -346,6 +346,17 @@ async fn those_who_append_meanwhile_are_indexed_too() {
 }
 
 #[tokio::test]
+async fn what_comes_during_a_round_of_indexing_gathers_for_the_next() {
+    let (directory, store) = store().await;
+    tell(&store, 0..300).await;
+    // It comes after the look, and long before the round is over.
+    let (indexed, told) = tokio::join!(store.index_newest(), tell(&store, 300..=300));
+    assert_eq!((indexed.expect("indexed"), told), (300, vec![Ingested::Fresh(Seq(301))]));
+    assert_eq!(rows(&mut connection(&directory).await).await[0], 300);
+    assert_eq!(store.index_newest().await.expect("indexed"), 1);
+}
+
+#[tokio::test]
 async fn a_log_whose_indexes_are_not_filled_takes_no_more_until_they_are() {
     let (directory, store) = store().await;
     tell(&store, 0..1).await;
