@@ -34,8 +34,6 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("deadpool", &["store"]),
     ("reqwest", &["reach", "bell::fetch", "bell::upstream", "mail::webhooks::egress", "mcp::bridge"]),
-    ("hmac", &["signing"]),
-    ("sha2", &["signing"]),
     // `tls` names the module of rustls.
     ("ring", &["signing", "bell::sources", "tls"]),
     ("multer", &["bell::sources"]),

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use ring::hmac;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
-use sha2::Sha256;
 
 /// A line of the export.
 #[derive(Deserialize)]
@@ -208,14 +207,14 @@ impl Chain {
         let what = entry["what"].as_str().unwrap_or_default();
         let Ok(at) = line.at.parse::<jiff::Timestamp>() else { return false };
         let (id, at) = (line.id.to_be_bytes(), at.as_millisecond().to_be_bytes());
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.as_bytes()).expect("HMAC takes a key of any length");
+        let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, self.key.as_bytes()));
         mac.update(b"mailbell audit entry\n");
         mac.update(&self.before);
         for part in [&id[..], &at[..], what.as_bytes(), line.entry.get().as_bytes()] {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
-        let mac = mac.finalize().into_bytes().to_vec();
+        let mac = mac.sign().as_ref().to_vec();
         let holds = hex::encode(&mac) == line.mac;
         // From the line as it stands: one fault is told once, and what follows it is judged by itself.
         self.before = hex::decode(&line.mac).unwrap_or_default();

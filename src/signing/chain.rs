@@ -3,7 +3,6 @@
 //!
 //! Each row's mac covers the mac before it. Every part is preceded by its length, so that no two rows read alike.
 
-use hmac::Mac;
 use subtle::ConstantTimeEq;
 
 use super::hmac_sha256;
@@ -36,7 +35,7 @@ impl ChainKey {
         for (length, part) in lengths.iter().zip(parts) {
             all.extend([length.as_slice(), part]);
         }
-        hmac_sha256(self.0.expose().as_bytes(), &all).finalize().into_bytes().into()
+        hmac_sha256(self.0.expose().as_bytes(), &all)
     }
 }
 

@@ -12,14 +12,13 @@ pub mod rsa;
 pub mod standard_webhooks;
 pub mod token;
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use ring::hmac;
 
 /// The HMAC-SHA256 of `parts`, one after the other, under `key`.
-fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length (RFC 2104 section 2)");
+fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
     for part in parts {
-        mac.update(part);
+        context.update(part);
     }
-    mac
+    context.sign().as_ref().try_into().expect("an HMAC-SHA256 has 32 bytes (RFC 4231)")
 }

@@ -4,7 +4,6 @@
 //! listens has to answer a nonce with an HMAC over it and over the address that was asked: so a stranger can neither make
 //! the answer nor fetch it from the real keeper, which speaks for its own address alone.
 
-use hmac::Mac;
 use subtle::ConstantTimeEq;
 
 use super::hmac_sha256;
@@ -16,7 +15,7 @@ const PURPOSE: &[u8] = b"mailbell: I keep this data directory and listen at\n";
 /// The answer to `nonce` of whoever knows `secret` and listens at `address`, such as `http://127.0.0.1:7413`.
 pub fn answer(secret: &Secret, address: &str, nonce: &str) -> String {
     let parts: [&[u8]; 4] = [PURPOSE, address.as_bytes(), b"\n", nonce.as_bytes()];
-    hex::encode(hmac_sha256(secret.expose().as_bytes(), &parts).finalize().into_bytes())
+    hex::encode(hmac_sha256(secret.expose().as_bytes(), &parts))
 }
 
 /// Whether `answered` is that answer.
