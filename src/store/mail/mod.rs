@@ -5,6 +5,7 @@ mod closing;
 mod deliveries;
 mod domains;
 mod fanout;
+mod found;
 mod heads;
 mod keys;
 mod lines;
@@ -36,7 +37,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use self::record::Record;
+use self::{found::Found, record::Record};
 use super::{
     StoreError,
     deliveries::Recorded,
@@ -80,6 +81,7 @@ pub struct MailStore {
     arrivals: Joint<Vec<NewMessage>, Vec<ThreadId>>,
     records: Joint<Record, Recorded>,
     looks: Looks,
+    found: Found,
 }
 
 /// What many requests look up at once, each kind together.
@@ -104,7 +106,7 @@ impl MailStore {
         let (database, term) = open_for_a_term(path, &MIGRATIONS, disk_failed).await?;
         let arrivals = Joint::new(database.writer.clone(), |turn, all| Box::pin(messages::store_each(turn, all)));
         let records = Joint::new(database.writer.clone(), |turn, all| Box::pin(record::record(turn, all)));
-        Ok(Self { database, term, arrivals, records, looks: Looks::default() })
+        Ok(Self { database, term, arrivals, records, looks: Looks::default(), found: Found::default() })
     }
 
     /// The term that this opening began.
@@ -166,12 +168,21 @@ impl Mailroom for MailStore {
     }
 
     async fn mailbox_at(&self, address: &Address) -> Result<Option<Mailbox>, StoreError> {
+        // Before the look: what is committed after it counts as a change since.
+        let changes = self.database.writer.changes();
+        if let Some(mailbox) = self.found.at(address, changes) {
+            return Ok(Some(mailbox));
+        }
         let readers = self.database.readers.clone();
         let looked_up = self
             .looks
             .addresses
             .ask(address.clone(), move |all| async move { mailboxes::by_addresses(&readers, &all).await });
-        looked_up.await
+        let mailbox = looked_up.await?;
+        if let Some(mailbox) = &mailbox {
+            self.found.keep(mailbox, changes);
+        }
+        Ok(mailbox)
     }
 
     async fn store_messages(&self, new: Vec<NewMessage>) -> Result<Vec<ThreadId>, StoreError> {
