@@ -42,7 +42,7 @@ static INSERT: Many = Many::new(|| (1..=TOGETHER_MAX).map(insert_sql).collect())
 
 /// All that so many messages bring, in one round trip: between the thread that writes the database and its caller lies a
 /// hand-over, which costs as much as a row. Bound are a name and raw bytes for each, where those are in no file; the names of
-/// threads, a list; the messages; and their verdicts, a list.
+/// threads, a list; the messages, and the bytes of all of them; and their verdicts, a list.
 fn insert_sql(messages: usize) -> String {
     format!(
         "INSERT OR FAIL INTO raw (name, bytes) SELECT column1, column2 FROM (VALUES {}) WHERE column2 IS NOT NULL
@@ -50,6 +50,7 @@ fn insert_sql(messages: usize) -> String {
          INSERT INTO thread_name (mailbox_id, internet_id, thread_id)
          SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE TRUE ON CONFLICT DO NOTHING;
          INSERT INTO message ({COLUMNS}) VALUES {};
+         UPDATE weight SET message_bytes = message_bytes + ?;
          INSERT INTO verdict (seq, verdict) SELECT seq, value ->> 1 FROM json_each(?) one
          CROSS JOIN message ON message.id = one.value ->> 0",
         many::rows("(?, ?)", messages),
@@ -194,7 +195,8 @@ async fn insert_all(conn: &mut SqliteConnection, placed: &[Placed<'_>]) -> Resul
         for Placed { new, thread, .. } in some {
             query = bind(query, new, thread);
         }
-        query = query.bind(to_json(&verdicts.collect::<Vec<_>>()));
+        let bytes: u64 = some.iter().map(|one| one.new.raw.size_bytes).sum();
+        query = query.bind(i64::try_from(bytes).unwrap_or(i64::MAX)).bind(to_json(&verdicts.collect::<Vec<_>>()));
         query.execute(&mut *conn).await.map_err(failed("store messages"))?;
     }
     Ok(())

@@ -272,6 +272,8 @@ impl Post {
                 subject_folded, text FROM n, (SELECT * FROM message WHERE direction = 'inbound' ORDER BY seq LIMIT 1)";
         let copies = i64::try_from(copies).unwrap();
         sqlx::query(sql).bind(copies).execute(&mut self.sql().await).await.unwrap();
+        let weigh = "UPDATE weight SET message_bytes = (SELECT sum(size_bytes) FROM message)";
+        sqlx::query(weigh).execute(&mut self.sql().await).await.unwrap();
     }
 
     /// Every event told so far, in order, as its webhook's body.
