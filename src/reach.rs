@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use reqwest::{
     Client, ClientBuilder,
     dns::{Addrs, Name, Resolve, Resolving},
-    redirect,
+    redirect, retry,
 };
 use url::Host;
 
@@ -120,6 +120,8 @@ pub fn client(reach: Reach, names: Arc<dyn Names>) -> ClientBuilder {
         .no_proxy()
         .referer(false)
         .http1_only()
+        // HTTP/1 has nothing that it would try again; a request that could be is copied first.
+        .retry(retry::never().max_retries_per_request(0))
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
         .dns_resolver(Guarded { reach, names })
