@@ -28,7 +28,7 @@ use mailbell::{
         webhook::{Scope, SignatureFormat, Vocabulary, Webhook},
     },
     store::{
-        deliveries::{Deliveries as _, FOLLOWERS_MAX},
+        deliveries::{Deliveries as _, UNRECORDED_MAX},
         mail::MailStore,
         webhooks::Webhooks as _,
     },
@@ -44,8 +44,8 @@ const ALL: usize = ENDPOINTS * MAILBOXES * EVENTS;
 const KILLS: usize = 20;
 /// What may be under way at one kill: the worker's lines.
 const IN_FLIGHT_MAX: usize = 256;
-/// Deliveries of a line that are taken at once: the head and its followers.
-const AT_ONCE: usize = 1 + FOLLOWERS_MAX as usize;
+/// Deliveries of a line that were posted and not written down: what is under way, and what is being recorded.
+const AT_ONCE: usize = 1 + UNRECORDED_MAX;
 /// The whole run takes no longer.
 const TIME_MAX: Duration = Duration::from_secs(170);
 const NOW: UnixMillis = UnixMillis(1_764_000_000_000);

@@ -61,6 +61,8 @@ pub struct Since {
 pub struct ClaimedLines {
     /// The heads of the lines that are now leased.
     pub owed: Vec<Owed>,
+    /// Whether lines that are due were left out, for want of room or of a share for their endpoint.
+    pub left_out: bool,
     /// When the next line falls due after now, or a secret is to be forgotten, if any will: nothing else needs to be asked
     /// before, unless the bell rings or an attempt ends.
     pub next_due_at: Option<UnixMillis>,
@@ -132,8 +134,10 @@ impl Owed {
 
 /// Followers that go along in one post to our own receiver: with the head, a batch that shares a commit there.
 pub const FOLLOWERS_MAX_OWN: u32 = 63;
-/// Followers of others: what a crash may have posted again, and what is made before the store is asked what is next.
-pub const FOLLOWERS_MAX: u32 = 15;
+/// Followers of others: what is made before the store is asked what is next.
+pub const FOLLOWERS_MAX: u32 = 31;
+/// Deliveries of a line that were made and may not be written down yet, when one more is begun: what a crash may have posted again.
+pub const UNRECORDED_MAX: usize = 15;
 /// What followers weigh together, in bytes: half of what our receiver takes, so that the head has its place too.
 pub const FOLLOWERS_BYTES_MAX: usize = 512 << 10;
 

@@ -38,6 +38,9 @@ const HEAP_BYTES_MAX: &str = "33554432";
 /// Compiled statements that a writer keeps: those of many rows have some thirty texts each, or twice as many where a transaction may
 /// begin or end along with them, four hundred together; and one that falls out is compiled again.
 const STATEMENTS_KEPT: usize = 512;
+/// Rows that a statement may be ahead of whoever reads them: as many as a batch of lines takes at once, nearly. Where there
+/// are more, the database's thread waits for its reader.
+const ROWS_AHEAD_MAX: usize = 1024;
 
 /// How many pages are free beyond what stays for what comes next: an eighth of the file, and 8 MiB. To give back a page that is
 /// needed again at once is to write several twice.
@@ -169,7 +172,7 @@ pub(super) async fn connect(path: &Path, migrations: &Migrator, schema: Schema) 
     let name = || path.display().to_string();
     let opening = |source| OpenError::Open { path: name(), source: StoreError::of("open it", source) };
     let options = if schema == Schema::Migrate { options_to_make(path) } else { options(path) };
-    let options = options.statement_cache_capacity(STATEMENTS_KEPT);
+    let options = options.statement_cache_capacity(STATEMENTS_KEPT).row_buffer_size(ROWS_AHEAD_MAX);
     let mut conn = options.connect().await.map_err(opening)?;
 
     let known = migrations.iter().map(|migration| migration.version).max().unwrap_or(0);

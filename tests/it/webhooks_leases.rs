@@ -90,6 +90,24 @@ async fn a_head_that_is_given_up_while_it_is_under_way_holds_nobody_up() {
 }
 
 #[tokio::test]
+async fn a_claim_says_whether_it_left_lines_out() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    hooks.register("http://127.0.0.1:9/").await;
+    for number in 0..10 {
+        hooks.happen(&mailbox(&format!("a{number}@mailbell.test")), &format!("evt_{number}")).await;
+    }
+    let first = claim(&hooks, "one").await;
+    assert_eq!((first.owed.len(), first.left_out), (8, true), "an endpoint has eight at once");
+    let second = claim(&hooks, "two").await;
+    assert_eq!((second.owed.len(), second.left_out), (0, true));
+    for owed in &first.owed {
+        record(&hooks, owed, Verdict::Delivered).await;
+    }
+    let third = claim(&hooks, "three").await;
+    assert_eq!((third.owed.len(), third.left_out), (2, false));
+}
+
+#[tokio::test]
 async fn of_replays_two_at_once_leave_room_for_first_sendings() {
     let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
     hooks.register("http://127.0.0.1:9/").await;

@@ -38,12 +38,15 @@ pub struct Standing {
     pub last: bool,
 }
 
-/// The verdict on a try that ended at `now`; `chance` spreads the waits of lines that failed together.
-pub fn verdict(outcome: Outcome, standing: Standing, now: UnixMillis, chance: u16) -> Verdict {
-    let wait = wait(standing.failures, chance);
-    let next_at = match outcome {
+/// The verdict on a try that ended at `now`; `chance` spreads the waits of lines that failed together, and is asked for those alone.
+pub fn verdict(outcome: Outcome, standing: Standing, now: UnixMillis, chance: impl FnOnce() -> u16) -> Verdict {
+    match outcome {
         Outcome::Responded { status: 200..=299, .. } => return Verdict::Delivered,
         Outcome::Responded { status: 410, .. } => return Verdict::Gone,
+        Outcome::Responded { .. } | Outcome::Failed => {}
+    }
+    let wait = wait(standing.failures, chance());
+    let next_at = match outcome {
         Outcome::Responded { retry_after: Some(asked), .. } => now.plus(asked.min(RETRY_AFTER_MAX).max(wait)),
         Outcome::Responded { retry_after: None, .. } | Outcome::Failed => now.plus(wait),
     };
@@ -96,13 +99,17 @@ mod tests {
     #[test]
     fn only_a_2xx_delivers_and_only_a_410_switches_the_endpoint_off() {
         for status in [200, 201, 202, 204, 299] {
-            assert_eq!(verdict(responded(status), FRESH, NOW, 0), Verdict::Delivered, "{status}");
+            assert_eq!(verdict(responded(status), FRESH, NOW, || 0), Verdict::Delivered, "{status}");
         }
-        assert_eq!(verdict(responded(410), FRESH, NOW, 0), Verdict::Gone);
+        assert_eq!(verdict(responded(410), FRESH, NOW, || 0), Verdict::Gone);
         for status in [100, 199, 300, 301, 307, 400, 401, 404, 413, 429, 500, 502, 503, 599] {
-            assert_eq!(verdict(responded(status), FRESH, NOW, 0), Verdict::RetryAt(NOW.plus(FIRST_WAIT)), "{status}");
+            assert_eq!(
+                verdict(responded(status), FRESH, NOW, || 0),
+                Verdict::RetryAt(NOW.plus(FIRST_WAIT)),
+                "{status}"
+            );
         }
-        assert_eq!(verdict(Outcome::Failed, FRESH, NOW, 0), Verdict::RetryAt(NOW.plus(FIRST_WAIT)));
+        assert_eq!(verdict(Outcome::Failed, FRESH, NOW, || 0), Verdict::RetryAt(NOW.plus(FIRST_WAIT)));
     }
 
     #[test]
@@ -110,28 +117,28 @@ mod tests {
         let bases = [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1280.0, 1800.0, 1800.0];
         for (failures, base) in (0..).zip(bases) {
             let standing = Standing { failures, ..FRESH };
-            let least = secs(&verdict(Outcome::Failed, standing, NOW, 0));
-            let most = secs(&verdict(Outcome::Failed, standing, NOW, u16::MAX));
+            let least = secs(&verdict(Outcome::Failed, standing, NOW, || 0));
+            let most = secs(&verdict(Outcome::Failed, standing, NOW, || u16::MAX));
             assert!((least - base).abs() < 0.01 && (most - 2.0 * base).abs() < 0.01, "{failures}: {least} to {most}");
         }
     }
 
     #[test]
     fn a_wish_for_patience_is_granted_within_bounds() {
-        assert!((secs(&verdict(asked(503, 120), FRESH, NOW, 0)) - 120.0).abs() < 0.01);
-        assert!((secs(&verdict(asked(429, 1), FRESH, NOW, 0)) - 5.0).abs() < 0.01, "no sooner than our own wait");
-        assert!((secs(&verdict(asked(503, 31_536_000), FRESH, NOW, 0)) - 3600.0).abs() < 0.01, "no year");
+        assert!((secs(&verdict(asked(503, 120), FRESH, NOW, || 0)) - 120.0).abs() < 0.01);
+        assert!((secs(&verdict(asked(429, 1), FRESH, NOW, || 0)) - 5.0).abs() < 0.01, "no sooner than our own wait");
+        assert!((secs(&verdict(asked(503, 31_536_000), FRESH, NOW, || 0)) - 3600.0).abs() < 0.01, "no year");
     }
 
     #[test]
     fn only_the_last_try_ends_in_a_dead_letter() {
         let last = Standing { failures: 30, last: true };
         let next_at = NOW.plus(LAST_WAIT);
-        assert_eq!(verdict(Outcome::Failed, last, NOW, 0), Verdict::Dead { next_at });
-        assert_eq!(verdict(responded(500), last, NOW, 0), Verdict::Dead { next_at });
-        assert_eq!(verdict(responded(500), Standing { last: false, ..last }, NOW, 0), Verdict::RetryAt(next_at));
-        assert_eq!(verdict(responded(204), last, NOW, 0), Verdict::Delivered);
-        assert_eq!(verdict(responded(410), last, NOW, 0), Verdict::Gone);
+        assert_eq!(verdict(Outcome::Failed, last, NOW, || 0), Verdict::Dead { next_at });
+        assert_eq!(verdict(responded(500), last, NOW, || 0), Verdict::Dead { next_at });
+        assert_eq!(verdict(responded(500), Standing { last: false, ..last }, NOW, || 0), Verdict::RetryAt(next_at));
+        assert_eq!(verdict(responded(204), last, NOW, || 0), Verdict::Delivered);
+        assert_eq!(verdict(responded(410), last, NOW, || 0), Verdict::Gone);
     }
 
     #[test]
@@ -151,7 +158,7 @@ mod tests {
         fn every_wait_lies_between_5_s_and_1_h(failures: u32, chance: u16, asked_secs: Option<u32>, status in 300u16..600) {
             prop_assume!(status != 410);
             let outcome = Outcome::Responded { status, retry_after: asked_secs.map(|secs| Duration::from_secs(secs.into())) };
-            let wait = secs(&verdict(outcome, Standing { failures, ..FRESH }, NOW, chance));
+            let wait = secs(&verdict(outcome, Standing { failures, ..FRESH }, NOW, || chance));
             prop_assert!((5.0..=3600.0).contains(&wait), "{}", wait);
         }
 

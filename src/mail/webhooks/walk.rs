@@ -1,6 +1,14 @@
 //! Walks one line: post its head, judge the answer, write it down, go on with the next.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::sync::watch;
 
@@ -19,12 +27,12 @@ use crate::{
     measures,
     store::{
         StoreError,
-        deliveries::{Attempt, Deliveries, FOLLOWERS_MAX_OWN, Owed, Recorded, Renewal, Stay, Verdict},
+        deliveries::{Attempt, Deliveries, FOLLOWERS_MAX_OWN, Owed, Recorded, Renewal, Stay, UNRECORDED_MAX, Verdict},
     },
 };
 
-/// Deliveries of one line in a row; then others get their turn.
-const RUN_MAX: u32 = 32;
+/// Deliveries of one line in a row, while others wait for their turn.
+const RUN_MAX: u64 = 32;
 /// For so long after the store has said that its keeper's term holds, it is not asked again. A process that was stopped for
 /// longer may have a successor.
 const TERM_TRUSTED: Duration = Duration::from_millis(250);
@@ -39,6 +47,8 @@ pub(super) struct Walker {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) lease: Duration,
+    /// Whether lines are due that have no turn yet.
+    pub(super) others_wait: AtomicBool,
 }
 
 impl Walker {
@@ -52,8 +62,8 @@ impl Walker {
         // Whatever the store commits, it commits in its keeper's term.
         let mut committed_at = leased_at.clone();
         // What is being written down: it is answered for before what is asked for later.
-        let mut following = Vec::new();
-        for left in (0..RUN_MAX).rev() {
+        let mut following = VecDeque::new();
+        for made in 1_u64.. {
             if self.is_held_back(&owed) {
                 tracing::info!(delivery.id = %owed.id, "paused before a delivery; it is made when the pause and its lease are over");
                 return;
@@ -66,25 +76,32 @@ impl Walker {
             }
             let (attempt, outcome) = self.dispatch.attempt(Parcel::of(&owed)).await;
             let standing = Standing { failures: owed.failures, last: owed.last };
-            let verdict = schedule::verdict(outcome, standing, self.clock.now(), self.chance());
+            let verdict = schedule::verdict(outcome, standing, self.clock.now(), || self.chance());
             tell(&owed, &attempt, &verdict);
+            let goes_on = made < RUN_MAX || !self.others_wait.load(Ordering::Relaxed);
             let follows = verdict == Verdict::Delivered
-                && left > 0
+                && goes_on
                 && owed.endpoint != Endpoint::Own
                 && !owed.followers.is_empty()
                 && !self.is_held_back(&owed)
                 && !self.ends_soon(&leased_at)
                 && self.deliveries.changes() == changes;
             if follows {
-                following.push(self.deliveries.record(&owed, &attempt, &verdict, Some(&Stay::Following)));
+                following.push_back(self.deliveries.record(&owed, &attempt, &verdict, Some(&Stay::Following)));
+                if following.len() > UNRECORDED_MAX
+                    && let Some(oldest) = following.pop_front()
+                    && !is_recorded(&owed, oldest.await)
+                {
+                    return;
+                }
                 owed.follow();
                 continue;
             }
-            if left > 0 && verdict == Verdict::Delivered && is_of_a_stream(&owed) {
+            if goes_on && verdict == Verdict::Delivered && is_of_a_stream(&owed) {
                 self.clock.sleep(GATHERED_FOR).await;
             }
             committed_at = self.clock.boot_time();
-            let stay = (left > 0).then(|| self.stay(&mut leased_at));
+            let stay = goes_on.then(|| self.stay(&mut leased_at));
             changes = self.deliveries.changes();
             let recorded = self.deliveries.record(&owed, &attempt, &verdict, stay.as_ref()).await;
             for before in following.drain(..) {
@@ -94,13 +111,8 @@ impl Walker {
             }
             match recorded {
                 Ok(Recorded::Next(next)) => owed = *next,
-                Ok(Recorded::Kept) => return,
-                Ok(Recorded::Stale) => {
-                    tracing::info!(delivery.id = %owed.id, "another worker has this line now; it posts again");
-                    return;
-                }
-                Err(error) => {
-                    not_recorded(&owed, &error);
+                other => {
+                    is_recorded(&owed, other);
                     return;
                 }
             }
@@ -140,6 +152,21 @@ impl Walker {
 /// Whether what was posted was one of many that come to our own receiver.
 fn is_of_a_stream(owed: &Owed) -> bool {
     owed.endpoint == Endpoint::Own && STREAM.contains(&owed.followers.len())
+}
+
+/// Whether it was, and the line is still this worker's; says so where it is not.
+fn is_recorded(owed: &Owed, recorded: Result<Recorded, StoreError>) -> bool {
+    match recorded {
+        Ok(Recorded::Next(_) | Recorded::Kept) => true,
+        Ok(Recorded::Stale) => {
+            tracing::info!(delivery.id = %owed.id, "another worker has this line now; it posts again");
+            false
+        }
+        Err(error) => {
+            not_recorded(owed, &error);
+            false
+        }
+    }
 }
 
 fn not_recorded(owed: &Owed, error: &StoreError) {

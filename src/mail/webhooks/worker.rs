@@ -1,7 +1,10 @@
 //! The loop: claim the lines that are due, have each walked, and sleep until the next is due or the bell rings.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -87,7 +90,8 @@ impl Worker {
             return Err(LeaseTooShort { lease });
         }
         let Parts { deliveries, dispatch, paused, bell, clock, ids, entropy } = parts;
-        let walker = Walker { deliveries, dispatch, paused, clock, entropy, lease };
+        let others_wait = AtomicBool::new(false);
+        let walker = Walker { deliveries, dispatch, paused, clock, entropy, lease, others_wait };
         Ok(Self { walker: Arc::new(walker), bell, ids, looked: Mutex::new(None) })
     }
 
@@ -158,6 +162,7 @@ impl Worker {
                 return Some(STORE_PAUSE);
             }
         };
+        self.walker.others_wait.store(claimed.left_out, Ordering::Relaxed);
         flight.begins(room, claimed.owed.len(), &leased_at);
         for owed in claimed.owed {
             let walker = self.walker.clone();

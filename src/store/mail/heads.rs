@@ -53,20 +53,19 @@ pub(super) fn heads_sql(lines: usize) -> String {
 static FOLLOWERS: Many = Many::new(|| many::sizes().map(|lines| followers_sql(lines, FOLLOWERS_MAX)).collect());
 static FOLLOWERS_OWN: Many = Many::new(|| many::sizes().map(|lines| followers_sql(lines, FOLLOWERS_MAX_OWN)).collect());
 
-/// What follows the heads of so many lines, so many of each.
+/// What follows the heads of so many lines, so many of each; in no order, for to sort them there would copy their bodies.
 pub(super) fn followers_sql(lines: usize, max: u32) -> String {
     const PENDING: &str = "line_id = head.column1 AND state = 'pending' AND paused = 0 AND seq > head.column2";
     format!(
         "SELECT line_id, seq, created_at, webhook_id, event_id, body, attempts = 0 AND replay_of IS NULL AS untried
          FROM (VALUES {}) head CROSS JOIN delivery
-         WHERE {PENDING} AND seq <= (SELECT max(seq) FROM (SELECT seq FROM delivery WHERE {PENDING} ORDER BY seq LIMIT {max}))
-         ORDER BY line_id, seq",
+         WHERE {PENDING} AND seq <= (SELECT max(seq) FROM (SELECT seq FROM delivery WHERE {PENDING} ORDER BY seq LIMIT {max}))",
         many::rows("(?, ?)", lines)
     )
 }
 
 /// A line that a token holds.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Held<'a> {
     pub(super) line: i64,
     pub(super) token: &'a str,
@@ -122,7 +121,9 @@ async fn follow(
     for place in places {
         let head = &mut heads[*place];
         let mut weight = 0;
-        for row in behind.remove(&head.line).unwrap_or_default() {
+        let mut rows = behind.remove(&head.line).unwrap_or_default();
+        rows.sort_by_key(|row| row.get::<i64, _>("seq"));
+        for row in rows {
             let body: Vec<u8> = row.get("body");
             weight += body.len();
             let alike = row.get::<bool, _>("untried") && row.get::<&str, _>("webhook_id") == head.webhook.as_str();

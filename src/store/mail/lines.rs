@@ -39,7 +39,7 @@ fn next_sql() -> String {
 }
 
 /// The endpoints that have a free line due, with how many of their lines are held, and how many are due and free: both of first
-/// sendings and of replays, the latter up to as many as may be leased (`?6`).
+/// sendings and of replays, the latter up to so many (`?6`).
 fn endpoints_sql() -> String {
     let held = "SELECT count(*) FROM line l WHERE l.endpoint = known.endpoint AND l.lease_token IS NOT NULL
                                               AND l.lease_boot = ?1 AND l.lease_until > ?2";
@@ -79,17 +79,14 @@ static LEASE: Many = Many::new(|| many::sizes().map(lease_sql).collect());
 
 /// Leases so many shares: each so many lines of an endpoint, of first sendings or of replays.
 fn lease_sql(shares: usize) -> String {
-    let share = |share: usize| {
-        let (endpoint, replays, lines) = (6 + 3 * share, 7 + 3 * share, 8 + 3 * share);
-        format!(
-            "SELECT id FROM (SELECT id FROM line
-                             WHERE endpoint = ?{endpoint} AND replays = ?{replays} AND due_at <= ?5 AND {FREE}
-                             ORDER BY due_at LIMIT +?{lines})"
-        )
-    };
+    // Parameters without numbers: each that has one is looked up by its name, among all that have.
+    const SHARE: &str = "SELECT id FROM (SELECT id FROM line
+                         WHERE endpoint = ? AND replays = ? AND due_at <= ?
+                             AND (lease_token IS NULL OR lease_boot <> ? OR lease_until <= ?)
+                         ORDER BY due_at LIMIT +?)";
     format!(
-        "UPDATE line SET lease_token = ?3, lease_boot = ?1, lease_until = ?2 + ?4 WHERE id IN ({}) RETURNING id",
-        (0..shares).map(share).collect::<Vec<_>>().join(" UNION ALL ")
+        "UPDATE line SET lease_token = ?, lease_boot = ?, lease_until = ? WHERE id IN ({}) RETURNING id",
+        vec![SHARE; shares].join(" UNION ALL ")
     )
 }
 
@@ -134,6 +131,8 @@ pub(super) async fn claim(conn: &mut SqliteConnection, claim: &ClaimLines) -> Re
     running::pass_time(conn, claim).await?;
     let endpoints = endpoints(conn, claim).await?;
     let lines = lease(conn, claim, &shares(claim, &endpoints)).await?;
+    let due: usize = endpoints.iter().map(|endpoint| (endpoint.free + endpoint.free_replays) as usize).sum();
+    let left_out = due > lines.len();
     let held: Vec<_> = lines.iter().map(|line| Held { line: *line, token: &claim.token }).collect();
     let owed = heads(conn, &held).await?;
     for line in lines.into_iter().filter(|line| owed.iter().all(|owed| owed.line != *line)) {
@@ -151,6 +150,7 @@ pub(super) async fn claim(conn: &mut SqliteConnection, claim: &ClaimLines) -> Re
     let moments = [next.get::<Option<i64>, _>("due"), next.get("retirement")];
     Ok(ClaimedLines {
         owed,
+        left_out,
         waiting: next.get("waiting"),
         next_due_at: moments.into_iter().flatten().min().map(UnixMillis),
         next_expiry_millis: next.get::<Option<i64>, _>("expiry").map(|until| until - claim.boot.millis),
@@ -184,7 +184,8 @@ async fn endpoints(conn: &mut SqliteConnection, claim: &ClaimLines) -> Result<Ve
         .bind(claim.own_reachable)
         .bind(claim.now.0)
         .bind(claim.others)
-        .bind(claim.per_endpoint_max)
+        // One more than may be leased, so that it shows where one is left out.
+        .bind(claim.per_endpoint_max.saturating_add(1))
         .fetch_all(conn)
         .await
         .map_err(failed("find the endpoints that are due"))?;
@@ -204,13 +205,12 @@ async fn lease(conn: &mut SqliteConnection, claim: &ClaimLines, shares: &[Share<
     while let Some((text, now, later)) = LEASE.next(rest) {
         rest = later;
         let mut query = sqlx::query_scalar::<_, i64>(text)
-            .bind(&claim.boot.boot_id)
-            .bind(claim.boot.millis)
             .bind(&claim.token)
-            .bind(claim.lease_millis)
-            .bind(claim.now.0);
+            .bind(&claim.boot.boot_id)
+            .bind(claim.boot.millis + claim.lease_millis);
         for Share { endpoint, of_replays, lines } in now {
-            query = query.bind(*endpoint).bind(*of_replays).bind(*lines);
+            let of_endpoint = query.bind(*endpoint).bind(*of_replays).bind(claim.now.0);
+            query = of_endpoint.bind(&claim.boot.boot_id).bind(claim.boot.millis).bind(*lines);
         }
         lines.extend(query.fetch_all(&mut *conn).await.map_err(failed("lease the lines of endpoints"))?);
     }

@@ -3,7 +3,10 @@
 //! Most attempts deliver, and most lines have something behind: what many workers made at once is written in a few
 //! statements, and their next heads are read in one. What failed is rare, and written one by one.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use sqlx::{Row as _, SqliteConnection, query::Query};
 
@@ -114,7 +117,7 @@ pub(super) async fn record(turn: &mut Turn<'_>, records: &[Arc<Record>]) -> Resu
     let lost = lost(turn, &records).await?;
     let conn = turn.conn().await?;
     let mut endings = vec![Recorded::Stale; records.len()];
-    let held: Vec<usize> = (0..records.len()).filter(|place| !lost.contains(place)).collect();
+    let held: Vec<usize> = (0..records.len()).filter(|place| !lost.contains(&records[*place].held())).collect();
     let kept: Vec<_> = held.iter().map(|place| records[*place]).collect();
     let (made, others): (Vec<usize>, Vec<usize>) =
         held.into_iter().partition(|place| records[*place].verdict == Verdict::Delivered);
@@ -135,21 +138,23 @@ fn tried<'a>(records: &'a [&Record]) -> impl Iterator<Item = (i64, u32, &'a Atte
     records.iter().flat_map(|record| record.tried.iter().map(|(seq, number)| (*seq, *number, &record.attempt)))
 }
 
-/// The places of those whose token does not hold their line any more.
-async fn lost(turn: &mut Turn<'_>, records: &[&Record]) -> Result<Vec<usize>, StoreError> {
-    let (mut lost, mut place) = (Vec::new(), 0_i64);
-    let mut rest = records;
+/// What tokens do not hold any more. Of a line there may be several records, and one question.
+async fn lost<'a>(turn: &mut Turn<'_>, records: &[&'a Record]) -> Result<HashSet<Held<'a>>, StoreError> {
+    let (mut lost, mut place) = (HashSet::new(), 0_i64);
+    let mut asked = HashSet::new();
+    let all: Vec<_> = records.iter().map(|record| record.held()).filter(|held| asked.insert(*held)).collect();
+    let mut rest = all.as_slice();
     while let Some((text, now, later)) = LOST.next(rest) {
         rest = later;
         let bind = |query| {
-            now.iter().zip(place..).fold(query, |query: Bound<'static>, (record, place)| {
-                query.bind(place).bind(record.line).bind(record.token.clone())
+            now.iter().zip(place..).fold(query, |query: Bound<'static>, (held, place)| {
+                query.bind(place).bind(held.line).bind(held.token.to_owned())
             })
         };
         let found = turn.ask(text, "check who holds the lines", bind).await?;
         for row in found {
             let place: i64 = row.try_get(0).map_err(failed("check who holds the lines"))?;
-            lost.extend(usize::try_from(place).ok());
+            lost.extend(usize::try_from(place).ok().and_then(|place| all.get(place)));
         }
         place += i64::try_from(now.len()).unwrap_or(0);
     }
