@@ -169,7 +169,7 @@ async fn show(
             Part::of(&inbox_page(rooms, fence, &query).await?)
         }
     };
-    Ok(present::resource(fence, uri, &part))
+    Ok(present::resource(fence, uri, part))
 }
 
 async fn events(rooms: &Rooms, fence: &Fence, filter: EventFilter) -> Result<Part, Failure> {

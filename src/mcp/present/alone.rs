@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Clip, EventView, Fence, Fenced, fence::fence_rule, object, shown};
+use super::{Clip, EventView, Fence, Fenced, Shown as _, fence::fence_rule, object, shown};
 use crate::{
     domain::{
         consumer::{LeaseToken, LeasedEvent},
@@ -31,5 +31,5 @@ pub fn alone(ids: &Ids, leased: &LeasedEvent, token: &LeaseToken, consumer: &Con
         lease_token: fence.code(token.as_str()),
         about: fence_rule!(),
     };
-    object(&fence, &alone).into_value()
+    object(&fence, alone).into_value()
 }

@@ -8,7 +8,7 @@ use rmcp::model::{CallToolResult, ContentBlock, ReadResourceResult, Resource, Re
 use serde::Serialize;
 use url::Url;
 
-use super::{Fence, Fenced, JSON, RESULT_CHARS_MAX, beginning, object, shown};
+use super::{Fence, Fenced, JSON, RESULT_CHARS_MAX, Shown as _, beginning, object, shown};
 use crate::{
     bell::upstream::{Attachment, Email},
     domain::id::{MessageId, is_bare},
@@ -131,7 +131,7 @@ pub(in crate::mcp) fn file(
         }
     }
     let blob = ResourceContents::blob(STANDARD.encode(bytes), uri).with_mime_type(media_type(said));
-    ReadResourceResult::new(vec![described(fence, uri, &file), blob])
+    ReadResourceResult::new(vec![described(fence, uri, file), blob])
 }
 
 /// A file that is too large for its bytes to be told, and where a program finds them.
@@ -149,10 +149,10 @@ pub(in crate::mcp) fn large_file(
     };
     let url = url.map(|url| fence.text(url.as_str()));
     let file = FileView { file: view, text: None, chars_left: None, url, note: Some(note) };
-    ReadResourceResult::new(vec![described(fence, uri, &file)])
+    ReadResourceResult::new(vec![described(fence, uri, file)])
 }
 
-fn described(fence: &Fence, uri: &str, file: &FileView) -> ResourceContents {
+fn described(fence: &Fence, uri: &str, file: FileView) -> ResourceContents {
     ResourceContents::text(object(fence, file).into_value().to_string(), uri).with_mime_type(JSON)
 }
 

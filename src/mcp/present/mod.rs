@@ -155,8 +155,8 @@ fn value(part: &impl Shown) -> Value {
 }
 
 /// A whole result as JSON: its fields, without those that are null, and the fence's name where there is one.
-pub(super) fn object(fence: &Fence, body: &impl Shown) -> Part {
-    let mut fields = match value(body) {
+pub(super) fn object(fence: &Fence, body: impl Shown) -> Part {
+    let mut fields = match body.into_value() {
         Value::Object(fields) => fields,
         other => Map::from_iter([("value".to_owned(), other)]),
     };
@@ -171,12 +171,12 @@ pub(super) fn object(fence: &Fence, body: &impl Shown) -> Part {
 }
 
 /// A result: structured, and word for word the same as text.
-pub(super) fn result(fence: &Fence, body: &impl Shown) -> CallToolResult {
+pub(super) fn result(fence: &Fence, body: impl Shown) -> CallToolResult {
     CallToolResult::structured(object(fence, body).into_value())
 }
 
 /// A resource at `uri`: a result like any other, as text.
-pub(super) fn resource(fence: &Fence, uri: &str, body: &impl Shown) -> ReadResourceResult {
+pub(super) fn resource(fence: &Fence, uri: &str, body: impl Shown) -> ReadResourceResult {
     let text = object(fence, body).into_value().to_string();
     ReadResourceResult::new(vec![ResourceContents::text(text, uri).with_mime_type(JSON)])
 }
@@ -207,11 +207,13 @@ pub(super) fn pending(fence: &Fence, held: &Held, cursor: &str) -> CallToolResul
             PENDING
         },
     };
-    result(fence, &pending)
+    result(fence, pending)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -232,6 +234,27 @@ mod tests {
             let part = json(&fence::tests::fence().text(&text));
             prop_assert_eq!(chars(&part), part.into_value().to_string().chars().count() + 1);
         }
+    }
+
+    shown! {
+        /// As answers are.
+        struct Answer {
+            parts: Vec<Part>,
+            next: BTreeMap<&'static str, Part>,
+            absent: Option<Fenced>,
+            /// Of how many.
+            count: Option<u64>,
+        }
+    }
+
+    #[test]
+    fn what_hands_its_parts_on_is_as_serde_writes_it() {
+        let fence = fence::tests::fence();
+        let part = |text| json(&fence.text(text));
+        let next = BTreeMap::from([("after", part("c")), ("a", Part::of(&None::<u32>))]);
+        let answer = Answer { parts: vec![part("a"), part("b")], next, absent: None, count: Some(u64::MAX) };
+        let written = value(&answer);
+        assert_eq!(answer.into_value(), written);
     }
 
     #[test]

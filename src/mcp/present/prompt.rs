@@ -2,7 +2,7 @@
 
 use rmcp::model::{GetPromptResult, PromptMessage, Role};
 
-use super::{Fence, Part, Sentence, object};
+use super::{Fence, Part, Sentence, Shown as _, object};
 
 /// A prompt that says this, about `event` where there is one.
 pub(in crate::mcp) fn prompt(
@@ -13,7 +13,7 @@ pub(in crate::mcp) fn prompt(
 ) -> GetPromptResult {
     let text = match event {
         // An object names its fence itself.
-        Some(event) => format!("{says}\n\nThe event:\n{}", object(fence, &event).into_value()),
+        Some(event) => format!("{says}\n\nThe event:\n{}", object(fence, event).into_value()),
         None => says.whole(fence),
     };
     GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)]).with_description(about)

@@ -87,5 +87,5 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let codes = |ids: &[EventId]| ids.iter().map(|id| fence.code(id.as_str())).collect();
     let parked = (!settled.parked.is_empty()).then(|| codes(&settled.parked));
     let answer = Answer { action, done: codes(&settled.done), stale: codes(&settled.stale), parked };
-    Ok(present::result(&fence, &answer))
+    Ok(present::result(&fence, answer))
 }

@@ -178,7 +178,7 @@ impl Asking<'_> {
         let message = oversight.message_of(id).await?;
         Ok(present::result(
             self.fence,
-            &Approved {
+            Approved {
                 status: if state == ActionState::Done { "done" } else { "approved" },
                 action_id: self.fence.code(id.as_str()),
                 message_id: message.map(|message| self.fence.code(message.as_str())),

@@ -68,7 +68,7 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
         limit: arguments.count("limit").unwrap_or(LIMIT_DEFAULT),
         cursor: arguments.text("cursor").map(str::parse).transpose()?,
     };
-    Ok(present::result(&fence, &page(rooms, &fence, &query).await?))
+    Ok(present::result(&fence, page(rooms, &fence, &query).await?))
 }
 
 /// A page of messages as a model sees it.

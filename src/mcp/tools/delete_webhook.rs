@@ -36,5 +36,5 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let Call { arguments, fence, .. } = call;
     let id = WebhookId::new(arguments.text("webhook_id").unwrap_or_default());
     rooms.webhooks.delete(&id).await?;
-    Ok(present::result(&fence, &Answer { webhook_id: fence.code(id.as_str()), deleted: true }))
+    Ok(present::result(&fence, Answer { webhook_id: fence.code(id.as_str()), deleted: true }))
 }

@@ -65,5 +65,5 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let Call { arguments, fence, .. } = call;
     let id = ThreadId::new(arguments.text("thread_id").unwrap_or_default());
     let thread = rooms.upstream.thread(&id).await?;
-    Ok(present::result(&fence, &ThreadView::new(&fence, &thread)))
+    Ok(present::result(&fence, ThreadView::new(&fence, &thread)))
 }

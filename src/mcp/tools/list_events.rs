@@ -87,5 +87,5 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     }
     let cursor = fence.code(&cursor.to_string());
     let left_out = (fitted.left_out > 0).then_some(fitted.left_out);
-    Ok(present::result(&fence, &Answer { events: fitted.items, cursor, left_out, gap: listed.gap }))
+    Ok(present::result(&fence, Answer { events: fitted.items, cursor, left_out, gap: listed.gap }))
 }

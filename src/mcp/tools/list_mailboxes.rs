@@ -40,5 +40,5 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let view = |mailbox: &_, clip| MailboxView::json(&call.fence, mailbox, clip);
     let Page { items: mailboxes, cursor } =
         page::of_whole(&call, mailboxes, LIMIT_DEFAULT, |mailbox| &mailbox.address, view);
-    Ok(present::result(&call.fence, &Answer { mailboxes, cursor }))
+    Ok(present::result(&call.fence, Answer { mailboxes, cursor }))
 }

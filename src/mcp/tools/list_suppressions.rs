@@ -42,6 +42,6 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let suppressions = present::all(&fence, &page.suppressions, |one, clip| SuppressionView::json(&fence, one, clip));
     Ok(present::result(
         &fence,
-        &Answer { suppressions, cursor: page.cursor.as_deref().map(|cursor| fence.code(cursor)) },
+        Answer { suppressions, cursor: page.cursor.as_deref().map(|cursor| fence.code(cursor)) },
     ))
 }

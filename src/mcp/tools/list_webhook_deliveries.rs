@@ -59,5 +59,5 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let webhook = arguments.text("webhook_id").map(WebhookId::new);
     let limit = arguments.count("limit").unwrap_or(LIMIT_DEFAULT);
     let view = page(rooms, &fence, webhook.as_ref(), arguments.text("status"), limit, arguments.text("cursor")).await?;
-    Ok(present::result(&fence, &view))
+    Ok(present::result(&fence, view))
 }

@@ -41,5 +41,5 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let view = |webhook: &_, clip| WebhookView::json(&call.fence, webhook, clip);
     let Page { items: webhooks, cursor } =
         page::of_whole(&call, webhooks, LIMIT_DEFAULT, |webhook| webhook.id.as_str(), view);
-    Ok(present::result(&call.fence, &Answer { webhooks, cursor }))
+    Ok(present::result(&call.fence, Answer { webhooks, cursor }))
 }

@@ -123,5 +123,5 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let number = |name| arguments.number(name).map(|number| usize::try_from(number).unwrap_or(usize::MAX));
     let email = rooms.upstream.read_email(&id).await?;
     let part = EmailPart::new(&fence, &email, number("offset").unwrap_or(0), number("max_chars"));
-    Ok(present::with_links(present::result(&fence, &part), &email))
+    Ok(present::with_links(present::result(&fence, part), &email))
 }

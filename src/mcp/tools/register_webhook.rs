@@ -91,7 +91,7 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
         },
         None => Answer { webhook: None, status: "pending_approval", note: Some("an operator must approve it first") },
     };
-    Ok(present::result(&fence, &answer))
+    Ok(present::result(&fence, answer))
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let replay = rooms.webhooks.replay(&id).await?;
     Ok(present::result(
         &fence,
-        &Answer {
+        Answer {
             delivery_id: fence.code(replay.id.as_str()),
             replay_of: fence.code(id.as_str()),
             status: fence.code(&replay.status),

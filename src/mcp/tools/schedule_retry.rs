@@ -52,7 +52,7 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let retry = rooms.upstream.retry(&id, recipient, arguments.number("delay_secs").unwrap_or(0)).await?;
     Ok(present::result(
         &fence,
-        &Answer {
+        Answer {
             message_id: fence.code(id.as_str()),
             status: fence.code(&retry.status),
             next_attempt_at: retry.next_attempt_at,

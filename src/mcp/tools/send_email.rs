@@ -114,7 +114,7 @@ shown! {
 pub(super) fn answer(fence: &Fence, sent: &Sent, cursor: &Cursor) -> CallToolResult {
     present::result(
         fence,
-        &Answer {
+        Answer {
             message_id: fence.code(sent.id.as_str()),
             thread_id: sent.thread_id.as_ref().map(|thread| fence.code(thread.as_str())),
             status: fence.code(&sent.status),

@@ -43,7 +43,7 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let entry = rooms.upstream.suppress(address, arguments.text("reason")).await?;
     Ok(present::result(
         &fence,
-        &Answer {
+        Answer {
             address: fence.code(&entry.address),
             reason: entry.reason.as_deref().map(|reason| fence.code(reason)),
             note: entry.note.as_deref().map(|note| fence.text(note)),

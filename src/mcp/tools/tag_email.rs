@@ -101,7 +101,7 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     });
     Ok(present::result(
         &fence,
-        &Answer {
+        Answer {
             message_id: fence.code(message.as_str()),
             handled: tags.iter().any(|tag| tag == HANDLED),
             tags: tags.iter().take(TAGS_SHOWN_MAX).map(|tag| fence.text_up_to(tag, TAG_CHARS_MAX)).collect(),

@@ -53,7 +53,7 @@ async fn run(rooms: &Rooms, call: Call) -> Result<CallToolResult, Failure> {
     let probe = rooms.webhooks.probe(&id).await?;
     Ok(present::result(
         &fence,
-        &Answer {
+        Answer {
             webhook_id: fence.code(id.as_str()),
             delivered: probe.delivered,
             response_status: probe.response_status,

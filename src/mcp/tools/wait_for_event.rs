@@ -165,7 +165,7 @@ fn answer(fence: &Fence, arguments: &Arguments, waited: Waited) -> CallToolResul
     }
     let backlog = backlog.filter(|backlog| !backlog.is_empty());
     let lease_token = lease_token.map(|token| fence.code(token.as_str()));
-    present::result(fence, &Answer { events, lease_token, backlog, gap, timed_out, cursor, next })
+    present::result(fence, Answer { events, lease_token, backlog, gap, timed_out, cursor, next })
 }
 
 fn consumer(arguments: &Arguments) -> &str {
