@@ -53,7 +53,8 @@ impl Ids {
         self.random::<16>(prefix)
     }
 
-    fn random<const BYTES: usize>(&self, prefix: &str) -> String {
+    /// `prefix`, and so many random bytes in hexadecimal.
+    pub fn random<const BYTES: usize>(&self, prefix: &str) -> String {
         let mut random = [0u8; BYTES];
         self.entropy.fill(&mut random);
         format!("{prefix}{}", hex::encode(random))

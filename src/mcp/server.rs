@@ -88,7 +88,7 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    pub(super) fn ids(&self) -> &Ids {
+    pub(super) fn ids(&self) -> &Arc<Ids> {
         &self.ids
     }
 }

@@ -6,8 +6,8 @@
 use std::{
     fmt,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
     },
 };
 
@@ -26,17 +26,17 @@ macro_rules! fence_rule {
 }
 pub(in crate::mcp) use fence_rule;
 
-/// Digits of `K`: 40 random bits. Whoever guesses gets one try a result, and never learns whether it was right.
-const KEY_DIGITS: usize = 10;
+/// Random bytes of `K`, which is 10 digits. Whoever guesses gets one try a result, and never learns whether it was right.
+const KEY_BYTES: usize = 5;
 
 /// The fence of one result; clones are the same fence.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Fence(Arc<State>);
 
-#[derive(Debug)]
 struct State {
-    key: String,
-    used: AtomicBool,
+    ids: Arc<Ids>,
+    /// Made when something is fenced: many a result holds nothing foreign.
+    key: OnceLock<String>,
     hidden: AtomicUsize,
 }
 
@@ -60,15 +60,12 @@ impl fmt::Display for Fenced {
 
 impl Fence {
     /// A fence with a fresh `K`.
-    pub fn new(ids: &Ids) -> Self {
-        let mut key = ids.secret("");
-        key.truncate(KEY_DIGITS);
-        Self(Arc::new(State { key, used: AtomicBool::new(false), hidden: AtomicUsize::new(0) }))
+    pub fn new(ids: &Arc<Ids>) -> Self {
+        Self(Arc::new(State { ids: ids.clone(), key: OnceLock::new(), hidden: AtomicUsize::new(0) }))
     }
 
     /// Free text of somebody else: fenced whatever it holds.
     pub fn text(&self, foreign: &str) -> Fenced {
-        self.0.used.store(true, Ordering::Relaxed);
         let mut inside = String::with_capacity(foreign.len());
         let mut hidden = 0;
         let mut chars = foreign.chars().peekable();
@@ -87,7 +84,7 @@ impl Fence {
             }
         }
         self.0.hidden.fetch_add(hidden, Ordering::Relaxed);
-        let key = &self.0.key;
+        let key = self.0.key.get_or_init(|| self.0.ids.random::<KEY_BYTES>(""));
         Fenced(format!("‹{key}›{inside}‹/{key}›"))
     }
 
@@ -106,7 +103,7 @@ impl Fence {
 
     /// The name of this fence, if anything was fenced.
     pub fn name(&self) -> Option<&str> {
-        self.0.used.load(Ordering::Relaxed).then(|| self.0.key.as_str())
+        self.0.key.get().map(String::as_str)
     }
 
     /// How many characters were taken out because nobody can see them.
@@ -176,7 +173,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::mcp::present) fn fence() -> Fence {
-        Fence::new(&Ids::new(Arc::new(Fixed), Arc::new(Fixed)))
+        Fence::new(&Arc::new(Ids::new(Arc::new(Fixed), Arc::new(Fixed))))
     }
 
     proptest! {
