@@ -1,11 +1,11 @@
 //! How a tool is called: by whom, until when, and what of it goes on as a task.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use rmcp::{
     ErrorData, RoleServer,
-    model::{CallToolRequestParams, CallToolResponse, CallToolResult, JsonObject, ProtocolVersion},
+    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ProtocolVersion},
     service::RequestContext,
     task_manager::{TaskExit, TaskManager},
 };
@@ -108,8 +108,9 @@ impl Server {
             person: Person::of(&principal, &context, &mut request).map(Arc::new),
         };
         let given = request.arguments.unwrap_or_default();
-        let (rooms, arguments) = (self.rooms.clone(), given.clone());
-        let mut call: Running = Box::pin(async move { tool.call(&rooms, &arguments, caller).await });
+        let lasts = tools::lasts(&given);
+        let rooms = self.rooms.clone();
+        let mut call: Running = Box::pin(async move { tool.call(&rooms, &given, caller).await });
         let takes_long = async {
             match slot {
                 Some(slot) => {
@@ -129,7 +130,7 @@ impl Server {
             () = principal.ended() => {}
             () = context.ct.cancelled() => {}
             result = &mut call => return Ok(result),
-            slot = takes_long => return Ok(go_on(slot, &given, cancelled, call, Fence::new(self.rooms.ids()))),
+            slot = takes_long => return Ok(go_on(slot, lasts, cancelled, call, Fence::new(self.rooms.ids()))),
         }
         cancelled.cancel();
         Ok(call.await)
@@ -145,14 +146,8 @@ impl Server {
 }
 
 /// Lets a call that is not answered yet go on as a task.
-fn go_on(
-    slot: Slot,
-    given: &JsonObject,
-    cancelled: CancellationToken,
-    call: Running,
-    fence: Fence,
-) -> CallToolResponse {
-    let begun = slot.begin(tools::lasts(given), cancelled.clone(), |task| {
+fn go_on(slot: Slot, lasts: Duration, cancelled: CancellationToken, call: Running, fence: Fence) -> CallToolResponse {
+    let begun = slot.begin(lasts, cancelled.clone(), |task| {
         Box::pin(async move {
             match call.await {
                 CallToolResponse::Complete(result) if cancelled.is_cancelled() && result.is_error == Some(true) => {
