@@ -230,7 +230,9 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        self.call(request, context).await
+        // What answers a request is moved as a whole when it is spawned, and is as large as the largest handler: so those that do
+        // much are boxed.
+        Box::pin(self.call(request, context)).await
     }
 
     async fn get_task(
@@ -275,7 +277,7 @@ impl ServerHandler for Server {
     ) -> Result<GetPromptResponse, ErrorData> {
         let principal = Self::principal(&context.extensions);
         let given = request.arguments.unwrap_or_default();
-        prompts::get(&self.rooms, &request.name, &given, &principal.grant().mailboxes).await.map(Into::into)
+        Box::pin(prompts::get(&self.rooms, &request.name, &given, &principal.grant().mailboxes)).await.map(Into::into)
     }
 
     async fn list_resources(
@@ -284,7 +286,8 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let principal = Self::principal(&context.extensions);
-        Ok(ListResourcesResult::with_all_items(resources::list(&self.rooms, &principal.grant().mailboxes).await))
+        let listed = Box::pin(resources::list(&self.rooms, &principal.grant().mailboxes)).await;
+        Ok(ListResourcesResult::with_all_items(listed))
     }
 
     async fn list_resource_templates(
@@ -304,7 +307,7 @@ impl ServerHandler for Server {
         if let Err(sentence) = principal.count_call(&*self.rooms.clock) {
             return Err(present::invalid(&Fence::new(self.rooms.ids()), &sentence));
         }
-        resources::read(&self.rooms, &request.uri, &principal.grant().mailboxes).await.map(Into::into)
+        Box::pin(resources::read(&self.rooms, &request.uri, &principal.grant().mailboxes)).await.map(Into::into)
     }
 
     async fn complete(
@@ -313,7 +316,9 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
         let principal = Self::principal(&context.extensions);
-        completion::complete(&self.rooms, &request, &principal.grant().mailboxes).await.map(CompleteResult::new)
+        Box::pin(completion::complete(&self.rooms, &request, &principal.grant().mailboxes))
+            .await
+            .map(CompleteResult::new)
     }
 
     async fn subscribe(
@@ -323,8 +328,8 @@ impl ServerHandler for Server {
     ) -> Result<(), ErrorData> {
         let principal = Self::principal(&context.extensions);
         // It is handled beside the notification that began the session: once it is answered, all that the session is told of is.
-        self.seat.initialized(&context.peer, &principal, self.channel).await;
-        self.seat.subscribe(&request.uri, &context.peer, &principal).await
+        Box::pin(self.seat.initialized(&context.peer, &principal, self.channel)).await;
+        Box::pin(self.seat.subscribe(&request.uri, &context.peer, &principal)).await
     }
 
     async fn unsubscribe(
@@ -344,7 +349,7 @@ impl ServerHandler for Server {
         let principal = Self::principal(&context.request_context().extensions);
         tokio::select! {
             () = self.left.cancelled() => Ok(()),
-            ended = self.seat.listen(&context, &principal) => ended,
+            ended = Box::pin(self.seat.listen(&context, &principal)) => ended,
         }
     }
 }
