@@ -69,8 +69,12 @@ impl Clock for SystemClock {
     }
 
     fn boot_time(&self) -> BootTime {
+        BootTime { boot_id: self.boot_id.clone(), millis: self.boot_millis() }
+    }
+
+    fn boot_millis(&self) -> i64 {
         let since = rustix::time::clock_gettime(BOOT_CLOCK);
-        BootTime { boot_id: self.boot_id.clone(), millis: since.tv_sec * 1000 + since.tv_nsec / 1_000_000 }
+        since.tv_sec * 1000 + since.tv_nsec / 1_000_000
     }
 
     fn sleep(&self, span: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {

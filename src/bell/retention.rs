@@ -79,7 +79,7 @@ impl Retention {
             *walk = self.store.to_forget(&self.policy, self.clock.now()).await?;
         }
         while let Some(here) = walk {
-            let began = self.clock.boot_time().millis;
+            let began = self.clock.boot_millis();
             *walk = self.store.forget_some(here, self.clock.now()).await?;
             self.pause(began).await;
         }
@@ -88,7 +88,7 @@ impl Retention {
 
     /// Waits as long as what began then took: half of the time is the others', and the faster events come, the faster they go.
     async fn pause(&self, began: i64) {
-        let took = Duration::from_millis((self.clock.boot_time().millis - began).unsigned_abs());
+        let took = Duration::from_millis((self.clock.boot_millis() - began).unsigned_abs());
         self.clock.sleep(took.max(PAUSE_MIN)).await;
     }
 
@@ -96,7 +96,7 @@ impl Retention {
     async fn sweep(&self) -> u64 {
         let mut events = 0;
         loop {
-            let began = self.clock.boot_time().millis;
+            let began = self.clock.boot_millis();
             match self.store.sweep(&self.policy, self.clock.now()).await {
                 Ok(swept) if swept.any() => {
                     events += swept.events;

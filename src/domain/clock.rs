@@ -100,6 +100,11 @@ pub trait Clock: Send + Sync + 'static {
     /// The boot clock: for leases.
     fn boot_time(&self) -> BootTime;
 
+    /// The boot clock without the name of the boot: for spans within one process.
+    fn boot_millis(&self) -> i64 {
+        self.boot_time().millis
+    }
+
     /// Both.
     fn moment(&self) -> Moment {
         Moment { wall: self.now(), boot: self.boot_time() }

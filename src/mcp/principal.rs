@@ -132,7 +132,7 @@ impl Principal {
 
     /// Counts a call; a sentence where it is one too many.
     pub(super) fn count_call(&self, clock: &dyn Clock) -> Result<(), Sentence> {
-        let (max, now) = (self.meter.limits.calls_per_minute_max, clock.boot_time().millis);
+        let (max, now) = (self.meter.limits.calls_per_minute_max, clock.boot_millis());
         let window = i64::try_from(WINDOW.as_millis()).unwrap_or(i64::MAX);
         let mut minute = self.meter.minute.lock().unwrap_or_else(PoisonError::into_inner);
         if now - minute.0 >= window || now < minute.0 {

@@ -111,7 +111,7 @@ impl Tasks {
 
     /// Those that are known now.
     fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
-        let now = self.clock.boot_time().millis;
+        let now = self.clock.boot_millis();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|kept| match &kept.task {
             Some(task) if task.until_millis <= now => {
@@ -172,7 +172,7 @@ impl Slot {
                 work.await
             })
         });
-        let until_millis = self.tasks.clock.boot_time().millis.saturating_add_unsigned(millis(lives));
+        let until_millis = self.tasks.clock.boot_millis().saturating_add_unsigned(millis(lives));
         let known = Known { id: task.task_id.clone(), manager, looks, until_millis };
         if let Some(kept) = self.tasks.kept().iter_mut().find(|kept| Arc::ptr_eq(&kept.place, &self.place)) {
             kept.task = Some(known);

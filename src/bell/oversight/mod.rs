@@ -334,7 +334,7 @@ impl Oversight {
 
     /// Counts that an operator is asked for another mode of `mailbox`; or says in how many seconds one may be again.
     pub fn ask_upgrade(&self, mailbox: &str) -> Result<(), u64> {
-        self.upgrades.count(mailbox, self.parts.clock.boot_time().millis)
+        self.upgrades.count(mailbox, self.parts.clock.boot_millis())
     }
 
     /// Uses such a word up for `asker`; none where it is none, or no more.

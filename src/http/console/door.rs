@@ -105,7 +105,7 @@ pub(super) async fn inside(State(rooms): State<Arc<Rooms>>, mut request: Request
 }
 
 async fn session(rooms: &Rooms, door: &str, cookies: &[String]) -> Option<Arc<Session>> {
-    let session = rooms.sessions.find(door, cookies, rooms.parts.clock.boot_time().millis)?;
+    let session = rooms.sessions.find(door, cookies, rooms.parts.clock.boot_millis())?;
     match rooms.parts.entrance.stands(session.operator).await {
         Ok(true) => Some(session),
         Ok(false) => {

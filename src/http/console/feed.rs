@@ -56,7 +56,7 @@ impl Feed {
             events = self.following.next() => events.ok()?,
             () = parts.clock.sleep(BEAT) => Vec::new(),
         };
-        if !self.rooms.sessions.holds(&self.session, parts.clock.boot_time().millis)
+        if !self.rooms.sessions.holds(&self.session, parts.clock.boot_millis())
             || !parts.entrance.stands(self.session.operator).await.ok()?
         {
             return None;

@@ -52,7 +52,7 @@ fn form(wrong: Option<&str>) -> Markup {
 
 pub(super) async fn enter(State(rooms): State<Arc<Rooms>>, request: Request) -> Result<Response, Failure> {
     let parts = &rooms.parts;
-    let now = parts.clock.boot_time().millis;
+    let now = parts.clock.boot_millis();
     if !rooms.sessions.try_code(now) {
         return Ok(locked());
     }

@@ -49,7 +49,7 @@ impl Told {
             client_version: None,
             arguments: arguments(change),
         };
-        Self { call, intent: None, began_millis: oversight.clock().boot_time().millis }
+        Self { call, intent: None, began_millis: oversight.clock().boot_millis() }
     }
 
     /// Tells that it is about to be done. Nothing may be done unless this is on disk.
@@ -94,7 +94,7 @@ impl Told {
         if intent.is_some() {
             call.arguments = Value::Null;
         }
-        let lasted = Duration::from_millis((oversight.clock().boot_time().millis - began_millis).max(0).unsigned_abs());
+        let lasted = Duration::from_millis((oversight.clock().boot_millis() - began_millis).max(0).unsigned_abs());
         Entry::Result {
             call,
             intent,

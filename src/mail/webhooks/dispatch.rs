@@ -118,7 +118,7 @@ impl Dispatch {
             }
             Posted::Failed(fault) => (Answer::Fault(fault.as_str().to_owned()), Outcome::Failed, 0),
         };
-        let duration_millis = self.clock.boot_time().millis.saturating_sub(began.millis);
+        let duration_millis = self.clock.boot_millis().saturating_sub(began.millis);
         (Attempt { number: parcel.attempt, at, answer, duration_millis, response_bytes }, outcome)
     }
 

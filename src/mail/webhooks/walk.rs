@@ -139,7 +139,7 @@ impl Walker {
     }
 
     fn since(&self, then: &BootTime) -> Duration {
-        Duration::from_millis(self.clock.boot_time().millis.saturating_sub(then.millis).try_into().unwrap_or(0))
+        Duration::from_millis(self.clock.boot_millis().saturating_sub(then.millis).try_into().unwrap_or(0))
     }
 
     fn chance(&self) -> u16 {

@@ -36,12 +36,12 @@ impl Told {
         } else {
             None
         };
-        Ok(Self { call, intent, began, began_millis: rooms.clock.boot_time().millis })
+        Ok(Self { call, intent, began, began_millis: rooms.clock.boot_millis() })
     }
 
     /// Tells what came of it. A read that cannot be told of, because the disk is full, was a read all the same.
     pub(super) async fn end(self, tool: &Tool, rooms: &Rooms, result: &CallToolResult, refused: bool) {
-        let lasted = Duration::from_millis((rooms.clock.boot_time().millis - self.began_millis).max(0).unsigned_abs());
+        let lasted = Duration::from_millis((rooms.clock.boot_millis() - self.began_millis).max(0).unsigned_abs());
         let failed = result.is_error == Some(true);
         let error = failed.then(|| {
             let text = result.content.iter().find_map(|block| block.as_text()).map(|text| text.text.as_str());
