@@ -228,8 +228,19 @@ fn join(blocks: Vec<Block>, reading: &mut Reading) {
                 (text, links)
             }
         };
-        text_cut |= push(&mut whole, &body) | push(&mut whole, &links);
-        push(&mut bodies, &body);
+        let kept = cut(&body, room(&whole));
+        let clean = many_lines(kept);
+        add(&mut whole, &clean);
+        let links_kept = cut(&links, room(&whole));
+        add(&mut whole, &many_lines(links_kept));
+        text_cut |= kept.len() < body.len() || links_kept.len() < links.len();
+        // Links may have taken the room of text that the snippet still has.
+        let kept_for_snippet = cut(&body, room(&bodies));
+        if kept_for_snippet.len() == kept.len() {
+            add(&mut bodies, &clean);
+        } else {
+            add(&mut bodies, &many_lines(kept_for_snippet));
+        }
     }
     if html_cut {
         reading.notes.push(format!("the HTML was cut at {} MiB", HTML_BYTES_MAX >> 20));
@@ -244,16 +255,18 @@ fn join(blocks: Vec<Block>, reading: &mut Reading) {
     reading.text = whole;
 }
 
-/// Adds a paragraph to `whole` as far as there is room; true if it was cut.
-fn push(whole: &mut String, text: &str) -> bool {
-    let kept = cut(text, TEXT_BYTES_MAX.saturating_sub(whole.len()));
-    let clean = many_lines(kept);
+/// How many bytes of text `whole` still takes.
+fn room(whole: &str) -> usize {
+    TEXT_BYTES_MAX.saturating_sub(whole.len())
+}
+
+/// Adds a paragraph to `whole`.
+fn add(whole: &mut String, clean: &str) {
     let clean = clean.trim_end();
     if !whole.is_empty() && !clean.is_empty() {
         whole.push_str("\n\n");
     }
     whole.push_str(clean);
-    kept.len() < text.len()
 }
 
 /// A file's name without the path that some senders put before it.
@@ -282,5 +295,71 @@ fn extension(kind: &str) -> &'static str {
         "application/pgp-signature" => "asc",
         "application/pkcs7-signature" | "application/x-pkcs7-signature" => "p7s",
         _ => "bin",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXT_CUT: &str = "the text was cut at 1 MiB";
+
+    /// The text, the snippet, and whether the text was cut, with each paragraph cleaned wherever it is added.
+    fn joined_one_by_one(blocks: &[Block]) -> (String, String, bool) {
+        let push = |whole: &mut String, text: &str| {
+            let kept = cut(text, room(whole));
+            add(whole, &many_lines(kept));
+            kept.len() < text.len()
+        };
+        let (mut bodies, mut whole, mut is_cut) = (String::new(), String::new(), false);
+        for block in blocks {
+            let (body, links) = match block {
+                Block::Plain(text) => (text.clone(), String::new()),
+                Block::Html(source) => {
+                    let shown = html::to_text(source);
+                    (shown.text, shown.links)
+                }
+            };
+            is_cut |= push(&mut whole, &body) | push(&mut whole, &links);
+            push(&mut bodies, &body);
+        }
+        (whole, snippet(&bodies), is_cut)
+    }
+
+    fn joined(blocks: Vec<Block>) -> (String, String, bool) {
+        let mut reading = Reading::default();
+        join(blocks, &mut reading);
+        let is_cut = reading.notes.iter().any(|note| note == TEXT_CUT);
+        (reading.text, reading.snippet, is_cut)
+    }
+
+    fn with_link(text: &str) -> Block {
+        Block::Html(format!("<p>{text} <a href=\"https://a.test/\">l</a></p>"))
+    }
+
+    #[test]
+    fn links_take_no_room_of_the_snippet() {
+        for left in [0, 10, 20, 200] {
+            let blocks = || {
+                let blanks = " ".repeat(TEXT_BYTES_MAX - left);
+                vec![with_link("x"), Block::Plain(format!("a{blanks}b")), Block::Plain("c\r\n".into())]
+            };
+            assert!(joined(blocks()) == joined_one_by_one(&blocks()), "{left}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_is_the_same_however_often_it_is_cleaned(
+            blocks in prop::collection::vec((any::<bool>(), "[aé \t\r\n\0\u{feff}]{0,12}"), 0..6),
+        ) {
+            let blocks = || {
+                let block = |(linked, text): &(bool, String)| if *linked { with_link(text) } else { Block::Plain(text.clone()) };
+                blocks.iter().map(block).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(joined(blocks()), joined_one_by_one(&blocks()));
+        }
     }
 }
