@@ -18,8 +18,8 @@ pub(super) fn bytes<'a>(entity: &Entity<'a>) -> Cow<'a, [u8]> {
             Cow::Owned(quoted_printable_decode(entity.body).unwrap_or_else(|| broken_quoted_printable(entity.body)))
         }
         "x-uuencode" | "uuencode" | "x-uue" | "uue" => {
-            let text = String::from_utf8_lossy(entity.body);
-            match uuencode::take_out(&text).1.into_iter().next() {
+            let text = String::from_utf8_lossy(entity.body).into_owned();
+            match uuencode::take_out(text).1.into_iter().next() {
                 Some((_, content)) => Cow::Owned(content),
                 None => Cow::Borrowed(entity.body),
             }

@@ -3,8 +3,16 @@
 /// Files of one text: more are left in it.
 const FILES_MAX: usize = 20;
 
+/// What the first line of a file begins with.
+const BEGIN: &str = "begin ";
+
 /// The text without the files in it, and the files by name.
-pub(super) fn take_out(text: &str) -> (String, Vec<(String, Vec<u8>)>) {
+pub(super) fn take_out(text: String) -> (String, Vec<(String, Vec<u8>)>) {
+    // Nearly every text is kept as it is.
+    if text.contains(BEGIN) { by_line(&text) } else { (text, Vec::new()) }
+}
+
+fn by_line(text: &str) -> (String, Vec<(String, Vec<u8>)>) {
     let (mut rest, mut files) = (String::with_capacity(text.len()), Vec::new());
     let mut lines = text.split_inclusive('\n');
     while let Some(line) = lines.next() {
@@ -21,7 +29,7 @@ pub(super) fn take_out(text: &str) -> (String, Vec<(String, Vec<u8>)>) {
 }
 
 fn name(line: &str) -> Option<String> {
-    let (mode, name) = line.strip_prefix("begin ")?.trim_end().split_once(' ')?;
+    let (mode, name) = line.strip_prefix(BEGIN)?.trim_end().split_once(' ')?;
     let is_mode = matches!(mode.len(), 3 | 4) && mode.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
     (is_mode && !name.trim().is_empty()).then(|| name.trim().to_owned())
 }
@@ -68,20 +76,31 @@ fn decoded(line: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn files_are_taken_out_of_the_text() {
         let text = "Hi\n\nbegin 644 a b.txt\n%:&5L;&\\\n`\nend\nbye\n";
-        assert_eq!(take_out(text), ("Hi\n\nbye\n".into(), vec![("a b.txt".into(), b"hello".to_vec())]));
+        assert_eq!(take_out(text.to_owned()), ("Hi\n\nbye\n".into(), vec![("a b.txt".into(), b"hello".to_vec())]));
         let unfinished = "begin 0644 a.txt\n%:&5L;&\\\n";
-        assert_eq!(take_out(unfinished).1, [("a.txt".into(), b"hello".to_vec())]);
+        assert_eq!(take_out(unfinished.to_owned()).1, [("a.txt".into(), b"hello".to_vec())]);
     }
 
     #[test]
     fn sentences_are_no_files() {
         for text in ["begin 644 of them\nand so on\n", "begin with this\n", "begin 999 x\n%:&5L;&\\\n", "begin 644 x"] {
-            assert_eq!(take_out(text), (text.to_owned(), Vec::new()), "{text}");
+            assert_eq!(take_out(text.to_owned()), (text.to_owned(), Vec::new()), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_without_files_is_read_as_by_line(
+            text in "(begin 644 a\r?\n|begin |begin|%:&5L;&\\\\\n|`\n|end\n|\r?\n|[a é]{0,4}){0,12}",
+        ) {
+            prop_assert_eq!(take_out(text.clone()), by_line(&text));
         }
     }
 }

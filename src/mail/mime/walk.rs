@@ -121,7 +121,7 @@ impl Walk {
             } else if kind == "text/html" {
                 return vec![block(kind, text)];
             } else {
-                let (text, files) = uuencode::take_out(&text);
+                let (text, files) = uuencode::take_out(text);
                 for (name, content) in files {
                     self.keep(Some(&name), "application/octet-stream", content.into());
                 }
