@@ -1,6 +1,6 @@
 //! Takes a report apart into its MIME parts, within limits and without recursion deeper than [`DEPTH_MAX`].
 
-use std::rc::Rc;
+use std::{borrow::Cow, rc::Rc};
 
 use mail_parser::{
     ContentType, Message, MessageParser, MimeHeaders,
@@ -47,14 +47,14 @@ impl<'a> Part<'a> {
     }
 
     /// Its content, decoded. What is no good base64 or quoted-printable is taken as it stands.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Cow<'a, [u8]> {
         let said = self.headers.as_ref().and_then(|headers| headers.content_transfer_encoding());
         let decoded = match said.unwrap_or("").trim().to_ascii_lowercase().as_str() {
             "base64" => base64_decode(self.body),
             "quoted-printable" => quoted_printable_decode(self.body),
             _ => None,
         };
-        decoded.unwrap_or_else(|| self.body.to_vec())
+        decoded.map_or(Cow::Borrowed(self.body), Cow::Owned)
     }
 
     /// Its content as text, at most [`TEXT_BYTES_MAX`] of it.
@@ -66,16 +66,29 @@ impl<'a> Part<'a> {
         let named = if japanese { Some("iso-2022-jp".to_owned()) } else { named };
         let decoder = named.as_deref().and_then(|charset| charset_decoder(charset.as_bytes()));
         let text = match (decoder, std::str::from_utf8(&bytes)) {
-            (None, Ok(utf8)) => utf8.to_owned(),
-            (Some(_), Ok(utf8)) if named.as_deref() == Some("us-ascii") => utf8.to_owned(),
-            (Some(decode), _) => decode(&bytes),
+            (None, Ok(utf8)) => Cow::Borrowed(utf8),
+            (Some(_), Ok(utf8)) if named.as_deref() == Some("us-ascii") => Cow::Borrowed(utf8),
+            (Some(decode), _) => Cow::Owned(decode(&bytes)),
             (None, Err(_)) => match charset_decoder(b"windows-1252") {
-                Some(decode) => decode(&bytes),
-                None => String::from_utf8_lossy(&bytes).into_owned(),
+                Some(decode) => Cow::Owned(decode(&bytes)),
+                None => String::from_utf8_lossy(&bytes),
             },
         };
-        cut(&text, TEXT_BYTES_MAX).replace("\r\n", "\n").replace('\r', "\n")
+        with_line_feeds(cut(&text, TEXT_BYTES_MAX))
     }
+}
+
+/// `text`, whose lines may end in carriage returns with line feeds or without, with line feeds alone.
+fn with_line_feeds(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((line, after)) = rest.split_once('\r') {
+        plain.push_str(line);
+        plain.push('\n');
+        rest = after.strip_prefix('\n').unwrap_or(after);
+    }
+    plain.push_str(rest);
+    plain
 }
 
 /// The parts of `root` that are no multiparts, in order; at least one, for a multipart without parts is text.
@@ -154,6 +167,8 @@ fn is_field(line: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -182,5 +197,12 @@ mod tests {
         assert_eq!(leaves(Part::of(&deep)).len(), 1);
         let wide = [&b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"[..], &b"--b\r\n\r\n".repeat(10_000)].concat();
         assert!(leaves(Part::of(&wide)).len() <= PARTS_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn lines_end_in_line_feeds(text in "(\r|\n|\r\n|é|a){0,20}") {
+            prop_assert_eq!(with_line_feeds(&text), text.replace("\r\n", "\n").replace('\r', "\n"));
+        }
     }
 }
