@@ -37,7 +37,7 @@ impl Letter {
             headers: root.headers.clone(),
             ..Self::default()
         };
-        let (mut plain, mut html) = (String::new(), String::new());
+        let (mut plain, mut html) = (String::new(), Vec::new());
         for part in parts::leaves(root) {
             match part.media_type().as_str() {
                 "message/delivery-status" | "message/global-delivery-status" => letter.status.push(part.text()),
@@ -51,13 +51,13 @@ impl Letter {
                 | "message/partial" => {
                     letter.returned.push(part.text());
                 }
-                "text/html" => add(&mut html, &markup::to_text(&part.text())),
+                "text/html" => html.push(part),
                 kind if kind.starts_with("text/") || kind.starts_with("multipart/") => add(&mut plain, &part.text()),
                 _ if letter.media_type == "multipart/report" => letter.status.extend(mislabelled_status(&part)),
                 _ => {}
             }
         }
-        let said = if plain.trim().is_empty() { html } else { plain };
+        let said = if plain.trim().is_empty() { shown(&html) } else { plain };
         let (said, returned) = cut::at_original(&said);
         said.clone_into(&mut letter.text);
         letter.returned.extend(returned.map(str::to_owned));
@@ -126,9 +126,35 @@ fn mislabelled_status(part: &parts::Part<'_>) -> Option<String> {
     Some(part.text()).filter(|text| text.trim_start().starts_with("Reporting-MTA:"))
 }
 
+/// What HTML parts say.
+fn shown(html: &[parts::Part<'_>]) -> String {
+    let mut whole = String::new();
+    for part in html {
+        add(&mut whole, &markup::to_text(&part.text()));
+    }
+    whole
+}
+
 fn add(whole: &mut String, text: &str) {
     if !whole.is_empty() {
         whole.push('\n');
     }
     whole.push_str(cut_text(text, TEXT_BYTES_MAX.saturating_sub(whole.len())));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn html_speaks_where_nothing_else_does() {
+        let said = |plain: &str| {
+            let html = "--b\r\nContent-Type: text/html\r\n\r\n<p>one</p>\r\n--b\r\nContent-Type: text/html\r\n\r\ntwo";
+            let plain = format!("--b\r\nContent-Type: text/plain\r\n\r\n{plain}\r\n");
+            let raw = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{plain}{html}\r\n--b--\r\n");
+            Letter::open(raw.as_bytes()).text.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(said("plain"), "plain");
+        assert_eq!(said(" "), "one two");
+    }
 }
