@@ -33,12 +33,12 @@ pub(super) fn read(letter: &Letter) -> Option<Report> {
     let (_, sender) = letter.sender();
     let unasked = letter.field("X-Apple-Unsubscribe").is_some_and(|said| said.eq_ignore_ascii_case("true"));
     if unasked {
-        let recipients = vec![sender].into_iter().filter(|sender| sender.contains('@')).collect();
+        let recipients = Some(sender.to_owned()).filter(|sender| sender.contains('@')).into_iter().collect();
         return Some(report(letter, Original::default(), recipients, "opt-out"));
     }
     let called_report = letter.report_type == "feedback-report";
     let attached = !letter.returned.is_empty() && letter.media_type.starts_with("multipart/");
-    let looks_so = attached && SUBJECT.is_match(&letter.subject()) && SENDER.is_match(&sender);
+    let looks_so = attached && SUBJECT.is_match(&letter.subject()) && SENDER.is_match(sender);
     if !(called_report || looks_so) {
         return None;
     }

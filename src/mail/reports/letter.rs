@@ -17,6 +17,8 @@ pub(super) struct Letter {
     /// Its media type, and the `report-type` of a `multipart/report` (RFC 6522).
     pub(super) media_type: String,
     pub(super) report_type: String,
+    /// The sender's name and address, each in lower case.
+    sender: (String, String),
     /// What it says to people, without the message that it returns.
     pub(super) text: String,
     /// `message/delivery-status` parts.
@@ -34,6 +36,7 @@ impl Letter {
         let mut letter = Self {
             media_type: root.media_type(),
             report_type: root.parameter("report-type").unwrap_or("").to_ascii_lowercase(),
+            sender: root.headers.as_deref().map(sender_of).unwrap_or_default(),
             headers: root.headers.clone(),
             ..Self::default()
         };
@@ -78,18 +81,8 @@ impl Letter {
     }
 
     /// The sender's name and address, each in lower case.
-    pub(super) fn sender(&self) -> (String, String) {
-        let Some(headers) = &self.headers else { return Default::default() };
-        let Some(person) = headers.from().or_else(|| headers.sender()).and_then(Address::first) else {
-            return Default::default();
-        };
-        let name = person.name().unwrap_or("").to_lowercase();
-        let mut address = person.address().unwrap_or("").to_lowercase();
-        // `From: mailer-daemon` without a domain is read as a name or as an address, by the way it is written.
-        if address.is_empty() {
-            address.clone_from(&name);
-        }
-        (name, address)
+    pub(super) fn sender(&self) -> (&str, &str) {
+        (&self.sender.0, &self.sender.1)
     }
 
     /// Who the letter itself is for, in lower case.
@@ -119,6 +112,19 @@ impl Letter {
     pub(super) fn field_in_text(&self, name: &str) -> Option<String> {
         fields::read(&self.text).into_iter().flatten().find(|field| field.name == name).map(|field| field.value)
     }
+}
+
+fn sender_of(headers: &Message<'_>) -> (String, String) {
+    let Some(person) = headers.from().or_else(|| headers.sender()).and_then(Address::first) else {
+        return Default::default();
+    };
+    let name = person.name().unwrap_or("").to_lowercase();
+    let mut address = person.address().unwrap_or("").to_lowercase();
+    // `From: mailer-daemon` without a domain is read as a name or as an address, by the way it is written.
+    if address.is_empty() {
+        address.clone_from(&name);
+    }
+    (name, address)
 }
 
 /// The status part of a report whose mail system does not say that it is one.
@@ -156,5 +162,17 @@ mod tests {
         };
         assert_eq!(said("plain"), "plain");
         assert_eq!(said(" "), "one two");
+    }
+
+    #[test]
+    fn senders_are_read_in_lower_case() {
+        for (from, sender) in [
+            ("From: Ann Ash <Ann@There.test>", ("ann ash", "ann@there.test")),
+            ("Sender: Ann@There.test", ("", "ann@there.test")),
+            ("Subject: none", ("", "")),
+        ] {
+            assert_eq!(Letter::open(format!("{from}\r\n\r\n").as_bytes()).sender(), sender, "{from}");
+        }
+        assert_eq!(Letter::open(b"From: MAILER-DAEMON\r\n\r\n").sender().1, "mailer-daemon");
     }
 }

@@ -70,12 +70,12 @@ pub(super) fn is_passed_on(letter: &Letter) -> bool {
 
 fn is_from_machine(letter: &Letter) -> bool {
     // Some write the null path into From, too.
-    letter.field("From").is_some_and(|from| from.ends_with("<>")) || SIGNS.machine.is_match(&letter.sender().1)
+    letter.field("From").is_some_and(|from| from.ends_with("<>")) || SIGNS.machine.is_match(letter.sender().1)
 }
 
 fn is_from_daemon(letter: &Letter) -> bool {
     let (name, address) = letter.sender();
-    is_from_machine(letter) || SIGNS.daemon.is_match(&address) || SIGNS.name.is_match(&name)
+    is_from_machine(letter) || SIGNS.daemon.is_match(address) || SIGNS.name.is_match(name)
 }
 
 /// Whether the letter is mail returned by a mail system, as far as text can tell.

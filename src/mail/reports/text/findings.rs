@@ -43,7 +43,7 @@ pub(super) fn in_text(letter: &Letter) -> Vec<(String, String)> {
     let (_, daemon) = letter.sender();
     let own = letter.addressees();
     let is_own = |head: &Head| {
-        addresses::same(&head.address, &daemon) || own.iter().any(|own| addresses::same(own, &head.address))
+        addresses::same(&head.address, daemon) || own.iter().any(|own| addresses::same(own, &head.address))
     };
     // The report speaks to its addressee, who is named for that, unless nobody else is.
     let surest = |heads: &[(usize, Head)]| heads.iter().map(|(_, head)| head.rank).max();
