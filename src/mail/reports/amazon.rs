@@ -12,11 +12,10 @@ use super::{
 
 /// What a notice of SES says.
 pub(super) fn read(letter: &Letter) -> Option<Report> {
-    let text = letter.text.trim_start();
-    if !text.starts_with('{') {
+    if !may_be_notice(letter) {
         return None;
     }
-    let outer = first_value(text)?;
+    let outer = first_value(letter.text.trim_start())?;
     let inner = outer.get("Message").and_then(Value::as_str).and_then(first_value);
     let notice = inner.as_ref().unwrap_or(&outer);
     let kind = notice.get("notificationType").or_else(|| notice.get("eventType"))?.as_str()?;
@@ -30,6 +29,11 @@ pub(super) fn read(letter: &Letter) -> Option<Report> {
         Says::Status(statuses) if statuses.is_empty() => None,
         _ => Some(Report { about: about(notice), says }),
     }
+}
+
+/// Whether the text begins as JSON does.
+pub(super) fn may_be_notice(letter: &Letter) -> bool {
+    letter.text.trim_start().starts_with('{')
 }
 
 /// The first JSON value of a text. SNS signs its mails below it, and mail systems break its long lines.

@@ -30,21 +30,36 @@ pub(super) fn read(letter: &Letter) -> Option<Report> {
     if !letter.feedback.is_empty() {
         return Some(from_fields(letter));
     }
-    let (_, sender) = letter.sender();
-    let unasked = letter.field("X-Apple-Unsubscribe").is_some_and(|said| said.eq_ignore_ascii_case("true"));
-    if unasked {
+    if is_unasked(letter) {
+        let (_, sender) = letter.sender();
         let recipients = Some(sender.to_owned()).filter(|sender| sender.contains('@')).into_iter().collect();
         return Some(report(letter, Original::default(), recipients, "opt-out"));
     }
     let called_report = letter.report_type == "feedback-report";
-    let attached = !letter.returned.is_empty() && letter.media_type.starts_with("multipart/");
-    let looks_so = attached && SUBJECT.is_match(&letter.subject()) && SENDER.is_match(sender);
-    if !(called_report || looks_so) {
+    let attached = !letter.returned.is_empty();
+    if !(called_report || attached && looks_like_complaint(letter)) {
         return None;
     }
     let about = original::of(letter);
     let recipients = complainers(letter, &about);
     Some(report(letter, about, recipients, "abuse"))
+}
+
+/// Whether a letter that is not called a report and has no part of one may be a complaint by its header.
+pub(super) fn may_be_complaint(letter: &Letter) -> bool {
+    is_unasked(letter) || looks_like_complaint(letter)
+}
+
+/// Whether Apple says that somebody wishes to hear no more.
+fn is_unasked(letter: &Letter) -> bool {
+    letter.field("X-Apple-Unsubscribe").is_some_and(|said| said.eq_ignore_ascii_case("true"))
+}
+
+/// Whether a letter that returns a message complains of it.
+fn looks_like_complaint(letter: &Letter) -> bool {
+    letter.media_type.starts_with("multipart/")
+        && SUBJECT.is_match(&letter.subject())
+        && SENDER.is_match(letter.sender().1)
 }
 
 fn from_fields(letter: &Letter) -> Report {

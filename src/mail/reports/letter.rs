@@ -31,6 +31,11 @@ pub(super) struct Letter {
 
 impl Letter {
     pub(super) fn open(raw: &[u8]) -> Self {
+        Self::unparted(raw).parted()
+    }
+
+    /// The letter with a message that its text returns still in the text.
+    pub(super) fn unparted(raw: &[u8]) -> Self {
         let raw = &raw[..raw.len().min(REPORT_BYTES_MAX)];
         let root = parts::Part::of(raw);
         let mut letter = Self {
@@ -60,11 +65,17 @@ impl Letter {
                 _ => {}
             }
         }
-        let said = if plain.trim().is_empty() { shown(&html) } else { plain };
-        let (said, returned) = cut::at_original(&said);
-        said.clone_into(&mut letter.text);
-        letter.returned.extend(returned.map(str::to_owned));
+        letter.text = if plain.trim().is_empty() { shown(&html) } else { plain };
         letter
+    }
+
+    /// The letter with its text parted from the message that it returns.
+    pub(super) fn parted(mut self) -> Self {
+        let (said, returned) = cut::at_original(&self.text);
+        let (said_bytes, returned) = (said.len(), returned.map(str::to_owned));
+        self.text.truncate(said_bytes);
+        self.returned.extend(returned);
+        self
     }
 
     /// A header field as it stands, on one line; none if it is absent.

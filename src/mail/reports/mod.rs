@@ -120,11 +120,26 @@ pub struct Complaint {
 
 /// What a message says about another; none if it is no report but ordinary mail or an automatic reply.
 pub fn read(raw: &[u8]) -> Option<Report> {
-    let letter = letter::Letter::open(raw);
-    if signs::is_receipt(&letter) {
+    let letter = letter::Letter::unparted(raw);
+    if is_surely_none(&letter) { None } else { of(&letter.parted()) }
+}
+
+fn of(letter: &letter::Letter) -> Option<Report> {
+    if signs::is_receipt(letter) {
         return None;
     }
-    arf::read(&letter).or_else(|| amazon::read(&letter)).or_else(|| dsn::read(&letter)).or_else(|| text::read(&letter))
+    arf::read(letter).or_else(|| amazon::read(letter)).or_else(|| dsn::read(letter)).or_else(|| text::read(letter))
+}
+
+/// Whether no reader would take `letter` for a report, whatever is found in its text once that is parted from a message
+/// that it may return. Nearly all mail is known so by its header, before its lines are looked at.
+fn is_surely_none(letter: &letter::Letter) -> bool {
+    letter.report_type.is_empty()
+        && letter.feedback.is_empty()
+        && letter.status.is_empty()
+        && !arf::may_be_complaint(letter)
+        && !amazon::may_be_notice(letter)
+        && !signs::may_be_returned_mail(letter)
 }
 
 #[cfg(test)]

@@ -42,7 +42,9 @@ fn every_mail_system_is_understood() {
             let (wants, mail): (Vec<&str>, Vec<&str>) = sample.lines().partition(|line| line.starts_with("X-Want: "));
             let wants: Vec<&str> = wants.iter().map(|line| &line["X-Want: ".len()..]).collect();
             for above in ["", TRACE] {
-                let told = told(format!("{above}{}\r\n", mail.join("\r\n")).as_bytes());
+                let raw = format!("{above}{}\r\n", mail.join("\r\n"));
+                assert_eq!(read(raw.as_bytes()), of(&letter::Letter::open(raw.as_bytes())), "{file}, {}", mail[0]);
+                let told = told(raw.as_bytes());
                 if told != wants {
                     wrong.push(format!("{file}, {}: {wants:?} expected, {told:?} read", mail[0]));
                 }

@@ -51,6 +51,8 @@ static ANSWER: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Where a mail system is the likely sender: one sign that is sure, or two that are not.
 const ORIGIN_MIN: i32 = 3;
+/// What a returned message says of where a letter comes from.
+const RETURNED_WEIGHT: i32 = 1;
 /// Lines that are searched for words: what a report is about stands on its first pages.
 const LINES_MAX: usize = 200;
 /// Where failure is the likely subject: words for it, or codes.
@@ -74,8 +76,12 @@ fn is_from_machine(letter: &Letter) -> bool {
 }
 
 fn is_from_daemon(letter: &Letter) -> bool {
+    is_from_machine(letter) || is_named_as_daemon(letter)
+}
+
+fn is_named_as_daemon(letter: &Letter) -> bool {
     let (name, address) = letter.sender();
-    is_from_machine(letter) || SIGNS.daemon.is_match(address) || SIGNS.name.is_match(name)
+    SIGNS.daemon.is_match(address) || SIGNS.name.is_match(name)
 }
 
 /// Whether the letter is mail returned by a mail system, as far as text can tell.
@@ -84,6 +90,11 @@ pub(super) fn is_returned_mail(letter: &Letter) -> bool {
     // The surer the sender, the fewer words it takes.
     let evidence_min = if origin > ORIGIN_MIN { 1 } else { EVIDENCE_MIN };
     !is_passed_on(letter) && origin >= ORIGIN_MIN && evidence(letter) >= evidence_min && !is_success(letter)
+}
+
+/// Whether it may be mail returned by a mail system, whatever its text says: a message found in that is a sign, too.
+pub(super) fn may_be_returned_mail(letter: &Letter) -> bool {
+    origin(letter) + RETURNED_WEIGHT >= ORIGIN_MIN
 }
 
 /// Whether it needs no recipient in its text to be believed: no person sends mail that way.
@@ -103,21 +114,23 @@ fn has_null_path(letter: &Letter) -> bool {
 /// How much it comes from a mail system.
 fn origin(letter: &Letter) -> i32 {
     let subject = letter.subject();
-    let daemon = is_from_daemon(letter);
     let machine = is_from_machine(letter);
+    let daemon = machine || is_named_as_daemon(letter);
+    let null_path = has_null_path(letter);
     let said = |yes: bool, weight: i32| if yes { weight } else { 0 };
-    let answers = ANSWER.is_match(&subject) || !letter.answers().is_empty();
+    let called_answer = ANSWER.is_match(&subject);
+    let answers = called_answer || !letter.answers().is_empty();
     said(machine, 3)
         + said(daemon && !machine, 2)
         + said(letter.field("X-Failed-Recipients").is_some(), 3)
         + said(letter.report_type == "delivery-status", 3)
-        + said(has_null_path(letter), 2)
-        + said(SIGNS.subject.is_match(&subject) && !ANSWER.is_match(&subject), 2)
-        + said(!letter.returned.is_empty(), 1)
+        + said(null_path, 2)
+        + said(!called_answer && SIGNS.subject.is_match(&subject), 2)
+        + said(!letter.returned.is_empty(), RETURNED_WEIGHT)
         + said(is_list_refusal(letter), 3)
         - said(SIGNS.away.is_match(&subject), 3)
         - said(letter.field("List-Id").is_some() && !daemon, 2)
-        - said(answers && !daemon && !has_null_path(letter), 1)
+        - said(answers && !daemon && !null_path, 1)
 }
 
 /// Whether a mailing list refuses an article. What it sends to its members has the same field.

@@ -339,7 +339,89 @@ const PIECES: [&str; 24] = [
     "{\"notificationType\":\"Bounce\",\"bounce\":{}}",
 ];
 
+/// Fields that speak for a report and against one.
+const FIELDS: [&str; 24] = [
+    "From: Ann <ann@there.test>\r\n",
+    "From: postmaster@there.test\r\n",
+    "From: MAILER-DAEMON@there.test\r\n",
+    "From: staff@hotmail.com\r\n",
+    "Subject: Hello\r\n",
+    "Subject: Undeliverable\r\n",
+    "Subject: Re: Undeliverable\r\n",
+    "Subject: Out of office\r\n",
+    "Subject: complaint about message from 192.0.2.1\r\n",
+    "X-MLServer: fml\r\nSubject: Loop Alert\r\n",
+    "Return-Path: <>\r\n",
+    "Return-Path: <ann@there.test>\r\n",
+    "X-Failed-Recipients: a@b.test\r\n",
+    "X-Apple-Unsubscribe: true\r\n",
+    "List-Id: <list.there.test>\r\n",
+    "In-Reply-To: <1@ours.test>\r\n",
+    "Content-Type: text/html\r\n",
+    "Content-Type: message/rfc822\r\n",
+    "Content-Type: message/delivery-status\r\n",
+    "Content-Type: message/feedback-report\r\n",
+    "Content-Type: multipart/mixed; boundary=b\r\n",
+    "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n",
+    "Content-Type: multipart/report; report-type=feedback-report; boundary=b\r\n",
+    "Content-Type: multipart/report; report-type=disposition-notification; boundary=b\r\n",
+];
+
+/// What stands below them.
+const BODIES: [&str; 20] = [
+    "\r\n",
+    "Hello\r\n",
+    "--b\r\n\r\n",
+    "--b\r\nContent-Type: text/html\r\n\r\n<p>",
+    "--b\r\nContent-Type: message/rfc822\r\n\r\nTo: a@b.test\r\n",
+    "--b\r\nContent-Type: message/delivery-status\r\n\r\n",
+    "--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\n",
+    "Reporting-MTA: dns; there.test\r\n\r\n",
+    "Final-Recipient: rfc822; a@b.test\r\n",
+    "Action: failed\r\nStatus: 5.1.1\r\n",
+    "It could not be delivered to:\r\n",
+    "<a@b.test>: 550 5.1.1 User unknown\r\n",
+    "a@b.test was automatically rejected\r\n",
+    "It was delivered to a@b.test\r\n",
+    "--- Below this line is a copy of the message.\r\n",
+    "Original message follows.\r\n",
+    "Received: from a\r\nTo: a@b.test\r\nSubject: Hello\r\n",
+    "Message-ID: <1@ours.test>\r\n",
+    "{\"notificationType\":\"Bounce\",\"bounce\":{\"bouncedRecipients\":[{\"emailAddress\":\"a@b.test\"}]}}\r\n",
+    "{\"notificationType\":\"Complaint\",\"complaint\":{}}\r\n",
+];
+
+#[test]
+fn ordinary_mail_is_known_by_its_header() {
+    for (header, body, known) in [
+        ("From: Ann <ann@there.test>\nTo: agent@ours.test\nSubject: Hello", "Hi!\n", true),
+        (
+            "From: ann@there.test\nSubject: Re: Undeliverable\nIn-Reply-To: <1@ours.test>",
+            "> 550 5.1.1 <a@b.test>\n",
+            true,
+        ),
+        (
+            "From: ann@there.test\nSubject: Hello\nContent-Type: multipart/alternative; boundary=b",
+            "--b\n\nHi!\n--b\nContent-Type: text/html\n\n<p>Hi!\n--b--\n",
+            true,
+        ),
+        ("Return-Path: <>\nFrom: ann@there.test\nSubject: Hello", "Hi!\n", false),
+        ("From: ann@there.test\nSubject: Hello", "{}\n", false),
+    ] {
+        assert_eq!(is_surely_none(&letter::Letter::unparted(&mail(header, body))), known, "{header}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn mail_that_is_known_by_its_header_is_no_report(
+        fields in proptest::collection::vec(proptest::sample::select(&FIELDS[..]), 0..6),
+        bodies in proptest::collection::vec(proptest::sample::select(&BODIES[..]), 0..10),
+    ) {
+        let raw = format!("{}\r\n{}", fields.concat(), bodies.concat());
+        prop_assert_eq!(read(raw.as_bytes()), of(&letter::Letter::open(raw.as_bytes())));
+    }
+
     #[test]
     fn no_bytes_panic(raw in proptest::collection::vec(any::<u8>(), 0..2_000)) {
         let _ = read(&raw);
