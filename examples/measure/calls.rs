@@ -1,4 +1,5 @@
-//! Calls of tools by many agents at once over HTTP, beside plain axum that answers the same JSON.
+//! Calls of tools by many agents at once over HTTP, beside plain axum that answers the same JSON, and beside rmcp with a handler
+//! that does nothing else: what no server that is built on it can be faster than.
 
 use std::{
     fs,
@@ -14,8 +15,15 @@ use std::{
 
 use axum::{Json, Router, body::Bytes, http::header::CONTENT_TYPE, routing::post, serve::ListenerExt as _};
 use clap::Args;
+use mailbell::mcp::over_http::{self, Reach};
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ServerCapabilities, ServerConfig},
+    service::RequestContext,
+};
 use serde_json::{Value, json};
 use tokio::{process::Command, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Failure, How,
@@ -33,6 +41,8 @@ const EVENTS: u32 = 100;
 /// Calls are answered as fast as they come; a token's limit is not what is measured.
 const SETTINGS: &str = "[mcp]\ncalls_per_minute_max = 4000000000\n";
 const TOOLS: [(&str, &str); 2] = [("list_events", r#"{"limit":1}"#), ("list_mailboxes", "{}")];
+/// Servers that answer each of them.
+const RIVALS: usize = 3;
 const WARM: Duration = Duration::from_millis(500);
 
 /// Calls of tools a second.
@@ -80,18 +90,15 @@ impl Calls {
             let answer = caller.message(&request).await?;
             let file = how.dir.join(format!("answer-{tool}.json"));
             fs::write(&file, answer.to_string())?;
-            let mut command = Command::new(std::env::current_exe()?);
-            command.args(["plain", "--answer"]).arg(&file);
-            let (child, line) = house::until_it_speaks(&mut command).await?;
-            let (at, pid) = (line.trim().parse()?, child.id().unwrap_or_default());
-            plain.push(child);
-            rivals.push(Rival {
-                name: format!("plain axum, the JSON of {tool}"),
-                at,
-                pid,
-                tool,
-                arguments: arguments.clone(),
-            });
+            for (name, flags) in [("plain axum", &["plain"][..]), ("rmcp alone", &["plain", "--by-rmcp"])] {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(flags).arg("--answer").arg(&file);
+                let (child, line) = house::until_it_speaks(&mut command).await?;
+                let (at, pid) = (line.trim().parse()?, child.id().unwrap_or_default());
+                plain.push(child);
+                let name = format!("{name}, the JSON of {tool}");
+                rivals.push(Rival { name, at, pid, tool, arguments: arguments.clone() });
+            }
             rivals.push(Rival { name: format!("mailbell, {tool}"), at: mcp, pid: house.pid(), tool, arguments });
         }
 
@@ -101,12 +108,12 @@ impl Calls {
         let mut table = Table::new(&format!("Calls of tools by {} callers", self.callers), &columns);
         for (at, rival) in rivals.iter().enumerate() {
             let per_sec = of(at, |turn| turn.per_sec);
-            let ratio = per_sec.over(&of(at / 2 * 2, |turn| turn.per_sec));
+            let ratio = per_sec.over(&of(at / RIVALS * RIVALS, |turn| turn.per_sec));
             let p50 = of(at, |turn| turn.p50_ms);
             let (p99, micros) = (of(at, |turn| turn.p99_ms), of(at, |turn| turn.server_micros));
             let cells = [&per_sec, &p50, &p99, &micros, &ratio].map(|samples| samples.show(short));
             table.row([vec![rival.name.clone()], cells.to_vec()].concat());
-            if at % 2 == 1 {
+            if at % RIVALS == RIVALS - 1 {
                 table.aim(format!("{}: calls/s beside plain axum", rival.name), ratio.median(), Aim::Least(0.3));
                 table.aim(format!("{}: p50 in ms", rival.name), p50.median(), Aim::Most(10.0));
             }
@@ -176,19 +183,49 @@ pub(crate) struct Plain {
     /// The file of the answer
     #[arg(long)]
     answer: PathBuf,
+    /// Answer by rmcp, in the way that mailbell serves it, with a handler that does nothing else
+    #[arg(long)]
+    by_rmcp: bool,
+}
+
+/// Answers each call the same.
+#[derive(Clone)]
+struct Same(CallToolResult);
+
+impl ServerHandler for Same {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+    }
+
+    async fn call_tool(
+        &self,
+        _: CallToolRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        Ok(self.0.clone().into())
+    }
 }
 
 impl Plain {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let answer = Bytes::from(fs::read(self.answer)?);
+        if self.by_rmcp {
+            let message: Value = serde_json::from_slice(&answer)?;
+            let same = Same(serde_json::from_value(message["result"].clone())?);
+            let (service, _) = over_http::service(same, Reach::default(), CancellationToken::new());
+            return serve(Router::new().route_service("/mcp", service)).await;
+        }
         let handler = async move |Json(request): Json<Value>| {
             let known = request["method"] == json!("tools/call");
             ([(CONTENT_TYPE, "application/json")], if known { answer.clone() } else { Bytes::new() })
         };
-        let router = Router::new().route("/mcp", post(handler));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
-        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        Ok(axum::serve(listener, router).await?)
+        serve(Router::new().route("/mcp", post(handler))).await
     }
+}
+
+async fn serve(router: Router) -> Result<(), Failure> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    Ok(axum::serve(listener, router).await?)
 }
