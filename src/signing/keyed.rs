@@ -1,9 +1,10 @@
 //! HMAC by whichever digest a sender has chosen, for those whose scheme is a setting of ours.
 
-use ring::hmac::{Algorithm, Context, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, HMAC_SHA512, Key};
+use ring::hmac::{Algorithm, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, HMAC_SHA512};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
+use super::hmac;
 use crate::domain::secret::Secret;
 
 /// The digest.
@@ -31,11 +32,7 @@ impl Digest {
 
 /// The HMAC of `parts`, one after the other: 20, 32 or 64 bytes.
 pub fn sign(digest: Digest, secret: &Secret, parts: &[&[u8]]) -> Vec<u8> {
-    let mut context = Context::with_key(&Key::new(digest.algorithm(), secret.expose().as_bytes()));
-    for part in parts {
-        context.update(part);
-    }
-    context.sign().as_ref().to_vec()
+    hmac(digest.algorithm(), secret.expose().as_bytes(), parts).as_ref().to_vec()
 }
 
 /// Whether two HMACs are the same, in a time that does not tell where they differ; of different length they are not.

@@ -14,11 +14,16 @@ pub mod token;
 
 use ring::hmac;
 
-/// The HMAC-SHA256 of `parts`, one after the other, under `key`.
-fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
+/// The HMAC of `parts`, one after the other, under `key`.
+fn hmac(algorithm: hmac::Algorithm, key: &[u8], parts: &[&[u8]]) -> hmac::Tag {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(algorithm, key));
     for part in parts {
         context.update(part);
     }
-    context.sign().as_ref().try_into().expect("an HMAC-SHA256 has 32 bytes (RFC 4231)")
+    context.sign()
+}
+
+/// The same by SHA-256.
+fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    hmac(hmac::HMAC_SHA256, key, parts).as_ref().try_into().expect("an HMAC-SHA256 has 32 bytes (RFC 4231)")
 }

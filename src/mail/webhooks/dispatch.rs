@@ -103,7 +103,7 @@ impl Dispatch {
     /// One try, timed.
     pub(super) async fn attempt(&self, parcel: Parcel<'_>) -> (Attempt, Outcome) {
         let at = self.clock.now();
-        let began = self.clock.boot_time();
+        let began = self.clock.boot_millis();
         let posted = match self.target(parcel.endpoint) {
             Ok((url, reach)) => match headers(&parcel, at) {
                 Some(headers) => self.egress.post(&url, reach, headers, parcel.body.into_owned()).await,
@@ -118,7 +118,7 @@ impl Dispatch {
             }
             Posted::Failed(fault) => (Answer::Fault(fault.as_str().to_owned()), Outcome::Failed, 0),
         };
-        let duration_millis = self.clock.boot_millis().saturating_sub(began.millis);
+        let duration_millis = self.clock.boot_millis().saturating_sub(began);
         (Attempt { number: parcel.attempt, at, answer, duration_millis, response_bytes }, outcome)
     }
 

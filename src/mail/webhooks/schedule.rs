@@ -40,15 +40,12 @@ pub struct Standing {
 
 /// The verdict on a try that ended at `now`; `chance` spreads the waits of lines that failed together, and is asked for those alone.
 pub fn verdict(outcome: Outcome, standing: Standing, now: UnixMillis, chance: impl FnOnce() -> u16) -> Verdict {
-    match outcome {
+    let wait = || wait(standing.failures, chance());
+    let next_at = match outcome {
         Outcome::Responded { status: 200..=299, .. } => return Verdict::Delivered,
         Outcome::Responded { status: 410, .. } => return Verdict::Gone,
-        Outcome::Responded { .. } | Outcome::Failed => {}
-    }
-    let wait = wait(standing.failures, chance());
-    let next_at = match outcome {
-        Outcome::Responded { retry_after: Some(asked), .. } => now.plus(asked.min(RETRY_AFTER_MAX).max(wait)),
-        Outcome::Responded { retry_after: None, .. } | Outcome::Failed => now.plus(wait),
+        Outcome::Responded { retry_after: Some(asked), .. } => now.plus(asked.min(RETRY_AFTER_MAX).max(wait())),
+        Outcome::Responded { retry_after: None, .. } | Outcome::Failed => now.plus(wait()),
     };
     if standing.last { Verdict::Dead { next_at } } else { Verdict::RetryAt(next_at) }
 }
