@@ -185,7 +185,10 @@ pub enum Verdict {
 #[derive(Debug, Clone)]
 pub enum Stay {
     /// It has the next delivery already.
-    Following,
+    Following {
+        /// Where it is about to run out of what follows: the place of the last that it has. It asks for what comes after that.
+        last: Option<i64>,
+    },
     /// It asks for the next head.
     Asking {
         /// How the lease runs on, where it would end too soon.
@@ -209,6 +212,9 @@ pub enum Recorded {
     Kept,
     /// It is in the store, and the line's next head is leased under the same token.
     Next(Box<Owed>),
+    /// It is in the store, the line is its worker's as before, and this comes after what follows there already: nothing, where
+    /// that has to be asked for as the line's next head.
+    More(VecDeque<Follower>),
     /// Another worker has the line now; nothing was changed.
     Stale,
 }

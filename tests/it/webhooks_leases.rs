@@ -10,7 +10,8 @@ use mailbell::{
     },
     store::{
         deliveries::{
-            Answer, Attempt, ClaimLines, ClaimedLines, Deliveries as _, Owed, Recorded, Since, State, Verdict,
+            Answer, Attempt, ClaimLines, ClaimedLines, Deliveries as _, FOLLOWERS_MAX, Owed, Recorded, Since, State,
+            Stay, Verdict,
         },
         upkeep::{GivenUp, Replayed, Upkeep as _},
     },
@@ -87,6 +88,34 @@ async fn a_head_that_is_given_up_while_it_is_under_way_holds_nobody_up() {
     assert!(matches!(record(&hooks, &owed, Verdict::RetryAt(later)).await, Recorded::Kept));
     assert_eq!(claim(&hooks, "three").await.owed[0].event_id.as_str(), "evt_2");
     assert_eq!(hooks.deliveries().await[0].state, State::Dead);
+}
+
+#[tokio::test]
+async fn a_worker_that_asks_gets_what_comes_after_all_that_it_has() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    hooks.register("http://127.0.0.1:9/").await;
+    let ann = mailbox("ann@mailbell.test");
+    for number in 1..=40 {
+        hooks.happen(&ann, &format!("evt_{number}")).await;
+    }
+    hooks.happen(&mailbox("ben@mailbell.test"), "evt_ben").await;
+    let owed = claim(&hooks, "one").await.owed.remove(0);
+    assert_eq!((owed.event_id.as_str(), owed.followers.len()), ("evt_1", FOLLOWERS_MAX as usize));
+
+    let asks = async |last: i64| {
+        let attempt = attempt(&owed, hooks.clock.now());
+        let recorded =
+            hooks.store.record(&owed, &attempt, &Verdict::Delivered, Some(&Stay::Following { last: Some(last) })).await;
+        match recorded.expect("recorded") {
+            Recorded::More(more) => more.iter().map(|follower| follower.event_id.to_string()).collect(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let last = owed.followers.back().unwrap().seq;
+    let more: Vec<String> = asks(last).await;
+    assert_eq!(more, (33..=40).map(|number| format!("evt_{number}")).collect::<Vec<_>>());
+    assert_eq!(asks(last + 8).await, Vec::<String>::new(), "there is no more");
+    assert!(claim(&hooks, "two").await.owed.is_empty(), "the line is held all the while");
 }
 
 #[tokio::test]

@@ -41,6 +41,31 @@ async fn a_failing_head_holds_its_own_line_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_long_line_goes_in_order_and_waits_for_what_fails_in_its_middle() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    let refused = std::sync::Mutex::new(HashSet::from(["evt_70".to_owned()]));
+    let once = move |hit: &Hit| {
+        if refused.lock().unwrap().remove(&hit.event_id()) { Reply::Status(503) } else { Reply::Status(200) }
+    };
+    let receiver = Receiver::start(hooks.clock.clone(), once).await;
+    hooks.register(&receiver.url()).await;
+    let ann = mailbox("ann@mailbell.test");
+    let all: Vec<_> = (1..=100).map(|number| format!("evt_{number}")).collect();
+    for id in &all {
+        hooks.happen(&ann, id).await;
+    }
+
+    assert!(hooks.go_on().await);
+    assert_eq!(receiver.event_ids(), all[..70], "nothing overtakes what fails");
+    assert!(!hooks.go_on().await);
+    assert_eq!(receiver.event_ids()[70..], all[69..]);
+    for delivery in hooks.deliveries().await {
+        let tries = if delivery.event_id.as_str() == "evt_70" { 2 } else { 1 };
+        assert_eq!((delivery.state, delivery.attempts), (State::Delivered, tries), "{delivery:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_request_carries_the_same_bytes_at_every_try_and_says_which_try_it_is() {
     let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
     let receiver = Receiver::answering(hooks.clock.clone(), [Reply::Status(500), Reply::Status(204)]).await;

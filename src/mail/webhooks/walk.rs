@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{
@@ -27,7 +28,10 @@ use crate::{
     measures,
     store::{
         StoreError,
-        deliveries::{Attempt, Deliveries, FOLLOWERS_MAX_OWN, Owed, Recorded, Renewal, Stay, UNRECORDED_MAX, Verdict},
+        deliveries::{
+            Attempt, Deliveries, FOLLOWERS_MAX, FOLLOWERS_MAX_OWN, Follower, Owed, Recorded, Renewal, Stay,
+            UNRECORDED_MAX, Verdict,
+        },
     },
 };
 
@@ -58,17 +62,16 @@ impl Walker {
     ///
     /// What follows the head is posted while what was posted before is still being written down, unless something has changed
     /// meanwhile; before the next head is taken, all is on the disk.
+    ///
+    /// Where much follows it asks for more before it runs out, so that it seldom waits for the store.
     pub(super) async fn walk(&self, mut owed: Owed, mut leased_at: BootTime, mut changes: u64) {
-        // Whatever the store commits, it commits in its keeper's term.
-        let mut committed_at = leased_at.clone();
-        // What is being written down: it is answered for before what is asked for later.
-        let mut following = VecDeque::new();
+        let mut trail = Trail::new(leased_at.clone(), &owed.followers);
         for made in 1_u64.. {
             if self.is_held_back(&owed) {
                 tracing::info!(delivery.id = %owed.id, "paused before a delivery; it is made when the pause and its lease are over");
                 return;
             }
-            if self.since(&committed_at) > TERM_TRUSTED
+            if self.since(&trail.committed_at) > TERM_TRUSTED
                 && let Err(error) = self.deliveries.check_term().await
             {
                 tracing::warn!(delivery.id = %owed.id, %error, "did not post a delivery; it is made again when its lease is over");
@@ -78,20 +81,26 @@ impl Walker {
             let standing = Standing { failures: owed.failures, last: owed.last };
             let verdict = schedule::verdict(outcome, standing, self.clock.now(), || self.chance());
             tell(&owed, &attempt, &verdict);
-            let goes_on = made < RUN_MAX || !self.others_wait.load(Ordering::Relaxed);
-            let follows = verdict == Verdict::Delivered
-                && goes_on
-                && owed.endpoint != Endpoint::Own
+            let goes_on = self.goes_on(made);
+            let may_follow = verdict == Verdict::Delivered && goes_on && owed.endpoint != Endpoint::Own;
+            while may_follow && owed.followers.is_empty() && trail.asked == Asked::Now {
+                if !trail.oldest_is_recorded(&mut owed).await {
+                    // What was just posted is written down all the same, as far as that can be.
+                    is_recorded(&owed, &self.deliveries.record(&owed, &attempt, &verdict, None).await);
+                    return;
+                }
+            }
+            let follows = may_follow
                 && !owed.followers.is_empty()
                 && !self.is_held_back(&owed)
                 && !self.ends_soon(&leased_at)
                 && self.deliveries.changes() == changes;
             if follows {
-                following.push_back(self.deliveries.record(&owed, &attempt, &verdict, Some(&Stay::Following)));
-                if following.len() > UNRECORDED_MAX
-                    && let Some(oldest) = following.pop_front()
-                    && !is_recorded(&owed, oldest.await)
-                {
+                // Not where its run ends with what it has.
+                let last = self.goes_on(made + owed.followers.len() as u64).then(|| trail.asks_after(&owed)).flatten();
+                let stay = Stay::Following { last };
+                trail.push(self.clock.boot_time(), self.deliveries.record(&owed, &attempt, &verdict, Some(&stay)));
+                if trail.unrecorded.len() > UNRECORDED_MAX && !trail.oldest_is_recorded(&mut owed).await {
                     return;
                 }
                 owed.follow();
@@ -100,23 +109,27 @@ impl Walker {
             if goes_on && verdict == Verdict::Delivered && is_of_a_stream(&owed) {
                 self.clock.sleep(GATHERED_FOR).await;
             }
-            committed_at = self.clock.boot_time();
+            let asked_at = self.clock.boot_time();
             let stay = goes_on.then(|| self.stay(&mut leased_at));
             changes = self.deliveries.changes();
             let recorded = self.deliveries.record(&owed, &attempt, &verdict, stay.as_ref()).await;
-            for before in following.drain(..) {
-                if let Err(error) = before.await {
-                    not_recorded(&owed, &error);
-                }
-            }
+            trail.ends(&owed).await;
             match recorded {
-                Ok(Recorded::Next(next)) => owed = *next,
+                Ok(Recorded::Next(next)) => {
+                    owed = *next;
+                    trail = Trail::new(asked_at, &owed.followers);
+                }
                 other => {
-                    is_recorded(&owed, other);
+                    is_recorded(&owed, &other);
                     return;
                 }
             }
         }
+    }
+
+    /// Whether a line goes on after so many were made in a row.
+    fn goes_on(&self, made: u64) -> bool {
+        made < RUN_MAX || !self.others_wait.load(Ordering::Relaxed)
     }
 
     /// Whether a pause holds it back.
@@ -149,21 +162,89 @@ impl Walker {
     }
 }
 
+/// What a worker posted of a line and is being written down.
+struct Trail {
+    /// The oldest first, each with when that was asked for.
+    unrecorded: VecDeque<(BootTime, BoxFuture<'static, Result<Recorded, StoreError>>)>,
+    asked: Asked,
+    /// When the store last committed, or later: whatever it commits, it commits in its keeper's term.
+    committed_at: BootTime,
+}
+
+/// Whether what follows further on was asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    NotYet,
+    Now,
+    /// What came last was not as many as may come: what else there is has to be asked for as the line's next head.
+    Done,
+}
+
+impl Asked {
+    fn after(came: &VecDeque<Follower>) -> Self {
+        if came.len() < FOLLOWERS_MAX as usize { Self::Done } else { Self::NotYet }
+    }
+}
+
+impl Trail {
+    fn new(committed_at: BootTime, followers: &VecDeque<Follower>) -> Self {
+        Self { unrecorded: VecDeque::new(), asked: Asked::after(followers), committed_at }
+    }
+
+    fn push(&mut self, asked_at: BootTime, recorded: BoxFuture<'static, Result<Recorded, StoreError>>) {
+        self.unrecorded.push_back((asked_at, recorded));
+    }
+
+    /// The place after which more is asked for along with a record of the head: as soon as what follows would be posted before
+    /// that record had to be waited for.
+    fn asks_after(&mut self, owed: &Owed) -> Option<i64> {
+        if self.asked != Asked::NotYet || owed.followers.len() > UNRECORDED_MAX {
+            return None;
+        }
+        self.asked = Asked::Now;
+        owed.followers.back().map(|last| last.seq)
+    }
+
+    /// Waits until the oldest is written down, and takes what more it brings; false where the line is not this worker's any more.
+    async fn oldest_is_recorded(&mut self, owed: &mut Owed) -> bool {
+        let Some((asked_at, recorded)) = self.unrecorded.pop_front() else { return true };
+        let recorded = recorded.await;
+        if !is_recorded(owed, &recorded) {
+            return false;
+        }
+        self.committed_at = asked_at;
+        if let Ok(Recorded::More(more)) = recorded {
+            self.asked = Asked::after(&more);
+            owed.followers.extend(more);
+        }
+        true
+    }
+
+    /// Waits until all is written down, after what was asked for later is.
+    async fn ends(self, owed: &Owed) {
+        for (_, before) in self.unrecorded {
+            if let Err(error) = before.await {
+                not_recorded(owed, &error);
+            }
+        }
+    }
+}
+
 /// Whether what was posted was one of many that come to our own receiver.
 fn is_of_a_stream(owed: &Owed) -> bool {
     owed.endpoint == Endpoint::Own && STREAM.contains(&owed.followers.len())
 }
 
 /// Whether it was, and the line is still this worker's; says so where it is not.
-fn is_recorded(owed: &Owed, recorded: Result<Recorded, StoreError>) -> bool {
+fn is_recorded(owed: &Owed, recorded: &Result<Recorded, StoreError>) -> bool {
     match recorded {
-        Ok(Recorded::Next(_) | Recorded::Kept) => true,
+        Ok(Recorded::Next(_) | Recorded::Kept | Recorded::More(_)) => true,
         Ok(Recorded::Stale) => {
             tracing::info!(delivery.id = %owed.id, "another worker has this line now; it posts again");
             false
         }
         Err(error) => {
-            not_recorded(owed, &error);
+            not_recorded(owed, error);
             false
         }
     }

@@ -94,48 +94,68 @@ pub(super) async fn heads(conn: &mut SqliteConnection, lines: &[Held<'_>]) -> Re
         }
         heads.push(head);
     }
-    follow(conn, &FOLLOWERS_OWN, &mut heads, &own).await?;
-    follow(conn, &FOLLOWERS, &mut heads, &others).await?;
+    for (texts, places) in [(&FOLLOWERS_OWN, own), (&FOLLOWERS, others)] {
+        let standing = places.iter().map(|place| &heads[*place]);
+        let standing = standing.map(|head| Standing { line: head.line, last: head.seq, webhook: &head.webhook });
+        let followers = follow(conn, texts, &standing.collect::<Vec<_>>()).await?;
+        for (place, followers) in places.into_iter().zip(followers) {
+            heads[place].followers = followers;
+        }
+    }
     Ok(heads)
 }
 
-/// Gives those of `heads` that stand at `places` what follows them, as far as it is for the same webhook and was never tried.
+/// Where a line stands, for what follows there.
+#[derive(Clone, Copy)]
+pub(super) struct Standing<'a> {
+    pub(super) line: i64,
+    /// The place of the last delivery that its worker has.
+    pub(super) last: i64,
+    /// The webhook which that is for.
+    pub(super) webhook: &'a WebhookId,
+}
+
+/// What comes after each of `standing`, to others than our own receiver.
+pub(super) async fn more(
+    conn: &mut SqliteConnection,
+    standing: &[Standing<'_>],
+) -> Result<Vec<VecDeque<Follower>>, StoreError> {
+    follow(conn, &FOLLOWERS, standing).await
+}
+
+/// What follows each of `standing`, as far as it is for the same webhook and was never tried.
 async fn follow(
     conn: &mut SqliteConnection,
     followers: &'static Many,
-    heads: &mut [Owed],
-    places: &[usize],
-) -> Result<(), StoreError> {
+    standing: &[Standing<'_>],
+) -> Result<Vec<VecDeque<Follower>>, StoreError> {
     let mut behind: HashMap<i64, Vec<SqliteRow>> = HashMap::new();
-    let mut rest = places;
+    let mut rest = standing;
     while let Some((text, now, later)) = followers.next(rest) {
         rest = later;
-        let query = now
-            .iter()
-            .map(|place| &heads[*place])
-            .fold(sqlx::query(text), |query, head| query.bind(head.line).bind(head.seq));
+        let query = now.iter().fold(sqlx::query(text), |query, standing| query.bind(standing.line).bind(standing.last));
         for row in query.fetch_all(&mut *conn).await.map_err(failed("take what follows the heads of lines"))? {
             behind.entry(row.get("line_id")).or_default().push(row);
         }
     }
-    for place in places {
-        let head = &mut heads[*place];
-        let mut weight = 0;
-        let mut rows = behind.remove(&head.line).unwrap_or_default();
+    let followers = |standing: &Standing<'_>| {
+        let mut rows = behind.remove(&standing.line).unwrap_or_default();
         rows.sort_by_key(|row| row.get::<i64, _>("seq"));
-        for row in rows {
+        let mut weight = 0;
+        let alike = rows.iter().map_while(|row| {
             let body: Vec<u8> = row.get("body");
             weight += body.len();
-            let alike = row.get::<bool, _>("untried") && row.get::<&str, _>("webhook_id") == head.webhook.as_str();
-            if !alike || weight > FOLLOWERS_BYTES_MAX {
-                break;
-            }
-            let (seq, created_at) = (row.get("seq"), row.get("created_at"));
-            let event_id = EventId::new(row.get::<String, _>("event_id"));
-            head.followers.push_back(Follower { id: delivery_id(created_at, seq), seq, event_id, body });
-        }
-    }
-    Ok(())
+            let alike = row.get::<bool, _>("untried") && row.get::<&str, _>("webhook_id") == standing.webhook.as_str();
+            (alike && weight <= FOLLOWERS_BYTES_MAX).then(|| follower(row, body))
+        });
+        alike.collect()
+    };
+    Ok(standing.iter().map(followers).collect())
+}
+
+fn follower(row: &SqliteRow, body: Vec<u8>) -> Follower {
+    let (seq, created_at) = (row.get("seq"), row.get("created_at"));
+    Follower { id: delivery_id(created_at, seq), seq, event_id: EventId::new(row.get::<String, _>("event_id")), body }
 }
 
 fn owed(row: &SqliteRow, token: &str) -> Result<Owed, StoreError> {

@@ -11,11 +11,11 @@ use std::{
 use sqlx::{Row as _, SqliteConnection, query::Query};
 
 use super::{
-    heads::{Held, heads},
+    heads::{Held, Standing, heads, more},
     pauses,
 };
 use crate::{
-    domain::{clock::UnixMillis, webhook::Endpoint},
+    domain::{clock::UnixMillis, id::WebhookId, webhook::Endpoint},
     store::{
         StoreError,
         deliveries::{ATTEMPTS_KEPT_MAX, Answer, Attempt, Owed, Recorded, Renewal, Stay, Verdict},
@@ -78,6 +78,7 @@ pub(super) struct Record {
     line: i64,
     token: String,
     endpoint: Endpoint,
+    webhook: WebhookId,
     /// Whether the line has a failure on record.
     failed: bool,
     /// The deliveries that were tried, each with the number of its try: the head of the line, and what went along.
@@ -94,6 +95,7 @@ impl Record {
             line: owed.line,
             token: owed.token.clone(),
             endpoint: owed.endpoint.clone(),
+            webhook: owed.webhook.clone(),
             failed: owed.failed,
             tried: std::iter::once((owed.seq, attempt.number)).chain(along).collect(),
             attempt: attempt.clone(),
@@ -108,6 +110,12 @@ impl Record {
 
     fn held(&self) -> Held<'_> {
         Held { line: self.line, token: &self.token }
+    }
+
+    /// Where its worker asks for what follows.
+    fn standing(&self) -> Option<Standing<'_>> {
+        let Some(Stay::Following { last: Some(last) }) = self.stay else { return None };
+        Some(Standing { line: self.line, last, webhook: &self.webhook })
     }
 }
 
@@ -230,11 +238,14 @@ async fn delivered(conn: &mut SqliteConnection, records: &[&Record], noted: bool
     for record in records.iter().filter(|record| record.stay.is_none()) {
         let_go(conn, record.line, record.attempt.at).await?;
     }
+    let standing: Vec<_> = records.iter().filter_map(|record| record.standing()).collect();
+    let mut followers = more(conn, &standing).await?.into_iter();
     let ending = |record: &&Record| match record.stay {
         Some(Stay::Asking { .. }) => {
             next.remove(&record.line).map_or(Recorded::Kept, |owed| Recorded::Next(Box::new(owed)))
         }
-        Some(Stay::Following) | None => Recorded::Kept,
+        Some(Stay::Following { last: Some(_) }) => Recorded::More(followers.next().unwrap_or_default()),
+        Some(Stay::Following { last: None }) | None => Recorded::Kept,
     };
     Ok(records.iter().map(ending).collect())
 }
