@@ -13,6 +13,7 @@ mod house;
 mod letters;
 mod load;
 mod logs;
+mod recorded;
 mod rounds;
 mod table;
 mod usage;
@@ -92,7 +93,7 @@ enum What {
     Parsing(parsing::Parsing),
     /// Calls of tools beside plain axum
     Calls(calls::Calls),
-    /// Webhooks in order to many endpoints beside a bare client
+    /// Webhooks in order to many endpoints beside bare clients
     Webhooks(webhooks::Webhooks),
     /// Mail out through a relay on this machine
     Sending(sending::Sending),

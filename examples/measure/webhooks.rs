@@ -1,16 +1,18 @@
-//! Webhooks out, in order, with durable state: the real engine beside a bare client that posts the same bytes.
+//! Webhooks out, in order, with durable state: the real engine beside a bare client that posts as much, and beside the same
+//! client where it also signs and records each delivery: what our promises cost a plain sender that has no queue to read.
 //!
 //! The receivers are a process of their own, a port each, and look whether each sees its events in order. For the engine
 //! they hold their first answers back until everything is owed, so that what is measured is delivery and not arrival.
 
 use std::{
     net::SocketAddr,
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use clap::Args;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -24,6 +26,7 @@ use crate::{
     house::{self, House},
     letters::{Letters, MAILBOX},
     load::count,
+    recorded::{Recorder, Unrecorded},
     rounds::{Samples, in_turn},
     table::{Aim, Table, short},
     usage,
@@ -49,6 +52,8 @@ pub(crate) struct Webhooks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rival {
     Bare,
+    /// The same, signed and recorded.
+    Recorded,
     Ours,
 }
 
@@ -61,36 +66,45 @@ struct Turn {
 
 impl Webhooks {
     pub(crate) async fn run(self, how: &How) -> Result<(), Failure> {
-        let columns =
-            ["client", "endpoints", "deliveries/s", "client CPU µs each", "out of order", "beside the bare client"];
+        let columns = [
+            "client",
+            "endpoints",
+            "deliveries/s",
+            "client CPU µs each",
+            "out of order",
+            "beside the bare client",
+            "beside signed and recorded",
+        ];
         let mut table = Table::new("Webhooks in order to many endpoints", &columns);
         for endpoints in self.endpoints {
             let each = (if endpoints == 1 { DELIVERIES / 20 } else { DELIVERIES } / endpoints).max(1);
-            let mut rivals = [Rival::Bare, Rival::Ours];
+            let mut rivals = [Rival::Bare, Rival::Recorded, Rival::Ours];
             let found = in_turn(how.rounds, &mut rivals, async |rival, _| match rival {
-                Rival::Bare => bare(endpoints, each).await,
+                Rival::Bare => bare(endpoints, each, None).await,
+                Rival::Recorded => recorded(how, endpoints, each).await,
                 Rival::Ours => ours(how, endpoints, each).await,
             })
             .await?;
             let of = |rival: usize, what: fn(&Turn) -> f64| found[rival].iter().map(what).collect::<Samples>();
-            for (at, name) in ["bare reqwest", "mailbell"].into_iter().enumerate() {
+            for (at, name) in ["bare reqwest", "signed and recorded", "mailbell"].into_iter().enumerate() {
                 let (per_sec, micros) = (of(at, |turn| turn.per_sec), of(at, |turn| turn.micros));
                 let disorder: u64 = found[at].iter().map(|turn| turn.disorder).sum();
-                let ratio = per_sec.over(&of(0, |turn| turn.per_sec));
+                let [beside_bare, beside_recorded] = [0, 1].map(|other| per_sec.over(&of(other, |turn| turn.per_sec)));
                 let cells = [
                     endpoints.to_string(),
                     per_sec.show(short),
                     micros.show(short),
                     disorder.to_string(),
-                    ratio.show(short),
+                    beside_bare.show(short),
+                    beside_recorded.show(short),
                 ];
                 table.row([vec![name.to_owned()], cells.to_vec()].concat());
-                if at == 1 {
+                if at == 2 {
                     table.aim(format!("{endpoints} endpoints: out of order"), count(disorder), Aim::Most(0.0));
                     if endpoints >= 100 {
                         table.aim(
                             format!("{endpoints} endpoints: beside the bare client"),
-                            ratio.median(),
+                            beside_bare.median(),
                             Aim::Least(0.7),
                         );
                     }
@@ -154,7 +168,9 @@ impl Receivers {
     }
 }
 
-async fn bare(endpoints: u64, each: u64) -> Result<Turn, Failure> {
+/// Posts, by the `recorder` where there is one. The turn is over when all is answered: as with ours, the last records may come
+/// later.
+async fn bare(endpoints: u64, each: u64, recorder: Option<&Arc<Recorder>>) -> Result<Turn, Failure> {
     let receivers = Receivers::start(endpoints, false).await?;
     let client = reqwest::Client::builder().no_proxy().build()?;
     let body = json!({ "event_type": "inbound", "snippet": "A line of a letter. ".repeat(30) }).to_string();
@@ -162,11 +178,17 @@ async fn bare(endpoints: u64, each: u64) -> Result<Turn, Failure> {
     let (cpu, began) = (usage::of(own).cpu, Instant::now());
     let mut posting = JoinSet::new();
     for at in receivers.at.clone() {
-        let (client, body) = (client.clone(), body.clone());
+        let (client, body, recorder) = (client.clone(), body.clone(), recorder.cloned());
         posting.spawn(async move {
+            let mut unrecorded = Unrecorded::new();
             for n in 0..each {
+                let (id, body) = (format!("evt_{n:026}"), body.clone());
                 let post = client.post(format!("http://{at}/hook")).header("content-type", "application/json");
-                post.header(EVENT_ID, format!("evt_{n:026}")).body(body.clone()).send().await?.error_for_status()?;
+                let post = post.header(EVENT_ID, &id);
+                match &recorder {
+                    Some(recorder) => recorder.deliver(post, at.port(), &mut unrecorded, id, body).await?,
+                    None => drop(post.body(body).send().await?.error_for_status()?),
+                }
             }
             Ok::<_, Failure>(())
         });
@@ -178,6 +200,20 @@ async fn bare(endpoints: u64, each: u64) -> Result<Turn, Failure> {
     let disorder = receivers.until(endpoints * each).await?;
     house::end(receivers.child).await?;
     Ok(turn(endpoints * each, took, cpu, disorder))
+}
+
+async fn recorded(how: &How, endpoints: u64, each: u64) -> Result<Turn, Failure> {
+    let dir = TempDir::with_prefix_in("recorded-", &how.dir)?;
+    let (recorder, writing) = Recorder::start(&dir.path().join("recorded.db")).await?;
+    let turn = bare(endpoints, each, Some(&recorder)).await;
+    drop(recorder);
+    // Where the writer has failed, the posts did because of it.
+    let written = writing.await??;
+    let turn = turn?;
+    if written != endpoints * each {
+        return Err(format!("{written} of {} deliveries were recorded", endpoints * each).into());
+    }
+    Ok(turn)
 }
 
 async fn ours(how: &How, endpoints: u64, each: u64) -> Result<Turn, Failure> {
@@ -241,7 +277,7 @@ pub(crate) struct Endpoints {
 
 impl Endpoints {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let seen = std::sync::Arc::new(Seen::held(self.held));
+        let seen = Arc::new(Seen::held(self.held));
         let at = endpoints::listen(self.count, &seen).await?;
         let control = TcpListener::bind("127.0.0.1:0").await?;
         let ready = json!({ "at": at, "control": control.local_addr()? });
