@@ -2,7 +2,8 @@
 //!
 //! Small ones are stored in the transaction of their message, whose commit many share, and go with the last message that has
 //! them. Their names begin with the time, so that those which come together lie together in each index over names: a digest
-//! alone, which they had before, costs each mail two pages of its own.
+//! alone, which they had before, costs each mail two pages of its own. What follows is random: nobody finds small ones by what
+//! is in them, and a digest costs more.
 //!
 //! A file appears under its name whole and on disk, or not at all: it is written under `blobs/tmp`, synced, renamed, and its
 //! directory synced, before any row names it. Two messages with the same bytes share a file. It is removed a day after the last
@@ -20,6 +21,7 @@ use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 
 use crate::{
     domain::clock::UnixMillis,
+    ids::Ids,
     signing::digest::sha256,
     store::mailroom::{Raw, RawMail},
 };
@@ -54,25 +56,14 @@ impl Blobs {
         Ok(Self { root: root.into(), database, in_use: Arc::default() })
     }
 
-    /// Makes `bytes` ready to be stored with their message. Where they are large, they are in a file on disk when this answers;
-    /// a file that is there already is left alone.
-    pub async fn put(&self, bytes: Arc<Vec<u8>>, now: UnixMillis) -> io::Result<Raw> {
-        if bytes.len() <= IN_DATABASE_BYTES_MAX {
-            return Ok(Raw { name: name_at(now, &bytes), size_bytes: bytes.len() as u64, bytes: Some(bytes) });
-        }
-        self.put_file(bytes).await
-    }
-
-    /// The same for bytes that some message has under `name`, so that all of them share it.
-    pub async fn put_again(&self, bytes: Arc<Vec<u8>>, name: &str) -> io::Result<Raw> {
-        if bytes.len() <= IN_DATABASE_BYTES_MAX {
-            return Ok(Raw { name: name.to_owned(), size_bytes: bytes.len() as u64, bytes: Some(bytes) });
-        }
-        self.put_file(bytes).await
-    }
-
-    async fn put_file(&self, bytes: Arc<Vec<u8>>) -> io::Result<Raw> {
+    /// Makes `bytes` ready to be stored with their message. Small ones are called `name`: a new one, or that of a message which
+    /// has the same bytes, so that both share them. Large ones are in a file on disk when this answers, named by their digest; a
+    /// file that is there already is left alone.
+    pub async fn put(&self, bytes: Arc<Vec<u8>>, name: String) -> io::Result<Raw> {
         let size_bytes = bytes.len() as u64;
+        if bytes.len() <= IN_DATABASE_BYTES_MAX {
+            return Ok(Raw { name, size_bytes, bytes: Some(bytes) });
+        }
         let Self { root, in_use, .. } = self.clone();
         let name = run_blocking(move || {
             let _in_use = in_use.read().unwrap_or_else(PoisonError::into_inner);
@@ -128,10 +119,9 @@ impl Blobs {
     }
 }
 
-/// The name of bytes that lie in the database: the time, and three quarters of their digest, as many digits as a digest has.
-fn name_at(now: UnixMillis, bytes: &[u8]) -> String {
-    let digest = sha256(bytes);
-    format!("{:016x}{}", now.0.max(0), hex::encode(&digest[..24]))
+/// A new name for small bytes: the time and chance, as many digits as a digest has.
+pub fn new_name(ids: &Ids, now: UnixMillis) -> String {
+    ids.random::<24>(&format!("{:016x}", now.0.max(0)))
 }
 
 /// A message is stored within seconds of its bytes; only what is far older than that is looked at for removal.
@@ -181,8 +171,39 @@ fn put(root: &Path, bytes: &[u8]) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU8, Ordering};
+
     use super::*;
-    use crate::store::StoreError;
+    use crate::{
+        domain::clock::{BootTime, Clock},
+        ids::Entropy,
+        store::StoreError,
+    };
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> UnixMillis {
+            UnixMillis(0)
+        }
+
+        fn boot_time(&self) -> BootTime {
+            BootTime { boot_id: "boot".into(), millis: 0 }
+        }
+
+        fn sleep(&self, _: std::time::Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[derive(Default)]
+    struct Counting(AtomicU8);
+
+    impl Entropy for Counting {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(self.0.fetch_add(1, Ordering::Relaxed));
+        }
+    }
 
     struct Nothing;
 
@@ -206,10 +227,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let blobs = open(dir.path());
         let bytes = large(b'x');
-        let raw = blobs.put(bytes.clone(), UnixMillis(1)).await.expect("written");
+        let raw = blobs.put(bytes.clone(), "one".into()).await.expect("written");
         assert_eq!(raw.name, hex::encode(sha256(&bytes)));
         assert!(raw.bytes.is_none(), "they are in a file");
-        assert_eq!(blobs.put(bytes.clone(), UnixMillis(2)).await.expect("written again").name, raw.name);
+        assert_eq!(blobs.put(bytes.clone(), "other".into()).await.expect("written again").name, raw.name);
         assert_eq!(blobs.get(&raw.name).await.expect("read"), *bytes);
         assert_eq!(fs::read_dir(dir.path().join(&raw.name[..2])).expect("a shelf").count(), 1);
         assert_eq!(fs::read_dir(dir.path().join("tmp")).expect("listed").count(), 0);
@@ -218,21 +239,28 @@ mod tests {
     #[tokio::test]
     async fn small_messages_touch_no_file() {
         let dir = tempfile::tempdir().expect("a directory");
-        let put =
-            async |at| open(dir.path()).put(Arc::new(b"hello".to_vec()), UnixMillis(at)).await.expect("made ready");
-        let raw = put(0x1a2b).await;
-        assert_eq!(raw.name, "0000000000001a2b2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e");
-        assert!(path(dir.path(), &raw.name).is_ok(), "it is a name");
-        assert!(raw.name < put(0x1a2c).await.name && put(-1).await.name < raw.name, "later ones come after it");
+        let raw = open(dir.path()).put(Arc::new(b"hello".to_vec()), "one".into()).await.expect("made ready");
+        assert_eq!(raw.name, "one");
         assert_eq!((raw.size_bytes, raw.bytes.as_deref()), (5, Some(&b"hello".to_vec())));
         assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1, "tmp alone");
+    }
+
+    #[test]
+    fn a_new_name_begins_with_the_time_and_is_like_no_other() {
+        let ids = Ids::new(Arc::new(Still), Arc::new(Counting::default()));
+        let name = |at| new_name(&ids, UnixMillis(at));
+        let one = name(0x1a2b);
+        assert_eq!(one, format!("0000000000001a2b{}", "00".repeat(24)));
+        assert!(path(Path::new("blobs"), &one).is_ok(), "it is a name");
+        assert_ne!(one, name(0x1a2b), "of two at the same time");
+        assert!(one < name(0x1a2c) && name(-1) < one, "later ones come after it");
     }
 
     #[tokio::test]
     async fn what_a_crash_left_unfinished_is_removed_and_the_rest_stays() {
         let dir = tempfile::tempdir().expect("a directory");
         let kept = large(b'k');
-        let name = open(dir.path()).put(kept.clone(), UnixMillis(1)).await.expect("written").name;
+        let name = open(dir.path()).put(kept.clone(), "kept".into()).await.expect("written").name;
         fs::write(dir.path().join("tmp/half"), b"ha").expect("written");
         let blobs = open(dir.path());
         assert!(!dir.path().join("tmp/half").exists());

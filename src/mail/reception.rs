@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, io, net::IpAddr, panic::catch_unwind, sync::Arc
 use tokio::sync::{Notify, Semaphore};
 
 use super::{
-    blobs::Blobs,
+    blobs::{self, Blobs},
     domains::Domains,
     mime::{self, Reading},
     reports::{self, Report},
@@ -282,12 +282,8 @@ impl Reception {
                 _ => None,
             }
         };
-        let keeping = async {
-            match name {
-                Some(name) => self.with.blobs.put_again(raw.clone(), name).await,
-                None => self.with.blobs.put(raw.clone(), self.with.clock.now()).await,
-            }
-        };
+        let name = name.map_or_else(|| blobs::new_name(&self.with.ids, self.with.clock.now()), str::to_owned);
+        let keeping = self.with.blobs.put(raw.clone(), name);
         let (kept, (reading, report), verdict) = tokio::join!(keeping, self.read(raw.clone()), judging);
         let read = Read { reading, verdict };
         let raw = kept.map_err(|error| match error.kind() {

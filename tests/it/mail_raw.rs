@@ -51,6 +51,22 @@ async fn small_messages_lie_in_the_database_once_and_go_with_the_last_that_has_t
 }
 
 #[tokio::test]
+async fn messages_that_are_alike_have_bytes_of_their_own() {
+    let mail = Mail::start().await;
+    let mut peer = SmtpPeer::hello(mail.addr).await;
+    for address in [AGENT, OTHER] {
+        // The clock stands still, so the trace before them is the same, too.
+        peer.deliver(&[address], "From: a@a.test\r\nSubject: alike\r\n\r\nx").await;
+    }
+    let (one, other) = (blob(&mail, AGENT).await, blob(&mail, OTHER).await);
+    assert_ne!(one, other);
+    assert_eq!(mail.blobs.get(&one).await.unwrap(), mail.blobs.get(&other).await.unwrap());
+    mail.rooms.remove(&mail.mailbox(OTHER).await.id).await.unwrap();
+    assert!(mail.store.raw(&other).await.unwrap().is_none(), "nobody has them any more");
+    assert!(mail.store.raw(&one).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn large_messages_lie_in_files() {
     let mail = Mail::start().await;
     let text = "a line of a letter\r\n".repeat(IN_DATABASE_BYTES_MAX / 20 + 1);

@@ -13,6 +13,7 @@ use crate::{
         message::{Direction, Mailbox, Message, MessageSummary, Status},
     },
     mail::{
+        blobs,
         compose::{Automatic, Draft, File, compose},
         markdown, mime,
         tracking::with_image,
@@ -124,7 +125,8 @@ impl Submission {
         // Base64 and HTML of megabytes take their time.
         let composing = tokio::task::spawn_blocking(move || composed(making, image.as_deref(), bytes_max));
         let (raw, message) = composing.await.map_err(|_| SubmitError::Compose)??;
-        let raw = self.with.blobs.put(Arc::new(raw), self.with.clock.now()).await?;
+        let name = blobs::new_name(&self.with.ids, self.with.clock.now());
+        let raw = self.with.blobs.put(Arc::new(raw), name).await?;
         Ok(Made { message, raw })
     }
 
