@@ -99,6 +99,11 @@ impl Connection {
     }
 
     async fn converse(&mut self) -> Result<(), Ending> {
+        let shutdown = self.shared.shutdown.clone();
+        let mut ending = pin!(async move {
+            shutdown.cancelled().await;
+            Ending::Shutdown
+        });
         self.say(&Reply::greeting(self.shared.dialect, &self.shared.limits));
         loop {
             while let Some(line) = self.incoming.line() {
@@ -130,12 +135,7 @@ impl Connection {
             }
             // Replies to commands that came together go together (RFC 2920 section 3.2).
             self.flush().await?;
-            let shutdown = self.shared.shutdown.clone();
-            self.fill(async move {
-                shutdown.cancelled().await;
-                Ending::Shutdown
-            })
-            .await?;
+            self.fill(ending.as_mut()).await?;
         }
     }
 
@@ -211,30 +211,37 @@ impl Connection {
     }
 
     async fn flush(&mut self) -> Result<(), Ending> {
-        if self.replies.is_empty() {
+        let Self { stream, replies, shared, .. } = self;
+        if replies.is_empty() {
             return Ok(());
         }
         tokio::select! {
-            written = self.stream.write_all(&self.replies) => written?,
-            () = self.shared.clock.sleep(self.shared.limits.idle) => return Err(Ending::TooSlow),
+            biased;
+            written = stream.write_all(replies) => written?,
+            () = silence(shared) => return Err(Ending::TooSlow),
         }
-        self.replies.clear();
+        replies.clear();
         Ok(())
     }
 
     /// Reads more, unless `ending` comes first or the peer is silent for too long.
     async fn fill(&mut self, ending: impl Future<Output = Ending>) -> Result<(), Ending> {
-        let silence = self.shared.clock.sleep(self.shared.limits.idle);
+        let Self { stream, incoming, shared, .. } = self;
         tokio::select! {
             biased;
             ending = ending => Err(ending),
-            read = self.stream.read_buf(self.incoming.buffer(READ_BYTES)) => match read? {
+            read = stream.read_buf(incoming.buffer(READ_BYTES)) => match read? {
                 0 => Err(Ending::Gone),
                 _ => Ok(()),
             },
-            () = silence => Err(Ending::TooSlow),
+            () = silence(shared) => Err(Ending::TooSlow),
         }
     }
+}
+
+/// Resolves when a peer has been silent for too long. The timer begins when it is first waited for: what is ready at once needs none.
+async fn silence(shared: &Shared) {
+    shared.clock.sleep(shared.limits.idle).await;
 }
 
 /// Resolves when a message that is coming in must not take longer.
