@@ -96,6 +96,10 @@ impl Content {
     /// Takes what came in. Answers with what was used of it if the message ended in it; else all was.
     pub(super) fn feed(&mut self, input: &[u8]) -> Option<usize> {
         let Self { unframe, raw, begins, bytes_max, memory, held, overflow } = self;
+        if overflow.is_none() {
+            // At once, and not line by line.
+            raw.reserve(input.len());
+        }
         unframe.feed(input, |piece| {
             if overflow.is_some() {
                 return;

@@ -128,8 +128,7 @@ impl Session {
                 "commands are made of printable ASCII characters only; addresses may be in UTF-8",
             ));
         }
-        let mut whole = text.to_vec();
-        whole.extend_from_slice(b"\r\n");
+        let whole = [text, b"\r\n"].concat();
         match Request::parse(&mut whole.iter()) {
             Ok(request) => self.request(request, text),
             Err(error) => self.unreadable(&error),
