@@ -4,7 +4,7 @@
 //! killed at any instruction after it. When it answers with a refusal, no row tells of the message; the file of a large one may
 //! have stayed, which nobody sees and a second try uses.
 
-use std::{collections::BTreeMap, io, net::IpAddr, panic::catch_unwind, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, iter::repeat_n, net::IpAddr, panic::catch_unwind, sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, Semaphore};
 
@@ -81,6 +81,7 @@ pub struct Reception {
 }
 
 /// What is known of a message once it was looked at.
+#[derive(Clone)]
 struct Read {
     reading: Reading,
     verdict: Option<Verdict>,
@@ -285,22 +286,23 @@ impl Reception {
         let name = name.map_or_else(|| blobs::new_name(&self.with.ids, self.with.clock.now()), str::to_owned);
         let keeping = self.with.blobs.put(raw.clone(), name);
         let (kept, (reading, report), verdict) = tokio::join!(keeping, self.read(raw.clone()), judging);
-        let read = Read { reading, verdict };
         let raw = kept.map_err(|error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Refusal::NoSpace,
             _ => Refusal::NotWritten(error),
         })?;
         let now = self.with.clock.now();
+        let returned = Returned {
+            outbox: &*self.with.outbox,
+            ids: &self.with.ids,
+            now,
+            vouchers: self.vouchers(verdict.as_ref()),
+        };
         let mut new = Vec::with_capacity(envelope.recipients.len());
-        for mailbox in &envelope.recipients {
-            let mut message = self.message(mailbox, envelope, &read, &raw, now);
+        // What was read is copied for all but the last: most mail has one recipient.
+        let reads = repeat_n(Read { reading, verdict }, envelope.recipients.len());
+        for (mailbox, read) in envelope.recipients.iter().zip(reads) {
+            let mut message = self.message(mailbox, envelope, read, &raw, now);
             if let Some(report) = &report {
-                let returned = Returned {
-                    outbox: &*self.with.outbox,
-                    ids: &self.with.ids,
-                    now,
-                    vouchers: self.vouchers(read.verdict.as_ref()),
-                };
                 let tells = returned.tells(report, mailbox, &envelope.returned_to).await.map_err(not_stored)?;
                 // A report that says nothing worth an event, such as of a delay, is mail like any other.
                 if !tells.is_empty() {
@@ -354,13 +356,13 @@ impl Reception {
         &self,
         mailbox: &Mailbox,
         envelope: &Envelope,
-        Read { reading, verdict }: &Read,
+        Read { reading, verdict }: Read,
         raw: &Raw,
         now: UnixMillis,
     ) -> NewMessage {
         let id = MessageId::new(self.with.ids.next("em_"));
-        let mut notes = reading.notes.clone();
-        let from = reading.from.clone().unwrap_or_else(|| {
+        let mut notes = reading.notes;
+        let from = reading.from.unwrap_or_else(|| {
             notes.push("the message names no sender; the one shown is the envelope's".into());
             envelope.from.clone()
         });
@@ -387,23 +389,23 @@ impl Reception {
             direction: Direction::Inbound,
             status: Status::Unread,
             from,
-            from_name: reading.from_name.clone(),
-            to: reading.to.clone(),
-            cc: reading.cc.clone(),
-            subject: reading.subject.clone(),
-            snippet: reading.snippet.clone(),
+            from_name: reading.from_name,
+            to: reading.to,
+            cc: reading.cc,
+            subject: reading.subject,
+            snippet: reading.snippet,
             received_at: now,
             auto: reading.auto,
-            attachments: reading.attachments.clone(),
+            attachments: reading.attachments,
             tags: BTreeMap::new(),
             delivered_at: None,
             bounced: None,
             report: false,
         };
         NewMessage {
-            message: Message { summary, text: reading.text.clone(), notes, verdict: verdict.clone() },
+            message: Message { summary, text: reading.text, notes, verdict },
             raw: raw.clone(),
-            internet_id: reading.internet_id.clone(),
+            internet_id: reading.internet_id,
             references: threading::ancestors(&reading.in_reply_to, &reading.references),
             envelope_from: envelope.from.clone(),
             tells: vec![Tell { event, part: None, proves: None, suppress: None }],

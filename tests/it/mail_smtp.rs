@@ -127,6 +127,7 @@ async fn one_message_for_two_mailboxes_is_one_in_each_and_one_file() {
     for address in [AGENT, "other@mailbell.test"] {
         let inbox = mail.inbox(address).await;
         assert_eq!((inbox.len(), inbox[0].subject.as_str()), (1, "both"));
+        assert_eq!(mail.newest(address).await.0.text.trim(), "x");
         let mailbox = mail.mailbox(address).await.id;
         let blob = mail.store.blob_of(&mailbox, &inbox[0].id).await.unwrap();
         ids.push((inbox[0].id.clone(), inbox[0].thread_id.clone(), blob));
