@@ -60,3 +60,42 @@ impl Ids {
         format!("{prefix}{}", hex::encode(random))
     }
 }
+
+#[cfg(test)]
+pub(crate) mod still {
+    //! Ids for tests that do not look at them: time stands still, and chance is always the same.
+
+    use std::{future::pending, pin::Pin, sync::Arc, time::Duration};
+
+    use super::{Entropy, Ids};
+    use crate::domain::clock::{BootTime, Clock, UnixMillis};
+
+    struct Still {
+        byte: u8,
+    }
+
+    /// A maker whose chance is made of `byte`.
+    pub(crate) fn ids(byte: u8) -> Ids {
+        Ids::new(Arc::new(Still { byte }), Arc::new(Still { byte }))
+    }
+
+    impl Clock for Still {
+        fn now(&self) -> UnixMillis {
+            UnixMillis(0)
+        }
+
+        fn boot_time(&self) -> BootTime {
+            BootTime { boot_id: "boot".into(), millis: 0 }
+        }
+
+        fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            Box::pin(pending())
+        }
+    }
+
+    impl Entropy for Still {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(self.byte);
+        }
+    }
+}

@@ -147,33 +147,10 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        domain::clock::{BootTime, Clock, UnixMillis},
-        ids::Entropy,
-    };
-
-    struct Fixed;
-
-    impl Clock for Fixed {
-        fn now(&self) -> UnixMillis {
-            UnixMillis(0)
-        }
-        fn boot_time(&self) -> BootTime {
-            BootTime { boot_id: String::new(), millis: 0 }
-        }
-        fn sleep(&self, _: std::time::Duration) -> std::pin::Pin<Box<dyn std::future::Future<Output = ()> + Send>> {
-            Box::pin(std::future::ready(()))
-        }
-    }
-
-    impl Entropy for Fixed {
-        fn fill(&self, bytes: &mut [u8]) {
-            bytes.fill(0xab);
-        }
-    }
+    use crate::ids::still;
 
     pub(in crate::mcp::present) fn fence() -> Fence {
-        Fence::new(&Arc::new(Ids::new(Arc::new(Fixed), Arc::new(Fixed))))
+        Fence::new(&Arc::new(still::ids(0xab)))
     }
 
     proptest! {

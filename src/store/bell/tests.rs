@@ -18,7 +18,7 @@ use crate::{
         grant::Mailboxes,
         id::{ActionId, ConsumerName, EventId, MessageId, SourceName, ThreadId},
     },
-    ids::Entropy,
+    ids::still,
     store::{
         log::{Ingested, Order},
         received::ReceivedMail as _,
@@ -27,26 +27,6 @@ use crate::{
         turn::Turn,
     },
 };
-
-pub(super) struct Still;
-
-impl crate::domain::clock::Clock for Still {
-    fn now(&self) -> UnixMillis {
-        UnixMillis(0)
-    }
-
-    fn boot_time(&self) -> BootTime {
-        BootTime { boot_id: "boot".into(), millis: 0 }
-    }
-
-    fn sleep(&self, _: std::time::Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(std::future::pending())
-    }
-}
-
-impl Entropy for Still {
-    fn fill(&self, _: &mut [u8]) {}
-}
 
 pub(super) async fn store() -> (tempfile::TempDir, BellStore) {
     let directory = tempfile::tempdir().expect("a directory");
@@ -69,8 +49,7 @@ pub(super) async fn upgraded(before: i64, rows: &[&str]) -> (tempfile::TempDir, 
 }
 
 pub(super) async fn opened(path: &Path) -> BellStore {
-    let ids = Ids::new(Arc::new(Still), Arc::new(Still));
-    BellStore::open(path, Schema::Migrate, &ids, CancellationToken::new()).await.expect("opened")
+    BellStore::open(path, Schema::Migrate, &still::ids(0), CancellationToken::new()).await.expect("opened")
 }
 
 #[tokio::test]
