@@ -24,9 +24,13 @@ use crate::support::{
 };
 
 async fn claim(hooks: &Hooks, token: &str) -> ClaimedLines {
+    claim_up_to(hooks, token, 64).await
+}
+
+async fn claim_up_to(hooks: &Hooks, token: &str, limit: u32) -> ClaimedLines {
     let claim = ClaimLines {
         token: token.into(),
-        limit: 64,
+        limit,
         per_endpoint_max: 8,
         own_reachable: true,
         others: true,
@@ -134,6 +138,26 @@ async fn a_claim_says_whether_it_left_lines_out() {
     }
     let third = claim(&hooks, "three").await;
     assert_eq!((third.owed.len(), third.left_out), (2, false));
+}
+
+#[tokio::test]
+async fn endpoints_that_have_all_they_may_have_at_once_take_nobody_s_place() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    for number in 0..3 {
+        hooks.register(&format!("http://127.0.0.1:9/crowded/{number}")).await;
+    }
+    for number in 0..9 {
+        hooks.happen(&mailbox(&format!("a{number}@mailbell.test")), &format!("evt_{number}")).await;
+    }
+    assert_eq!(claim(&hooks, "one").await.owed.len(), 24, "eight of each");
+    hooks.register("http://127.0.0.1:9/quiet").await;
+    hooks.clock.advance(Duration::from_secs(1));
+    hooks.happen(&mailbox("ann@mailbell.test"), "evt_ann").await;
+
+    let claimed = claim_up_to(&hooks, "two", 2).await;
+    let to: Vec<_> = claimed.owed.iter().map(|owed| owed.endpoint.to_string()).collect();
+    assert_eq!(to, ["http://127.0.0.1:9/quiet"]);
+    assert!(claimed.left_out, "the crowded have more that is due");
 }
 
 #[tokio::test]
