@@ -167,7 +167,7 @@ struct Trail {
     /// The oldest first, each with when that was asked for.
     unrecorded: VecDeque<(BootTime, BoxFuture<'static, Result<Recorded, StoreError>>)>,
     asked: Asked,
-    /// When the store last committed, or later: whatever it commits, it commits in its keeper's term.
+    /// A moment since which the store has committed: whatever it commits, it commits in its keeper's term.
     committed_at: BootTime,
 }
 

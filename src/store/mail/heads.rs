@@ -95,9 +95,9 @@ pub(super) async fn heads(conn: &mut SqliteConnection, lines: &[Held<'_>]) -> Re
         heads.push(head);
     }
     for (texts, places) in [(&FOLLOWERS_OWN, own), (&FOLLOWERS, others)] {
-        let standing = places.iter().map(|place| &heads[*place]);
-        let standing = standing.map(|head| Standing { line: head.line, last: head.seq, webhook: &head.webhook });
-        let followers = follow(conn, texts, &standing.collect::<Vec<_>>()).await?;
+        let ends = places.iter().map(|place| &heads[*place]);
+        let ends = ends.map(|head| End { line: head.line, last: head.seq, webhook: &head.webhook });
+        let followers = follow(conn, texts, &ends.collect::<Vec<_>>()).await?;
         for (place, followers) in places.into_iter().zip(followers) {
             heads[place].followers = followers;
         }
@@ -105,52 +105,49 @@ pub(super) async fn heads(conn: &mut SqliteConnection, lines: &[Held<'_>]) -> Re
     Ok(heads)
 }
 
-/// Where a line stands, for what follows there.
+/// Where what a worker has of a line ends.
 #[derive(Clone, Copy)]
-pub(super) struct Standing<'a> {
+pub(super) struct End<'a> {
     pub(super) line: i64,
-    /// The place of the last delivery that its worker has.
+    /// The place of the last delivery that it has.
     pub(super) last: i64,
     /// The webhook which that is for.
     pub(super) webhook: &'a WebhookId,
 }
 
-/// What comes after each of `standing`, to others than our own receiver.
-pub(super) async fn more(
-    conn: &mut SqliteConnection,
-    standing: &[Standing<'_>],
-) -> Result<Vec<VecDeque<Follower>>, StoreError> {
-    follow(conn, &FOLLOWERS, standing).await
+/// What comes after each of `ends`, to others than our own receiver.
+pub(super) async fn more(conn: &mut SqliteConnection, ends: &[End<'_>]) -> Result<Vec<VecDeque<Follower>>, StoreError> {
+    follow(conn, &FOLLOWERS, ends).await
 }
 
-/// What follows each of `standing`, as far as it is for the same webhook and was never tried.
+/// What follows each of `ends`, as far as it is for the same webhook and was never tried.
 async fn follow(
     conn: &mut SqliteConnection,
     followers: &'static Many,
-    standing: &[Standing<'_>],
+    ends: &[End<'_>],
 ) -> Result<Vec<VecDeque<Follower>>, StoreError> {
     let mut behind: HashMap<i64, Vec<SqliteRow>> = HashMap::new();
-    let mut rest = standing;
+    let mut rest = ends;
     while let Some((text, now, later)) = followers.next(rest) {
         rest = later;
-        let query = now.iter().fold(sqlx::query(text), |query, standing| query.bind(standing.line).bind(standing.last));
+        let query = now.iter().fold(sqlx::query(text), |query, end| query.bind(end.line).bind(end.last));
         for row in query.fetch_all(&mut *conn).await.map_err(failed("take what follows the heads of lines"))? {
             behind.entry(row.get("line_id")).or_default().push(row);
         }
     }
-    let followers = |standing: &Standing<'_>| {
-        let mut rows = behind.remove(&standing.line).unwrap_or_default();
+    let followers = |end: &End<'_>| {
+        let mut rows = behind.remove(&end.line).unwrap_or_default();
         rows.sort_by_key(|row| row.get::<i64, _>("seq"));
         let mut weight = 0;
         let alike = rows.iter().map_while(|row| {
             let body: Vec<u8> = row.get("body");
             weight += body.len();
-            let alike = row.get::<bool, _>("untried") && row.get::<&str, _>("webhook_id") == standing.webhook.as_str();
+            let alike = row.get::<bool, _>("untried") && row.get::<&str, _>("webhook_id") == end.webhook.as_str();
             (alike && weight <= FOLLOWERS_BYTES_MAX).then(|| follower(row, body))
         });
         alike.collect()
     };
-    Ok(standing.iter().map(followers).collect())
+    Ok(ends.iter().map(followers).collect())
 }
 
 fn follower(row: &SqliteRow, body: Vec<u8>) -> Follower {

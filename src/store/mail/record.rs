@@ -11,7 +11,7 @@ use std::{
 use sqlx::{Row as _, SqliteConnection, query::Query};
 
 use super::{
-    heads::{Held, Standing, heads, more},
+    heads::{End, Held, heads, more},
     pauses,
 };
 use crate::{
@@ -113,9 +113,9 @@ impl Record {
     }
 
     /// Where its worker asks for what follows.
-    fn standing(&self) -> Option<Standing<'_>> {
+    fn end(&self) -> Option<End<'_>> {
         let Some(Stay::Following { last: Some(last) }) = self.stay else { return None };
-        Some(Standing { line: self.line, last, webhook: &self.webhook })
+        Some(End { line: self.line, last, webhook: &self.webhook })
     }
 }
 
@@ -238,8 +238,8 @@ async fn delivered(conn: &mut SqliteConnection, records: &[&Record], noted: bool
     for record in records.iter().filter(|record| record.stay.is_none()) {
         let_go(conn, record.line, record.attempt.at).await?;
     }
-    let standing: Vec<_> = records.iter().filter_map(|record| record.standing()).collect();
-    let mut followers = more(conn, &standing).await?.into_iter();
+    let ends: Vec<_> = records.iter().filter_map(|record| record.end()).collect();
+    let mut followers = more(conn, &ends).await?.into_iter();
     let ending = |record: &&Record| match record.stay {
         Some(Stay::Asking { .. }) => {
             next.remove(&record.line).map_or(Recorded::Kept, |owed| Recorded::Next(Box::new(owed)))
