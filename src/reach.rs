@@ -7,21 +7,28 @@ use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
+use hyper_util::client::legacy::connect::dns;
 use reqwest::{
     Client, ClientBuilder,
     dns::{Addrs, Name, Resolve, Resolving},
     redirect, retry,
 };
+use tower_service::Service;
 use url::Host;
 
 /// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Idle connections kept per host: as many as there may be webhooks in flight to an endpoint.
-const IDLE_PER_HOST_MAX: usize = 8;
+pub(crate) const IDLE_PER_HOST_MAX: usize = 8;
+
+/// What we call ourselves.
+pub(crate) const USER_AGENT: &str = concat!("mailbell/", env!("CARGO_PKG_VERSION"));
 
 /// Where a connection may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -115,7 +122,7 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 /// A client that follows no redirect, takes no proxy, and connects to nothing beyond `reach`.
 pub fn client(reach: Reach, names: Arc<dyn Names>) -> ClientBuilder {
     Client::builder()
-        .user_agent(concat!("mailbell/", env!("CARGO_PKG_VERSION")))
+        .user_agent(USER_AGENT)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .referer(false)
@@ -128,9 +135,10 @@ pub fn client(reach: Reach, names: Arc<dyn Names>) -> ClientBuilder {
 }
 
 /// Resolves names, and lets through only the addresses that its reach allows.
-struct Guarded {
-    reach: Reach,
-    names: Arc<dyn Names>,
+#[derive(Debug, Clone)]
+pub(crate) struct Guarded {
+    pub(crate) reach: Reach,
+    pub(crate) names: Arc<dyn Names>,
 }
 
 /// Of the addresses of a name, none is within reach.
@@ -138,19 +146,43 @@ struct Guarded {
 #[error("the name stands for no address that may be connected to")]
 pub struct NoAllowedAddress;
 
-impl Resolve for Guarded {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (reach, names) = (self.reach, self.names.clone());
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+type Allowed = std::vec::IntoIter<SocketAddr>;
+
+impl Guarded {
+    fn allowed(&self, name: String) -> BoxFuture<'static, Result<Allowed, Cause>> {
+        let Self { reach, names } = self.clone();
         Box::pin(async move {
-            let addresses = names.addresses(name.as_str()).await?.into_iter();
+            let addresses = names.addresses(&name).await?.into_iter();
             // Port 0 stands for the URL's own.
             let allowed: Vec<SocketAddr> =
                 addresses.filter(|ip| may_reach(*ip, reach)).map(|ip| (ip, 0).into()).collect();
             if allowed.is_empty() {
                 return Err(NoAllowedAddress.into());
             }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
+            Ok(allowed.into_iter())
         })
+    }
+}
+
+impl Resolve for Guarded {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allowed = self.allowed(name.as_str().to_owned());
+        Box::pin(async move { Ok(Box::new(allowed.await?) as Addrs) })
+    }
+}
+
+impl Service<dns::Name> for Guarded {
+    type Response = Allowed;
+    type Error = Cause;
+    type Future = BoxFuture<'static, Result<Allowed, Cause>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Cause>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: dns::Name) -> Self::Future {
+        self.allowed(name.as_str().to_owned())
     }
 }
 

@@ -118,7 +118,7 @@ impl MailSide {
             clock.clone(),
             ids.clone(),
         );
-        let dispatch = Arc::new(Dispatch::new(Egress::new(clock.clone())?, targets, own_receiver, clock.clone()));
+        let dispatch = Arc::new(Dispatch::new(Egress::new(clock.clone()), targets, own_receiver, clock.clone()));
         let queued = Arc::new(Notify::new());
         let relay = relay(config)?;
         let tracking = Arc::new(Tracking::new(tracking::Parts {

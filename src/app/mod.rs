@@ -39,7 +39,7 @@ use crate::{
     mail::{
         mailroom::NotAdded,
         verdict::NoResolver,
-        webhooks::{egress::EgressError, registry::RegisterError, worker::LeaseTooShort},
+        webhooks::{registry::RegisterError, worker::LeaseTooShort},
     },
     store::{StoreError, sources::SourceError, sqlite::OpenError},
 };
@@ -70,8 +70,6 @@ pub enum StartError {
     Mailbox(#[from] NotAdded),
     #[error("could not register the webhook to our own receiver")]
     Webhook(#[from] RegisterError),
-    #[error(transparent)]
-    Egress(#[from] EgressError),
     #[error(transparent)]
     Resolver(#[from] NoResolver),
     #[error(transparent)]

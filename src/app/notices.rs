@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{StartError, bell_side::BellSide, resident::Resident};
+use super::{bell_side::BellSide, resident::Resident};
 use crate::{
     bell::{
         notices::{self, Carried, Carrier, Parts, Teller},
@@ -46,7 +46,7 @@ pub(super) fn teller(
     mail: Option<MailWays>,
     upstream: Arc<Upstream>,
     epoch: i32,
-) -> Result<Teller, StartError> {
+) -> Teller {
     let bell = &resident.bell;
     let targets = config.operator.notify.clone();
     // What the operator's own settings name needs nobody's approval, and nothing else goes this way.
@@ -70,9 +70,9 @@ pub(super) fn teller(
     }
     // A receiver outlives its sender: the operator's URLs are never our own receiver.
     let nowhere = watch::channel(None::<SocketAddr>).1;
-    let own = Dispatch::new(Egress::new(resident.clock.clone())?, named, nowhere, resident.clock.clone());
+    let own = Dispatch::new(Egress::new(resident.clock.clone()), named, nowhere, resident.clock.clone());
     let carrier = Ways { bell: bell.clone(), mail, own };
-    Ok(Teller::new(Parts {
+    Teller::new(Parts {
         notices: bell.store.clone(),
         log: bell.store.clone(),
         audit: bell.store.clone(),
@@ -83,7 +83,7 @@ pub(super) fn teller(
         ids: resident.ids.clone(),
         targets,
         epoch,
-    }))
+    })
 }
 
 struct Ways {

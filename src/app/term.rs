@@ -173,7 +173,7 @@ impl Term {
         // Of a house that stands for a single command, the one that stays does what is approved.
         if publish {
             parts.spawn(Errands::new(resident.oversight.clone(), errands.clone()).run(shutdown.clone()));
-            let teller = notices::teller(resident, config, mail_ways, errands.clone(), epoch)?;
+            let teller = notices::teller(resident, config, mail_ways, errands.clone(), epoch);
             parts.spawn(teller.run(shutdown.clone()));
         }
 

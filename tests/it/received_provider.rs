@@ -74,6 +74,7 @@ async fn the_rest_of_a_message_is_fetched_once_with_the_source_s_key() {
     })
     .await;
     let mut wing = Wing::start().await;
+    let root = reqwest::Certificate::from_pem(root.as_bytes()).unwrap();
     let providers = Providers::trusting(Arc::new(wing.clock.clone()), vec![root], Arc::new(Here), Reach::Own);
     wing.web = Arc::new(Rerouted { providers, port });
     let (wing, addr) = house_of(wing, "resend").await;

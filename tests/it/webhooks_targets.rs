@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -18,7 +19,10 @@ use mailbell::{
     },
     reach::{Names, Reach},
 };
-use reqwest::{Method, header::HeaderMap};
+use reqwest::{
+    Method,
+    header::{self, HeaderMap, HeaderValue},
+};
 use serde_json::json;
 use tokio::net::TcpListener;
 use url::Url;
@@ -28,6 +32,7 @@ use crate::support::{
     clock::TestClock,
     hooks::Hooks,
     mailroom::{MemoryMailroom, mailbox},
+    provider::{Here, host},
     receiver::{Receiver, Reply},
 };
 
@@ -125,7 +130,7 @@ impl Names for Table {
 
 fn egress(names: Arc<dyn Names>) -> Egress {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Egress::resolving(Arc::new(TestClock::default()), names).unwrap()
+    Egress::resolving(Arc::new(TestClock::default()), names)
 }
 
 /// A list that holds the host of `url`, whatever it is.
@@ -168,6 +173,69 @@ async fn no_name_that_leads_inside_is_taken_or_connected_to() {
         refused_at_registration(&url).await;
         refused_at_the_connection(&egress, &url).await;
     }
+}
+
+#[tokio::test]
+async fn other_hosts_are_posted_to_by_tls_if_their_certificate_is_for_their_name() {
+    const TAKEN: &str = "HTTP/1.1 202 Accepted\r\nretry-after: 7\r\ncontent-length: 4\r\nconnection: close\r\n\r\ndone";
+    let (told, mut heads) = tokio::sync::mpsc::unbounded_channel();
+    let answer = move |request: &str| {
+        let _ = told.send(request.to_lowercase());
+        TAKEN.to_owned()
+    };
+    let (port, root) = host("hooks.example", answer).await;
+    let (stranger, _) = host("hooks.example", |_| TAKEN.to_owned()).await;
+    let (other, _) = host("other.example", |_| TAKEN.to_owned()).await;
+    let egress =
+        |reach| Egress::trusting(Arc::new(TestClock::default()), root.clone().into_bytes(), Arc::new(Here), reach);
+    let send = async |egress: &Egress, url: &str| {
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        egress.post(&url.parse().unwrap(), Reach::Public, headers, b"{}".to_vec()).await
+    };
+    let trusting = egress(Reach::Own);
+    let taken = Posted::Responded { status: 202, retry_after: Some("7".to_owned()), bytes: 4 };
+    for _ in 0..2 {
+        assert_eq!(send(&trusting, &format!("https://hooks.example:{port}/a?b=c#d")).await, taken);
+        let head = heads.recv().await.unwrap();
+        assert!(head.starts_with("post /a?b=c http/1.1\r\n"), "{head}");
+        for line in [
+            "content-type: application/json",
+            concat!("user-agent: mailbell/", env!("CARGO_PKG_VERSION")),
+            "accept: */*",
+            &format!("host: hooks.example:{port}"),
+            "content-length: 2",
+        ] {
+            assert!(head.contains(&format!("\r\n{line}\r\n")), "{line}: {head}");
+        }
+    }
+    for refused in [stranger, other] {
+        let url = format!("https://hooks.example:{refused}/");
+        assert_eq!(
+            send(&trusting, &url).await,
+            Posted::Failed(Fault::Connect),
+            "a certificate of another root or name"
+        );
+    }
+    let plain = format!("http://hooks.example:{port}/");
+    assert_eq!(send(&trusting, &plain).await, Posted::Failed(Fault::Connect), "https alone");
+    let url = format!("https://hooks.example:{port}/");
+    assert_eq!(send(&egress(Reach::Public), &url).await, Posted::Failed(Fault::Address), "the name leads inside");
+}
+
+#[tokio::test]
+async fn who_takes_the_connection_and_says_nothing_is_not_waited_for_longer_than_a_connection_may_take() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://hooks.example:{}/", listener.local_addr().unwrap().port()).parse().unwrap();
+    let clock = TestClock::default();
+    let egress = Egress::trusting(Arc::new(clock.clone()), Vec::new(), Arc::new(Here), Reach::Own);
+    let post = egress.post(&url, Reach::Public, HeaderMap::new(), b"{}".to_vec());
+    let silence = async {
+        let silent = listener.accept().await.unwrap();
+        clock.advance(Duration::from_secs(5));
+        silent
+    };
+    let (posted, _silent) = tokio::join!(post, silence);
+    assert_eq!(posted, Posted::Failed(Fault::Timeout));
 }
 
 #[tokio::test]

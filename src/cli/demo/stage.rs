@@ -120,7 +120,7 @@ impl Stage {
         headers.insert(multimail::HEADER, multimail::sign(secret, &body).parse()?);
         let hooks = self.house.addresses().hooks.clone().ok_or("the house has no receiver")?;
         let url = format!("{hooks}/hooks/multimail").parse()?;
-        let egress = Egress::new(std::sync::Arc::new(SystemClock::new()))?;
+        let egress = Egress::new(std::sync::Arc::new(SystemClock::new()));
         match egress.post(&url, Reach::Loopback, headers, body).await {
             Posted::Responded { status, .. } => Ok(status),
             Posted::Failed(fault) => Err(format!("the receiver could not be posted to: {}", fault.as_str()).into()),

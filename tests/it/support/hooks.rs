@@ -218,7 +218,7 @@ fn dispatch(clock: &TestClock, targets: Targets, own: watch::Receiver<Option<Soc
     let _ = rustls::crypto::ring::default_provider().install_default();
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let egress = Egress::new(clock.clone()).expect("a client");
+    let egress = Egress::new(clock.clone());
     Arc::new(Dispatch::new(egress, targets, own, clock))
 }
 

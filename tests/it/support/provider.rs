@@ -25,8 +25,8 @@ impl Names for Here {
 }
 
 /// A host by TLS with a certificate for `name`, which answers each request, given its head, with what `answer` says; its port,
-/// and the authority.
-pub async fn host(name: &str, answer: impl Fn(&str) -> String + Send + 'static) -> (u16, reqwest::Certificate) {
+/// and the authority, in PEM.
+pub async fn host(name: &str, answer: impl Fn(&str) -> String + Send + 'static) -> (u16, String) {
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let authority_key = rcgen::KeyPair::generate().unwrap();
@@ -51,5 +51,5 @@ pub async fn host(name: &str, answer: impl Fn(&str) -> String + Send + 'static) 
             let _ = stream.shutdown().await;
         }
     });
-    (port, reqwest::Certificate::from_der(root.der()).unwrap())
+    (port, root.pem())
 }
