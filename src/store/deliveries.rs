@@ -43,18 +43,21 @@ pub struct ClaimLines {
     pub since: Since,
 }
 
-/// What passed between two looks of a worker, and what it holds to be a delivery's time.
+/// What passed between two looks of a worker, and how long it lets a line wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Since {
-    /// How long it was at work, in milliseconds: added to the running time.
+    /// How long it was at work with something owed, in milliseconds: added to the running time.
     pub ran_millis: i64,
     /// By how much the wall clock was set, in milliseconds: retries keep their distance.
     pub stepped_millis: i64,
-    /// How long a delivery is tried, in milliseconds of running time from its making.
-    pub tried_millis: i64,
     /// No line waits longer than this, in milliseconds of the wall clock.
     pub wait_millis_max: i64,
 }
+
+/// How long a delivery is tried, in milliseconds of running time from its making: a day. The first try after that is the last.
+pub const TRIED_MILLIS: i64 = 24 * 60 * 60 * 1000;
+/// No more is counted between two looks of the worker, in milliseconds: one that is due, and that a busy machine is late for.
+pub const COUNTED_MILLIS_MAX: i64 = 90_000;
 
 /// What a worker gets.
 #[derive(Debug, Clone, Default)]

@@ -28,9 +28,8 @@ const GROWING: [&str; 13] = [
     "line",
 ];
 /// Indexes that hold what is to be done, what failed or what is looked at by hand alone.
-const OPEN: [&str; 8] = [
+const OPEN: [&str; 7] = [
     "delivery_waiting",
-    "delivery_unlooked",
     "delivery_paused",
     "delivery_dead",
     "recipient_due",

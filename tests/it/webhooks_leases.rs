@@ -37,7 +37,7 @@ async fn claim_up_to(hooks: &Hooks, token: &str, limit: u32) -> ClaimedLines {
         now: hooks.clock.now(),
         boot: hooks.clock.boot_time(),
         replays_per_endpoint_max: 2,
-        since: Since { ran_millis: 0, stepped_millis: 0, tried_millis: 86_400_000, wait_millis_max: 3_600_000 },
+        since: Since { ran_millis: 0, stepped_millis: 0, wait_millis_max: 3_600_000 },
         lease_millis: i64::try_from(LEASE.as_millis()).unwrap(),
     };
     hooks.store.claim_lines(&claim).await.expect("a claim")

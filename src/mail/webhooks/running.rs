@@ -1,18 +1,20 @@
-//! Running time: what passes while the worker is at work. A delivery's day is measured on it, so that a laptop that sleeps, a
-//! service that is stopped and a wall clock that is set cost nobody a try.
+//! Running time: what passes while the worker is at work and something is owed. A delivery's day is measured on it, so that a
+//! laptop that sleeps, a service that is stopped and a wall clock that is set cost nobody a try.
 //!
 //! The worker looks often while something is owed, and at each look the time since the one before is added to a counter in
-//! the store. A longer pause than the worker ever makes by itself was a sleep, and counts no more than a step. A crash loses
-//! what came after the last look: never too much is counted, sometimes too little.
+//! the store; a day that begins between two looks is longer by what that may be. A longer pause than the worker ever makes by
+//! itself was a sleep, and counts no more than a step. A crash loses what came after the last look: never too much is counted,
+//! sometimes too little.
 
 use std::time::Duration;
 
-use crate::domain::clock::{BootTime, Clock, UnixMillis};
+use crate::{
+    domain::clock::{BootTime, Clock, UnixMillis},
+    store::deliveries::COUNTED_MILLIS_MAX,
+};
 
 /// The worker looks at least so often while something is owed.
 pub const LOOK_EVERY: Duration = Duration::from_mins(1);
-/// No more is counted between two looks: one that is due, and that a busy machine is late for.
-const COUNTED_MILLIS_MAX: i64 = 90_000;
 /// A clock that is led back to the right time by less than this between two looks was not set.
 const SET_MILLIS_MIN: i64 = 10_000;
 

@@ -10,8 +10,6 @@ const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LAST_WAIT: Duration = Duration::from_mins(30);
 /// An endpoint that asks for more patience gets no more than this: its header is not a promise we must keep for a year.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
-/// A delivery is tried for so long, in running time from its making; the first try after that is the last.
-pub const TRIED_FOR: Duration = Duration::from_hours(24);
 /// No wait is longer, whoever chose it.
 pub const WAIT_MAX: Duration = RETRY_AFTER_MAX;
 

@@ -18,7 +18,7 @@ use super::{
     dispatch::Dispatch,
     egress::TIMEOUT,
     running::{LOOK_EVERY, Look},
-    schedule::{TRIED_FOR, WAIT_MAX},
+    schedule::WAIT_MAX,
     walk::Walker,
 };
 use crate::{
@@ -79,8 +79,8 @@ pub struct Worker {
     walker: Arc<Walker>,
     bell: Arc<Notify>,
     ids: Arc<Ids>,
-    /// The last look at the store that succeeded.
-    looked: Mutex<Option<Look>>,
+    /// The last look at the store that succeeded, and whether something was owed then.
+    looked: Mutex<Option<(Look, bool)>>,
 }
 
 impl Worker {
@@ -177,7 +177,9 @@ impl Worker {
     }
 
     async fn claim(&self, look: Look, room: usize) -> Result<ClaimedLines, crate::store::StoreError> {
-        let passed = look.since(self.looked.lock().unwrap_or_else(PoisonError::into_inner).as_ref());
+        let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let passed = look.since(looked.as_ref().map(|(look, _)| look));
+        let waited = looked.is_some_and(|(_, waited)| waited);
         let held_back = *self.walker.paused.borrow();
         let claim = ClaimLines {
             token: self.ids.next("lease_"),
@@ -190,15 +192,14 @@ impl Worker {
             boot: look.boot.clone(),
             lease_millis: millis(self.walker.lease),
             since: Since {
-                // What is held back by a person is not given up for that.
-                ran_millis: if held_back { 0 } else { passed.ran },
+                // What is held back by a person is not given up for that, and where nothing was owed, nothing's time passed.
+                ran_millis: if held_back || !waited { 0 } else { passed.ran },
                 stepped_millis: passed.stepped,
-                tried_millis: millis(TRIED_FOR),
                 wait_millis_max: millis(WAIT_MAX),
             },
         };
         let claimed = self.walker.deliveries.claim_lines(&claim).await?;
-        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(look);
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some((look, claimed.waiting));
         Ok(claimed)
     }
 }

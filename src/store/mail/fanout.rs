@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::{Row as _, SqliteConnection};
 
+use super::running::EXPIRES_AT;
 use crate::{
     domain::{
         event::{EventKind, NewEvent},
@@ -26,10 +27,11 @@ pub(super) fn owe_sql(deliveries: usize) -> String {
         "INSERT INTO line (endpoint, mailbox, due_at)
          SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE TRUE
          ON CONFLICT (endpoint, mailbox, replays) DO UPDATE SET due_at = excluded.due_at WHERE due_at IS NULL;
-         INSERT INTO delivery (line_id, created_at, webhook_id, event_id, event_type, body)
-         SELECT line.id, column3, column4, column5, column6, column7 FROM (VALUES {}) owed
+         INSERT INTO delivery (line_id, created_at, webhook_id, event_id, event_type, body, expires_at)
+         SELECT line.id, column3, column4, column5, column6, column7, {EXPIRES_AT} FROM (VALUES {}) owed
          CROSS JOIN line ON line.endpoint = owed.column1 AND line.mailbox = owed.column2 AND line.replays = 0",
-        many::rows("(?, ?, ?, ?, ?, ?, ?)", deliveries)
+        many::rows("(?, ?, ?, ?, ?, ?, ?)", deliveries),
+        EXPIRES_AT = *EXPIRES_AT
     )
 }
 

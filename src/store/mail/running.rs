@@ -7,30 +7,30 @@ use sqlx::SqliteConnection;
 use super::pauses;
 use crate::store::{
     StoreError,
-    deliveries::{ClaimLines, Since},
+    deliveries::{COUNTED_MILLIS_MAX, ClaimLines, Since, TRIED_MILLIS},
     failed,
 };
 
-/// The parameters of these are written `$1`, because they go together in one trip: what was run, how long a delivery is
-/// tried, the latest moment that a line may wait for, now.
+/// When the time of what is owed now is over, on the running time. At the worker's next look that counts what passed before, too.
+pub(super) static EXPIRES_AT: LazyLock<String> =
+    LazyLock::new(|| format!("(SELECT millis FROM running_time WHERE id = 1) + {TRIED_MILLIS} + {COUNTED_MILLIS_MAX}"));
+
+/// The parameters of these are written `$1`, because they go together in one trip: what was run, the latest moment that a line
+/// may wait for, now.
 const RUN: &str = "UPDATE running_time SET millis = millis + $1 WHERE id = 1 AND $1 > 0";
-/// The index is named because others hold the same rows and all that waits besides.
-pub(super) const BEGIN: &str =
-    "UPDATE delivery INDEXED BY delivery_unlooked SET expires_at = (SELECT millis FROM running_time WHERE id = 1) + $2
-         WHERE state = 'pending' AND expires_at IS NULL";
 /// Only what has failed waits for a moment; everything else is due already.
 const STEP: &str = "UPDATE line SET due_at = CASE WHEN failures > 0 THEN due_at + ?1 ELSE min(due_at, ?2) END
          WHERE due_at IS NOT NULL";
-pub(super) const BOUND: &str = "UPDATE line SET due_at = $3 WHERE due_at IS NOT NULL AND due_at > $3";
-pub(super) const FORGET: &str = "DELETE FROM webhook_secret WHERE retires_at IS NOT NULL AND retires_at <= $4";
+pub(super) const BOUND: &str = "UPDATE line SET due_at = $2 WHERE due_at IS NOT NULL AND due_at > $2";
+pub(super) const FORGET: &str = "DELETE FROM webhook_secret WHERE retires_at IS NOT NULL AND retires_at <= $3";
 
-/// All but a step of the clock, which is rare: the running time, what begins and what ends on it, bounds, and secrets.
-static PASS: LazyLock<String> = LazyLock::new(|| [RUN, BEGIN, pauses::EXPIRE, BOUND, FORGET].join("; "));
+/// All but a step of the clock, which is rare: the running time, what ends on it, bounds, and secrets.
+static PASS: LazyLock<String> = LazyLock::new(|| [RUN, pauses::EXPIRE, BOUND, FORGET].join("; "));
 
-/// What follows from time alone: the running time goes on, what was made since the last look gets its end on it, lines keep
-/// their distance where the wall clock was set, and secrets that were replaced are forgotten.
+/// What follows from time alone: the running time goes on, lines keep their distance where the wall clock was set, and secrets
+/// that were replaced are forgotten.
 pub(super) async fn pass_time(conn: &mut SqliteConnection, claim: &ClaimLines) -> Result<(), StoreError> {
-    let Since { ran_millis, stepped_millis, tried_millis, wait_millis_max } = claim.since;
+    let Since { ran_millis, stepped_millis, wait_millis_max } = claim.since;
     if stepped_millis != 0 {
         sqlx::query(STEP)
             .bind(stepped_millis)
@@ -41,7 +41,6 @@ pub(super) async fn pass_time(conn: &mut SqliteConnection, claim: &ClaimLines) -
     }
     sqlx::query(PASS.as_str())
         .bind(ran_millis)
-        .bind(tried_millis)
         // Whatever the clock did while nobody looked.
         .bind(claim.now.0.saturating_add(wait_millis_max))
         .bind(claim.now.0)
@@ -81,7 +80,7 @@ mod tests {
         .expect("still together");
         let number = |name| row.get::<Option<i64>, _>(name);
         let kept = ["due_at", "failures", "replays", "expires_at", "attempts"].map(number);
-        assert_eq!(kept, [Some(7), Some(2), Some(0), None, Some(1)]);
+        assert_eq!(kept, [Some(7), Some(2), Some(0), Some(TRIED_MILLIS + COUNTED_MILLIS_MAX), Some(1)]);
         let broken = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut conn).await.expect("checked");
         assert!(broken.is_empty());
     }

@@ -9,6 +9,7 @@ use super::{
     MailStore,
     deliveries::{COLUMNS, delivery},
     lines, pauses,
+    running::EXPIRES_AT,
 };
 use crate::{
     domain::{
@@ -142,16 +143,18 @@ async fn replay(
     .fetch_one(&mut *conn)
     .await
     .map_err(failed("find the line of a replay"))?;
-    let seq: i64 = sqlx::query_scalar(
-        "INSERT INTO delivery (line_id, webhook_id, event_id, event_type, created_at, body, replay_of)
-         SELECT ?2, webhook_id, event_id, event_type, ?3, body, seq FROM delivery WHERE seq = ?1 RETURNING seq",
-    )
-    .bind(original.seq)
-    .bind(line)
-    .bind(now.0)
-    .fetch_one(&mut *conn)
-    .await
-    .map_err(failed("owe a replay"))?;
+    let sql = format!(
+        "INSERT INTO delivery (line_id, webhook_id, event_id, event_type, created_at, body, replay_of, expires_at)
+         SELECT ?2, webhook_id, event_id, event_type, ?3, body, seq, {EXPIRES_AT} FROM delivery WHERE seq = ?1 RETURNING seq",
+        EXPIRES_AT = *EXPIRES_AT
+    );
+    let seq: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        .bind(original.seq)
+        .bind(line)
+        .bind(now.0)
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(failed("owe a replay"))?;
     let fresh = one(conn, "d.seq = ?1 AND d.created_at = ?2", seq, now.0).await?;
     let corrupt =
         StoreError::Corrupt { table: "delivery", row: seq.to_string(), why: "it was just made and is not there" };
