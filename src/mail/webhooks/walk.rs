@@ -71,11 +71,13 @@ impl Walker {
                 tracing::info!(delivery.id = %owed.id, "paused before a delivery; it is made when the pause and its lease are over");
                 return;
             }
-            if self.since(&trail.committed_at) > TERM_TRUSTED
-                && let Err(error) = self.deliveries.check_term().await
-            {
-                tracing::warn!(delivery.id = %owed.id, %error, "did not post a delivery; it is made again when its lease is over");
-                return;
+            if self.since(&trail.trusted_since) > TERM_TRUSTED {
+                let asked_at = self.clock.boot_time();
+                if let Err(error) = self.deliveries.check_term().await {
+                    tracing::warn!(delivery.id = %owed.id, %error, "did not post a delivery; it is made again when its lease is over");
+                    return;
+                }
+                trail.trusted_since = asked_at;
             }
             let (attempt, outcome) = self.dispatch.attempt(Parcel::of(&owed)).await;
             let standing = Standing { failures: owed.failures, last: owed.last };
@@ -167,8 +169,8 @@ struct Trail {
     /// The oldest first, each with when that was asked for.
     unrecorded: VecDeque<(BootTime, BoxFuture<'static, Result<Recorded, StoreError>>)>,
     asked: Asked,
-    /// A moment since which the store has committed: whatever it commits, it commits in its keeper's term.
-    committed_at: BootTime,
+    /// A moment since which the store has committed, or has said that its keeper's term holds: whatever it commits, it commits in that.
+    trusted_since: BootTime,
 }
 
 /// Whether what follows further on was asked for.
@@ -187,8 +189,8 @@ impl Asked {
 }
 
 impl Trail {
-    fn new(committed_at: BootTime, followers: &VecDeque<Follower>) -> Self {
-        Self { unrecorded: VecDeque::new(), asked: Asked::after(followers), committed_at }
+    fn new(trusted_since: BootTime, followers: &VecDeque<Follower>) -> Self {
+        Self { unrecorded: VecDeque::new(), asked: Asked::after(followers), trusted_since }
     }
 
     fn push(&mut self, asked_at: BootTime, recorded: BoxFuture<'static, Result<Recorded, StoreError>>) {
@@ -212,7 +214,9 @@ impl Trail {
         if !is_recorded(owed, &recorded) {
             return false;
         }
-        self.committed_at = asked_at;
+        if asked_at.millis > self.trusted_since.millis {
+            self.trusted_since = asked_at;
+        }
         if let Ok(Recorded::More(more)) = recorded {
             self.asked = Asked::after(&more);
             owed.followers.extend(more);
