@@ -1,6 +1,6 @@
 //! Who is at a line: one worker at a time, whatever dies and whenever.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use mailbell::{
     domain::clock::{Clock as _, UnixMillis},
@@ -17,10 +17,12 @@ use mailbell::{
     },
 };
 
+use tokio::sync::Notify;
+
 use crate::support::{
     hooks::Hooks,
     mailroom::{MemoryMailroom, mailbox},
-    receiver::Receiver,
+    receiver::{Receiver, Reply},
 };
 
 async fn claim(hooks: &Hooks, token: &str) -> ClaimedLines {
@@ -233,6 +235,33 @@ async fn a_worker_begins_where_a_killed_one_stopped_without_waiting_for_its_leas
     running.await.unwrap();
     assert_eq!(receiver.event_ids(), ["evt_1", "evt_2"]);
     assert_eq!(receiver.hits()[0].header("x-multimail-attempt"), "2");
+}
+
+#[tokio::test]
+async fn a_worker_that_ends_makes_what_is_under_way_and_leaves_the_rest_to_the_next_without_a_lease() {
+    let hooks = Hooks::start(MemoryMailroom::default(), &[]).await;
+    let answer = Arc::new(Notify::new());
+    let held = answer.clone();
+    let receiver = Receiver::start(hooks.clock.clone(), move |hit| match hit.event_id().as_str() {
+        "evt_2" => Reply::Once(held.clone(), 200),
+        _ => Reply::Status(200),
+    })
+    .await;
+    hooks.register(&receiver.url()).await;
+    let ids = ["evt_0", "evt_1", "evt_2", "evt_3", "evt_4"];
+    for id in ids {
+        hooks.happen(&mailbox("ann@mailbell.test"), id).await;
+    }
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let (worker, until) = (hooks.worker.clone(), shutdown.clone());
+    let running = tokio::spawn(async move { worker.run(until).await });
+    receiver.wait_for(3).await;
+    shutdown.cancel();
+    answer.notify_one();
+    running.await.unwrap();
+    assert_eq!(receiver.event_ids(), ids[..3]);
+    Worker::new(hooks.parts(), LEASE).unwrap().run_until_idle().await;
+    assert_eq!(receiver.event_ids(), ids);
 }
 
 #[tokio::test]

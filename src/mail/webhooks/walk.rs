@@ -53,6 +53,8 @@ pub(super) struct Walker {
     pub(super) lease: Duration,
     /// Whether lines are due that have no turn yet.
     pub(super) others_wait: AtomicBool,
+    /// Whether the worker ends: then no line goes on.
+    pub(super) ends: AtomicBool,
 }
 
 impl Walker {
@@ -131,7 +133,7 @@ impl Walker {
 
     /// Whether a line goes on after so many were made in a row.
     fn goes_on(&self, made: u64) -> bool {
-        made < RUN_MAX || !self.others_wait.load(Ordering::Relaxed)
+        !self.ends.load(Ordering::Relaxed) && (made < RUN_MAX || !self.others_wait.load(Ordering::Relaxed))
     }
 
     /// Whether a pause holds it back.

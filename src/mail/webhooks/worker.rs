@@ -90,8 +90,8 @@ impl Worker {
             return Err(LeaseTooShort { lease });
         }
         let Parts { deliveries, dispatch, paused, bell, clock, ids, entropy } = parts;
-        let others_wait = AtomicBool::new(false);
-        let walker = Walker { deliveries, dispatch, paused, clock, entropy, lease, others_wait };
+        let [others_wait, ends] = [false; 2].map(AtomicBool::new);
+        let walker = Walker { deliveries, dispatch, paused, clock, entropy, lease, others_wait, ends };
         Ok(Self { walker: Arc::new(walker), bell, ids, looked: Mutex::new(None) })
     }
 
@@ -124,6 +124,7 @@ impl Worker {
                 () = sleep => {}
             }
         }
+        self.walker.ends.store(true, Ordering::Relaxed);
         let farewell = async { while flight.landing().await {} };
         tokio::select! {
             () = farewell => {}
