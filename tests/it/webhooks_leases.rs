@@ -16,7 +16,6 @@ use mailbell::{
         upkeep::{GivenUp, Replayed, Upkeep as _},
     },
 };
-
 use tokio::sync::Notify;
 
 use crate::support::{

@@ -129,7 +129,6 @@ impl Names for Table {
 }
 
 fn egress(names: Arc<dyn Names>) -> Egress {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     Egress::resolving(Arc::new(TestClock::default()), names)
 }
 

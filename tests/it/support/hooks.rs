@@ -214,10 +214,7 @@ pub fn upkeep(store: &Arc<MailStore>, clock: &TestClock, ids: &Arc<Ids>, bell: A
 
 /// A way out.
 fn dispatch(clock: &TestClock, targets: Targets, own: watch::Receiver<Option<SocketAddr>>) -> Arc<Dispatch> {
-    // As `main` does, once for the process.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let egress = Egress::new(clock.clone());
     Arc::new(Dispatch::new(egress, targets, own, clock))
 }
